@@ -1,0 +1,111 @@
+"""Does training confirm the theory? z-scores and chi-squared of each level, pooled over seeds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from msat.tables import COMPARED
+
+
+def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for each experiment, scale and level, pooled over seeds.
+
+    Each seed has its own data and so its own prediction. ``q_z`` is the summed difference between
+    measurement and prediction over its standard error, ``q_p`` its two-sided p-value. ``chi2`` is summed
+    over training samples and seeds; its p-value is that of a scaled chi-squared law with the mean and variance
+    that the correlation of the errors gives (Satterthwaite). ``max_relative_difference`` is the largest
+    relative difference of the train discrepancy over seeds.
+
+    Parameters
+    ----------
+    comparison
+        Rows as `msat.tables.compare` returns them.
+    """
+    rows = []
+    for (experiment, chi, level), group in comparison.groupby(["experiment", "chi", "level"], sort=False):
+        row: dict[str, object] = {
+            "experiment": experiment,
+            "chi": chi,
+            "gamma": group["gamma"].iloc[0],
+            "level": level,
+            "seeds": len(group),
+            "converged": bool(group["converged"].all()),
+            "mixed": bool(group["mixed"].all()),
+            "target_met": bool(group["target_met"].all()),
+            "rhat_max": group["rhat_max"].max(),
+        }
+        for name in COMPARED:
+            difference = group[f"{name}_langevin"] - group[name]
+            error = np.sqrt((group[f"{name}_error"] ** 2).sum())
+            z = float(difference.sum()) / float(error)
+            row[f"{name}_z"] = z
+            row[f"{name}_p"] = float(2 * stats.norm.sf(abs(z)))
+        relative = group["train_discrepancy"] / group["train_discrepancy_langevin"] - 1
+        row["max_relative_difference"] = relative.abs().max()
+        chi2, mean, variance = (float(group[name].sum()) for name in ("chi2", "chi2_dof", "chi2_variance"))
+        row |= {"chi2": chi2, "chi2_dof": int(mean), "chi2_per_dof": chi2 / mean}
+        scale, freedom = variance / (2 * mean), 2 * mean**2 / variance
+        row["chi2_p"] = float(stats.chi2.sf(chi2 / scale, freedom))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def disagreements(checks: pd.DataFrame, alpha: float) -> list[str]:
+    """Return a line for each quantity in which `exact` and training disagree; none if they agree.
+
+    Both are right, or one of them is wrong: `exact` has no approximation. With m tests in all, a p-value
+    below ``alpha / m`` is a disagreement (Bonferroni), so a false alarm in the whole table is rarer than
+    alpha. A level that did not converge, or predicts NaN, is a disagreement.
+
+    Parameters
+    ----------
+    checks
+        Rows as `check_table` returns them.
+    alpha
+        False-alarm rate of the whole table.
+    """
+    exact = checks[checks["level"] == "exact"]
+    tests = [*(name for name in COMPARED if exact[f"{name}_p"].notna().any()), "chi2"]
+    limit = alpha / max(1, len(tests) * len(exact))
+    lines = []
+    for _, row in exact.iterrows():
+        where = f"{row['experiment']}, chi = {row['chi']:g}"
+        if not row["converged"]:
+            lines.append(f"{where}: exact did not converge")
+        for name in tests:
+            if not row[f"{name}_p"] >= limit:  # NaN is a disagreement too
+                value = (
+                    f"chi2/dof = {row['chi2_per_dof']:.2f}" if name == "chi2" else f"z = {row[f'{name}_z']:.2f}"
+                )
+                lines.append(
+                    f"{where}: exact and Langevin disagree in {name}: {value}, p = {row[f'{name}_p']:.2g}"
+                )
+    return lines
+
+
+def unconverged(checks: pd.DataFrame) -> list[str]:
+    """Return a line for each level other than `exact` whose solver did not converge."""
+    rows = checks[~checks["converged"] & (checks["level"] != "exact")]
+    return [f"{row.experiment}, chi = {row.chi:g}: {row.level} did not converge" for row in rows.itertuples()]
+
+
+def summary(checks: pd.DataFrame) -> str:
+    """Return the table as text for a log: each level's agreement with training."""
+    columns = {
+        "experiment": "experiment",
+        "chi": "chi",
+        "level": "level",
+        "train_discrepancy_z": "z train",
+        "test_discrepancy_z": "z test",
+        "variance_along_target_z": "z variance",
+        "hidden_kernel_along_target_z": "z hidden",
+        "chi2_per_dof": "chi2/dof",
+        "max_relative_difference": "train diff",
+        "rhat_max": "R-hat",
+    }
+    shown = checks[list(columns)].rename(columns=columns)
+    shown["train diff"] = [f"{value:.2%}" for value in shown["train diff"]]
+    formats = {"chi": "{:g}".format, "R-hat": "{:.3f}".format}
+    return shown.to_string(index=False, float_format=lambda value: f"{value:.2f}", formatters=formats)

@@ -1,0 +1,316 @@
+"""The command line. It parses, calls one function, and writes; no number is made here."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from msat.errors import ComputationError, InputError
+from msat.langevin.settings import LangevinSettings
+
+# click's UsageError, which Typer takes from click or carries itself, depending on its version
+_UsageError: Any = typer.BadParameter.__base__
+
+app = typer.Typer(
+    name="msat",
+    help="Multi-scale adaptive theory of feature learning, and the networks that check it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+task_app = typer.Typer(help="Make a data set.", no_args_is_help=True)
+app.add_typer(task_app, name="task")
+
+
+def _default(name: str) -> Any:
+    return LangevinSettings.model_fields[name].default
+
+
+def _meaning(name: str) -> str:
+    return LangevinSettings.model_fields[name].description or ""
+
+
+Out = Annotated[Path, typer.Option(help="File to write.", show_default=False)]
+Data = Annotated[
+    Path, typer.Option(help="Data set: .npz with x_train, y_train, x_test, y_test.", show_default=False)
+]
+Width = Annotated[int, typer.Option(help="Number of hidden neurons N.", show_default=False)]
+ActivationOption = Annotated[str, typer.Option(help="Activation function.")]
+GW = Annotated[float, typer.Option("--g-w", help="Readout prior: w_i has variance g_w / (chi N).")]
+GV = Annotated[float, typer.Option("--g-v", help="First-layer prior: V_ij has variance g_v / D.")]
+Kappa0 = Annotated[float, typer.Option("--kappa-0", help="Label-noise variance at chi = 1; it is kappa_0 / chi.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed.")]
+Label = Annotated[str, typer.Option(help="Name of the experiment, recorded in the file.")]
+
+
+@task_app.command("ising")
+def task_ising(
+    out: Out,
+    n_train: Annotated[int, typer.Option(help="Training samples P.")] = 80,
+    n_test: Annotated[int, typer.Option(help="Test samples Q.")] = 1000,
+    dimension: Annotated[int, typer.Option(help="Input dimension D.")] = 200,
+    delta_p: Annotated[float, typer.Option(help="x_j equals y with probability 1/2 + delta_p.")] = 0.1,
+    seed: SeedOption = 0,
+) -> None:
+    """The linearly separable Ising task of the paper's Fig. 2."""
+    from msat.store import check_writable, save_task
+    from msat.tasks.ising import ising
+
+    check_writable(out)
+    save_task(out, ising(n_train=n_train, n_test=n_test, dimension=dimension, delta_p=delta_p, seed=seed))
+
+
+@app.command()
+def solve(
+    data: Data,
+    out: Out,
+    width: Width,
+    chi: Annotated[str, typer.Option(help="Scales, separated by commas.")] = "1",
+    activation: ActivationOption = "linear",
+    g_w: GW = 1.0,
+    g_v: GV = 1.0,
+    kappa_0: Kappa0 = 1.0,
+    levels: Annotated[
+        str, typer.Option(help="Levels of theory, separated by commas.")
+    ] = "nngp,rescaling,tree_level,one_loop,laplace,exact",
+    seed: SeedOption = 0,
+    label: Label = "",
+) -> None:
+    """Predictions of every theory level over scales, as NetCDF."""
+    from msat.network import Network
+    from msat.run_theory import solve as run
+    from msat.store import check_writable, load_task, save_dataset
+
+    check_writable(out)
+    scales = _numbers("--chi", chi)
+    network = Network(width, activation, g_w, g_v, kappa_0, scales[0])
+    dataset = run(load_task(data), network, scales, [name.strip() for name in levels.split(",")], seed)
+    dataset.attrs["label"] = label
+    save_dataset(out, dataset)
+    for level in dataset["level"].to_numpy():
+        for scale in dataset["chi"].to_numpy():
+            at = dataset.sel(level=level, chi=scale)
+            if not at["converged"]:
+                reach = (
+                    f" (loop strength reached: {float(at['loop_strength']):.3f})" if level == "one_loop" else ""
+                )
+                print(f"msat solve: warning: {level} did not converge at chi = {scale:g}{reach}", file=sys.stderr)
+
+
+@app.command()
+def train(
+    data: Data,
+    out: Out,
+    width: Width,
+    chi: Annotated[float, typer.Option(help="Scale.")] = 1.0,
+    activation: ActivationOption = "linear",
+    g_w: GW = 1.0,
+    g_v: GV = 1.0,
+    kappa_0: Kappa0 = 1.0,
+    chains: Annotated[int, typer.Option(help=_meaning("chains"))] = _default("chains"),
+    seed: SeedOption = 0,
+    steps: Annotated[int | None, typer.Option(help=_meaning("steps"))] = None,
+    target_error: Annotated[float, typer.Option(help=_meaning("target_error"))] = _default("target_error"),
+    max_steps: Annotated[int, typer.Option(help=_meaning("max_steps"))] = _default("max_steps"),
+    step_safety: Annotated[float, typer.Option(help=_meaning("step_safety"))] = _default("step_safety"),
+    step_size: Annotated[float | None, typer.Option(help=_meaning("step_size"))] = None,
+    integrator: Annotated[str, typer.Option(help=_meaning("integrator"))] = _default("integrator"),
+    burn_in_rhat: Annotated[float, typer.Option(help=_meaning("burn_in_rhat"))] = _default("burn_in_rhat"),
+    max_burn_in: Annotated[int, typer.Option(help=_meaning("max_burn_in"))] = _default("max_burn_in"),
+    dtype: Annotated[str, typer.Option(help=_meaning("dtype"))] = _default("dtype"),
+    device: Annotated[str, typer.Option(help=_meaning("device"))] = _default("device"),
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="File to save the run to every minute, and to resume it from.")
+    ] = None,
+    label: Label = "",
+) -> None:
+    """A Langevin-trained ensemble at one scale, as NetCDF."""
+    from msat.network import Network
+    from msat.run_langevin import train as run
+    from msat.store import check_writable, load_task, save_dataset
+
+    check_writable(out)
+    if checkpoint is not None:
+        check_writable(checkpoint, "--checkpoint")
+    network = Network(width, activation, g_w, g_v, kappa_0, chi)
+    dataset = run(
+        load_task(data),
+        network,
+        seed=seed,
+        threads=threads,
+        checkpoint=checkpoint,
+        progress=True,
+        chains=chains,
+        steps=steps,
+        target_error=target_error,
+        max_steps=max_steps,
+        step_safety=step_safety,
+        step_size=step_size,
+        integrator=integrator,
+        burn_in_rhat=burn_in_rhat,
+        max_burn_in=max_burn_in,
+        dtype=dtype,
+        device=device,
+    )
+    dataset.attrs["label"] = label
+    save_dataset(out, dataset)
+    for condition, text in (
+        ("target_met", "the target error was not reached" if steps is None else None),
+        ("mixed", f"R-hat is {dataset.attrs['rhat_max']:.3f}: chains may not have mixed; run longer"),
+        ("burn_in_converged", "burn-in ended at its maximum, not by its criterion"),
+    ):
+        if text and not dataset.attrs[condition]:
+            print(f"msat train: warning: {text}", file=sys.stderr)
+
+
+@app.command()
+def compare(
+    theory: Annotated[Path, typer.Argument(help="A result of msat solve.", show_default=False)],
+    langevin: Annotated[Path, typer.Argument(help="A result of msat train.", show_default=False)],
+    csv: Annotated[Path | None, typer.Option(help="Also write the table as CSV.")] = None,
+) -> None:
+    """Print each theory level against the measurement, with z-scores."""
+    from msat.store import atomic, check_writable, load_dataset
+    from msat.tables import compare as run
+    from msat.tables import printed
+
+    if csv is not None:
+        check_writable(csv, "--csv")
+    table = run(load_dataset(theory, "theory"), load_dataset(langevin, "langevin"))
+    print(printed(table))
+    if csv is not None:
+        with atomic(csv) as temporary:
+            table.to_csv(temporary, index=False)
+
+
+@app.command()
+def collect(
+    theory: Annotated[list[Path], typer.Option(help="Results of msat solve.", show_default=False)],
+    langevin: Annotated[list[Path], typer.Option(help="Results of msat train.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder for the tables.", show_default=False)],
+) -> None:
+    """Build the tables of all results: tidy CSV and parquet."""
+    from msat.checks import check_table
+    from msat.store import check_writable, load_dataset
+    from msat.tables import collect as run
+    from msat.tables import write_table
+
+    check_writable(out / "theory.csv")
+    tables = run(
+        [load_dataset(path, "theory") for path in theory], [load_dataset(path, "langevin") for path in langevin]
+    )
+    for name, table in (tables | {"checks": check_table(tables["comparison"])}).items():
+        write_table(table, out / name)
+
+
+@app.command()
+def check(
+    table: Annotated[Path, typer.Argument(help="The checks table that msat collect wrote.", show_default=False)],
+    out: Out,
+    alpha: Annotated[float, typer.Option(help="False-alarm rate of the whole table.")] = 1e-4,
+) -> None:
+    """Fail if exact and Langevin disagree, or a level did not converge; else write a summary."""
+    from msat.checks import disagreements, summary, unconverged
+    from msat.store import atomic, check_writable
+    from msat.tables import read_table
+
+    if not 0 < alpha < 1:
+        raise InputError(f"--alpha = {alpha:g}: must be between 0 and 1")
+    check_writable(out)
+    checks = read_table(table)
+    text = summary(checks)
+    print(text)
+    problems = disagreements(checks, alpha)
+    if problems:
+        raise ComputationError("\n".join(problems))
+    with atomic(out) as temporary:
+        notes = [f"note: {line}" for line in unconverged(checks)]
+        temporary.write_text("\n".join([text, *notes, f"exact and Langevin agree (alpha = {alpha:g}).", ""]))
+
+
+@app.command()
+def figure(
+    name: Annotated[str, typer.Argument(help="Which figure: discrepancies, samples, convergence.")],
+    tables: Annotated[Path, typer.Option(help="Folder of the tables.", show_default=False)],
+    experiment: Annotated[str, typer.Option(help="Name of the experiment.", show_default=False)],
+    out: Annotated[list[Path], typer.Option(help="Files to write (.pdf, .png, .svg).", show_default=False)],
+    title: Annotated[str, typer.Option(help="Title.")] = "",
+) -> None:
+    """Draw one figure from the tables."""
+    from msat.figures import draw
+    from msat.store import check_writable
+
+    for path in out:
+        check_writable(path)
+    draw(name, tables, experiment, title, out)
+
+
+@app.command()
+def schema(
+    out: Annotated[Path | None, typer.Option(help="File to write; standard output if absent.")] = None,
+) -> None:
+    """The JSON schema of config.yaml, generated from msat.config."""
+    from msat.config import schema as make
+    from msat.store import atomic, check_writable
+
+    text = json.dumps(make(), indent=2) + "\n"
+    if out is None:
+        print(text, end="")
+        return
+    check_writable(out)
+    with atomic(out) as temporary:
+        temporary.write_text(text)
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and stop.")] = False,
+) -> None:
+    if version:
+        import msat
+
+        print(f"msat {msat.__version__}")
+        raise typer.Exit
+
+
+def _numbers(option: str, text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"{option} = {text!r}: must be numbers separated by commas") from None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0, 1 for a failed computation, 2 for bad input."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are removed
+    try:
+        result = app(args=arguments, prog_name="msat", standalone_mode=False)
+    except InputError as error:
+        print(f"msat: error: {error}", file=sys.stderr)
+        return 2
+    except _UsageError as error:
+        command = error.ctx.command_path if error.ctx else "msat"
+        print(f"{command}: error: {' '.join(error.format_message().split())}", file=sys.stderr)
+        return 2
+    except ComputationError as error:
+        print(f"msat: error: {error}", file=sys.stderr)
+        return 1
+    except (typer.Abort, KeyboardInterrupt):
+        print("msat: interrupted", file=sys.stderr)
+        return 130
+    except Exception:
+        traceback.print_exc()
+        print("msat: this is a defect of msat; please report the lines above", file=sys.stderr)
+        return 70
+    return result if isinstance(result, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""The workflow's configuration: what config.yaml may hold, with defaults, ranges and meanings.
+
+Each stage defines the settings that are its own; this module only composes them. The JSON schema in
+workflow/schemas is generated from here (``msat schema``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from msat.errors import InputError
+from msat.langevin.settings import LangevinSettings
+from msat.network import Network
+from msat.settings import validated
+from msat.tasks.ising import IsingSettings
+
+ExperimentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+LevelName = Literal["nngp", "rescaling", "tree_level", "one_loop", "laplace", "exact"]
+ActivationName = Literal["linear"]
+FigureFormat = Literal["pdf", "png", "svg"]
+Seed = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys and silently converted types are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class IsingTask(IsingSettings):
+    """The linearly separable Ising task."""
+
+    name: Literal["ising"] = Field("ising", description="Which task.")
+
+
+class NetworkSection(Section):
+    """A two-layer network but for its scale."""
+
+    width: int = Field(100, ge=1, description="Number of hidden neurons N.")
+    activation: ActivationName = Field("linear", description="Activation function phi.")
+    g_w: float = Field(0.5, gt=0, description="Readout prior: w_i has variance g_w / (chi N).")
+    g_v: float = Field(0.5, gt=0, description="First-layer prior: V_ij has variance g_v / D.")
+    kappa_0: float = Field(1.0, gt=0, description="Label-noise variance at chi = 1; it is kappa_0 / chi.")
+
+
+class Scales(Section):
+    """The scales of a sweep, given either as chi or as gamma."""
+
+    chi: list[Positive] | None = Field(
+        None, min_length=1, description="Scales chi: 1 is standard scaling, N is mean-field scaling."
+    )
+    gamma: list[float] | None = Field(
+        None, min_length=1, description="Exponents gamma of chi = N^gamma: 0 is standard, 1 mean-field."
+    )
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Scales:
+        if self.chi is not None and self.gamma is not None:
+            raise ValueError("give the scales either as chi or as gamma, not both")
+        values = self.chi if self.chi is not None else self.gamma
+        if values is not None and len({f"{value:g}" for value in values}) < len(values):
+            raise ValueError("a scale is named twice (to six digits)")
+        return self
+
+    def values(self, width: int) -> list[float]:
+        """Return the scales as values of chi, rounded to the six digits that file names carry."""
+        if self.chi is not None:
+            values = self.chi
+        elif self.gamma is not None:
+            values = [math.exp(gamma * math.log(width)) for gamma in self.gamma]
+        else:
+            raise InputError("scales: give a list under chi or under gamma")
+        return [float(f"{value:g}") for value in values]
+
+
+class Theory(Section):
+    """What the theory computes."""
+
+    levels: list[LevelName] = Field(
+        ["nngp", "rescaling", "tree_level", "one_loop", "laplace", "exact"],
+        min_length=1,
+        description="Levels of theory, in the order of docs/theory.md.",
+    )
+
+
+class Checks(Section):
+    """When theory and training are said to disagree."""
+
+    alpha: float = Field(
+        1e-4, gt=0, lt=1, description="The run fails if exact and Langevin disagree at this level (Bonferroni)."
+    )
+
+
+class Figures(Section):
+    """How figures are written."""
+
+    formats: list[FigureFormat] = Field(["pdf", "png"], min_length=1, description="File formats.")
+
+
+class Experiment(Section):
+    """A named combination of a task and a network; scales and seeds may differ from the common ones."""
+
+    title: str = Field("", description="Title in figures and report.")
+    task: IsingTask = Field(description="Data.")
+    network: NetworkSection = Field(description="Network.")
+    scales: Scales | None = Field(None, description="Scales of this experiment; null for the common ones.")
+    seeds: list[Seed] | None = Field(None, min_length=1, description="Seeds; null for the common ones.")
+
+
+class Config(Section):
+    """The whole configuration of the workflow."""
+
+    experiments: dict[ExperimentName, Experiment] = Field(min_length=1, description="Experiments by name.")
+    scales: Scales = Field(Scales(), description="Scales of every experiment that names none.")
+    seeds: list[Seed] = Field([0, 1, 2], min_length=1, description="Seeds of data and chains.")
+    theory: Theory = Field(Theory(), description="Theory.")
+    langevin: LangevinSettings = Field(LangevinSettings(), description="Langevin training.")
+    checks: Checks = Field(Checks(), description="Comparison of theory and training.")
+    figures: Figures = Field(Figures(), description="Figures.")
+
+    def chi(self, experiment: str) -> list[float]:
+        """Return the scales of one experiment."""
+        chosen = self.experiments[experiment]
+        return (chosen.scales or self.scales).values(chosen.network.width)
+
+    def seeds_of(self, experiment: str) -> list[int]:
+        """Return the seeds of one experiment."""
+        return self.experiments[experiment].seeds or self.seeds
+
+
+def parse_config(values: Mapping[str, Any]) -> Config:
+    """Return the configuration in a mapping, checked in full.
+
+    Raises
+    ------
+    InputError
+        With the first problem in one line.
+    """
+    config = validated(Config, values, where="config: ")
+    for name, experiment in config.experiments.items():
+        try:
+            for chi in config.chi(name):
+                Network(**experiment.network.model_dump(), chi=chi)
+        except InputError as error:
+            raise InputError(f"config: experiments.{name}: {error}") from None
+        seeds = config.seeds_of(name)
+        if len(set(seeds)) < len(seeds):
+            raise InputError(f"config: experiments.{name}: seeds = {seeds}: a seed is named twice")
+    return config
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of the configuration."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}

@@ -1,0 +1,1 @@
+"""Langevin training: potential and forces, integrators, batched sampler, diagnostics, checkpoints."""

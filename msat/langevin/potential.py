@@ -1,0 +1,194 @@
+"""The posterior's potential and its closed-form forces, in whitened row-space coordinates.
+
+Whitened: ``V = sqrt(g_v/D) A`` and ``w = sqrt(g/N) b``, so that the prior of every coordinate has
+variance 1. Row space: only the part of the first layer that meets a training input is simulated; the
+rest stays at its prior exactly and is integrated analytically (docs/theory.md, sections 5d and 7).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from msat.activations import Activation, get_activation
+from msat.network import Network
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Potential:
+    """``U = |y - f|^2 / (2 kappa) + |A|^2 / 2 + |b|^2 / 2`` for a batch of chains.
+
+    Chains hold A, shape (chains, N, r), and b, shape (chains, N); ``h = A Z^T`` and
+    ``f = sqrt(g/N) sum_i b_i phi(h_i)``.
+
+    Attributes
+    ----------
+    network, activation
+        What is trained.
+    Z
+        Training inputs in the row space, scaled so that ``Z Z^T`` is the input kernel, (P, r).
+    Z_test
+        Test inputs in the same coordinates, (Q, r).
+    test_residual
+        Prior variance of each test pre-activation outside the row space, (Q,).
+    y
+        Training labels, (P,).
+    """
+
+    network: Network
+    activation: Activation
+    Z: Tensor
+    Z_test: Tensor
+    test_residual: Tensor
+    y: Tensor
+
+    @property
+    def readout_scale(self) -> float:
+        """``sqrt(g/N)``: the readout weight of ``b = 1``."""
+        return math.sqrt(self.network.tau)
+
+    @property
+    def rank(self) -> int:
+        """Dimension r of the row space of the training inputs."""
+        return self.Z.shape[1]
+
+    def to(self, dtype: torch.dtype, device: torch.device) -> Potential:
+        """Return the same potential in another precision or on another device."""
+        Z, Z_test, test_residual, y = (
+            tensor.to(dtype=dtype, device=device) for tensor in (self.Z, self.Z_test, self.test_residual, self.y)
+        )
+        return Potential(self.network, self.activation, Z, Z_test, test_residual, y)
+
+    def hidden(self, A: Tensor) -> Tensor:
+        """Return ``phi(h)`` on the training points, (chains, N, P)."""
+        hidden: Tensor = self.activation.phi(A @ self.Z.T)
+        return hidden
+
+    def outputs(self, A: Tensor, b: Tensor) -> Tensor:
+        """Return f on the training points, (chains, P)."""
+        if self.activation.name == "linear":  # (b A) Z^T needs no N by P products
+            return self.readout_scale * (_contract(b, A) @ self.Z.T)
+        return self.readout_scale * _contract(b, self.hidden(A))
+
+    def forces(self, A: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return ``dU/dA`` (chains, N, r), ``dU/db`` (chains, N) and f (chains, P), docs/theory.md section 7."""
+        scale = self.readout_scale
+        if self.activation.name == "linear":
+            f = self.outputs(A, b)
+            pull = (scale / self.network.kappa) * ((f - self.y) @ self.Z)
+            grad_A = torch.baddbmm(A, b[:, :, None], pull[:, None, :])
+            grad_b = torch.baddbmm(b[:, :, None], A, pull[:, :, None])[:, :, 0]
+            return grad_A, grad_b, f
+        h = A @ self.Z.T
+        phi = self.activation.phi(h)
+        f = scale * _contract(b, phi)
+        residual = (scale / self.network.kappa) * (f - self.y)
+        grad_b = torch.baddbmm(b[:, :, None], phi, residual[:, :, None])[:, :, 0]
+        slopes = self.activation.derivative(h) * residual[:, None, :]
+        grad_A = torch.addcmul(A, slopes @ self.Z, b[:, :, None])
+        return grad_A, grad_b, f
+
+    def energy(self, A: Tensor, b: Tensor) -> Tensor:
+        """Return U of every chain, (chains,)."""
+        misfit = (self.outputs(A, b) - self.y).square().sum(dim=1) / (2 * self.network.kappa)
+        return misfit + A.square().sum(dim=(1, 2)) / 2 + b.square().sum(dim=1) / 2
+
+    def test_outputs(self, A: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and variance of f at the test points given the chains' state, both (chains, Q).
+
+        The variance is that of the first layer outside the row space, which the training data leave at
+        its prior.
+        """
+        mean = self.readout_scale * (_contract(b, A) @ self.Z_test.T)
+        variance = self.network.tau * b.square().sum(dim=1)[:, None] * self.test_residual
+        return mean, variance
+
+
+def _contract(b: Tensor, A: Tensor) -> Tensor:
+    """Return ``sum_i b_i A_i.`` for every chain."""
+    return torch.bmm(b[:, None, :], A)[:, 0]
+
+
+def make_potential(x_train: Array, y_train: Array, x_test: Array, network: Network) -> Potential:
+    """Return the `Potential` of a data set, in float64 on the CPU.
+
+    Parameters
+    ----------
+    x_train, y_train, x_test
+        Data, shapes (P, D), (P,), (Q, D).
+    network
+        Network at one scale.
+    """
+    activation = get_activation(network.activation)
+    dimension = x_train.shape[1]
+    scale = math.sqrt(network.g_v / dimension)
+    U, singular, Rt = np.linalg.svd(x_train, full_matrices=False)
+    keep = singular > max(x_train.shape) * np.finfo(np.float64).eps * singular[0]
+    Z_test = scale * (x_test @ Rt[keep].T)
+    prior = scale**2 * np.sum(x_test**2, axis=1)
+    residual = np.maximum(prior - np.sum(Z_test**2, axis=1), 0.0)
+    Z = scale * U[:, keep] * singular[keep]
+    return Potential(
+        network=network,
+        activation=activation,
+        Z=torch.from_numpy(Z),
+        Z_test=torch.from_numpy(Z_test),
+        test_residual=torch.from_numpy(residual),
+        y=torch.from_numpy(np.array(y_train)),
+    )
+
+
+def readout_posterior_mean(potential: Potential, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    """Return ``E[f | V, y]`` (chains, P) and ``Cov(f | V, y)`` (chains, P, P), in float64.
+
+    Given the first layer the readout is Gaussian: with ``K = (g/N) sum_i phi_i phi_i^T`` and
+    ``A = (K + kappa)^-1`` they are ``K A y`` and ``kappa K A`` (docs/theory.md, section 7).
+
+    Parameters
+    ----------
+    hidden
+        ``phi(h)`` on the training points, (chains, N, P).
+    """
+    phi = potential.readout_scale * hidden.double()
+    y, kappa = potential.y.double(), potential.network.kappa
+    if phi.shape[1] < phi.shape[2]:  # N < P: the same matrix through an N by N system
+        small = phi @ phi.mT
+        small.diagonal(dim1=1, dim2=2).add_(kappa)
+        half = torch.linalg.solve_triangular(torch.linalg.cholesky(small), phi, upper=False)
+        shrink = half.mT @ half
+    else:
+        K = phi.mT @ phi
+        noisy = K.clone()
+        noisy.diagonal(dim1=1, dim2=2).add_(kappa)
+        shrink = torch.cholesky_solve(K, torch.linalg.cholesky(noisy))
+    return shrink @ y, kappa * shrink
+
+
+def top_curvature(potential: Potential, A: Tensor, b: Tensor, iterations: int = 40) -> float:
+    """Return the largest curvature of U met by any chain at its present state.
+
+    Power iteration on Hessian-vector products, which are central differences of the forces, in float64.
+    """
+    exact = potential.to(torch.float64, A.device)
+    A, b = A.double(), b.double()
+    # a fixed start that no symmetry of the network makes orthogonal to the top eigenvector
+    u_A = torch.cos(torch.arange(A.numel(), device=A.device, dtype=torch.float64)).reshape(A.shape) + b[:, :, None]
+    u_b = torch.sin(torch.arange(b.numel(), device=b.device, dtype=torch.float64)).reshape(b.shape)
+    curvature = torch.zeros(len(A), dtype=torch.float64, device=A.device)
+    for _ in range(iterations):
+        norm = torch.sqrt(u_A.square().sum(dim=(1, 2)) + u_b.square().sum(dim=1))
+        u_A, u_b = u_A / norm[:, None, None], u_b / norm[:, None]
+        h = 1e-4
+        up_A, up_b, _ = exact.forces(A + h * u_A, b + h * u_b)
+        down_A, down_b, _ = exact.forces(A - h * u_A, b - h * u_b)
+        image_A, image_b = (up_A - down_A) / (2 * h), (up_b - down_b) / (2 * h)
+        curvature = (u_A * image_A).sum(dim=(1, 2)) + (u_b * image_b).sum(dim=1)
+        u_A, u_b = image_A, image_b
+    return float(curvature.max())

@@ -1,0 +1,292 @@
+"""An ensemble of Langevin chains, advanced in one batch: burn-in, then sampling to a target error.
+
+The run is a sequence of blocks. Between blocks everything that determines the future is in a `State`, so
+a run can be saved and resumed at any block with the same result to the last bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from msat.errors import ComputationError
+from msat.langevin import diagnostics
+from msat.langevin.integrators import INTEGRATORS
+from msat.langevin.moments import CAPACITY, BlockMeans, Sums
+from msat.langevin.potential import Potential, readout_posterior_mean, top_curvature
+from msat.langevin.settings import LangevinSettings
+from msat.langevin.starts import starting_points
+
+BURN_IN_BLOCKS = 32  # of the first burn-in segment; each following segment is twice as long
+MIN_BLOCKS = 128  # sampled before a standard error is believed
+CHECK_EVERY = 16  # blocks between two looks at the standard error
+STABILITY_LIMIT = 1.9  # of step size times curvature; a quadratic diverges at 2
+
+
+@dataclass(eq=False)
+class State:
+    """Everything that determines the rest of a run.
+
+    Attributes
+    ----------
+    A, b, noise_A, noise_b
+        Positions of all chains in whitened coordinates and the integrator's noise buffers.
+    generator
+        Source of all randomness, on the device of the chains.
+    step_size, curvature
+        Step size in use and the top curvature from which it was set.
+    phase
+        "burn_in", "sampling" or "done".
+    burn_in_steps, steps
+        Steps per chain thrown away and kept.
+    segment_blocks
+        Blocks of the present burn-in segment.
+    burn_in_converged
+        Whether burn-in ended by its R-hat criterion rather than by `max_burn_in`.
+    relative_error
+        Standard error of the train discrepancy over its magnitude, when last looked at.
+    blocks, sums
+        Streaming moments of the present phase.
+    """
+
+    A: Tensor
+    b: Tensor
+    noise_A: Tensor
+    noise_b: Tensor
+    generator: torch.Generator
+    step_size: float
+    curvature: float
+    phase: Literal["burn_in", "sampling", "done"] = "burn_in"
+    burn_in_steps: int = 0
+    steps: int = 0
+    segment_blocks: int = BURN_IN_BLOCKS
+    burn_in_converged: bool = False
+    relative_error: float = math.nan
+    blocks: BlockMeans = field(default_factory=BlockMeans)
+    sums: Sums = field(default_factory=Sums)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is, for whoever shows it.
+
+    Attributes
+    ----------
+    phase, steps, total
+        Phase, steps done in it, and the steps that are expected in it by the present error (None: unknown).
+    relative_error
+        Standard error of the train discrepancy over its value; NaN during burn-in.
+    """
+
+    phase: str
+    steps: int
+    total: int | None
+    relative_error: float
+
+
+def initial_state(
+    potential: Potential, settings: LangevinSettings, seed: int, device: torch.device
+) -> tuple[Potential, State]:
+    """Return the potential on its device in the precision of the dynamics, and the state of step 0.
+
+    Parameters
+    ----------
+    potential
+        As `msat.langevin.potential.make_potential` returns it.
+    seed
+        Seed of the generator of starts and noise, 64 bits.
+    """
+    potential = potential.to(getattr(torch, settings.dtype), device)
+    generator = torch.Generator(device=device)
+    generator.manual_seed(seed)
+    A, b = starting_points(potential, settings.chains, generator)
+    noise_A, noise_b = (
+        torch.empty_like(A).normal_(generator=generator),
+        torch.empty_like(b).normal_(generator=generator),
+    )
+    state = State(A, b, noise_A, noise_b, generator, step_size=math.nan, curvature=math.nan)
+    _set_step_size(potential, settings, state)
+    return potential, state
+
+
+def run(
+    potential: Potential,
+    settings: LangevinSettings,
+    state: State,
+    on_block: Callable[[State, Progress], None] = lambda state, progress: None,
+) -> State:
+    """Advance a state until the run is done, and return it.
+
+    Parameters
+    ----------
+    potential, state
+        From `initial_state`, or a state saved by `on_block`.
+    on_block
+        Called after every block, with the state (to save it) and the progress (to show it).
+
+    Raises
+    ------
+    ComputationError
+        If a chain diverges or the step is too large for the curvature.
+    """
+    while state.phase != "done":
+        _advance_block(potential, settings, state)
+        if state.phase == "burn_in":
+            _judge_burn_in(potential, settings, state)
+        else:
+            _judge_sampling(potential, settings, state)
+        on_block(state, _progress(settings, state))
+    curvature = top_curvature(potential, state.A, state.b)
+    if curvature * state.step_size > STABILITY_LIMIT:
+        raise ComputationError(
+            f"step size {state.step_size:.3g} is too large for the curvature {curvature:.3g} at the end of the "
+            f"run (product above {STABILITY_LIMIT}): the chains cannot be trusted; lower step_safety or step_size"
+        )
+    state.curvature = max(state.curvature, curvature)
+    return state
+
+
+def block_length(settings: LangevinSettings, state: State) -> int:
+    """Return the steps of one base block: one relaxation time of the prior, or 1/256 of a fixed run."""
+    length = max(1, round(1 / state.step_size))
+    if state.phase == "burn_in":
+        return length
+    return min(length, max(1, (settings.steps or settings.max_steps) // CAPACITY))
+
+
+def _set_step_size(potential: Potential, settings: LangevinSettings, state: State) -> None:
+    state.curvature = top_curvature(potential, state.A, state.b)
+    if settings.step_size is not None:
+        state.step_size = settings.step_size
+        if state.step_size * state.curvature > STABILITY_LIMIT:
+            raise ComputationError(
+                f"step_size = {state.step_size:.3g} times the measured top curvature {state.curvature:.3g} is "
+                f"above {STABILITY_LIMIT}: the dynamics would diverge; use at most {1 / state.curvature:.3g}"
+            )
+    else:
+        state.step_size = settings.step_safety / state.curvature
+
+
+def _advance_block(potential: Potential, settings: LangevinSettings, state: State) -> None:
+    """Run one block and add its moments. There is no host synchronisation within the block."""
+    integrate = INTEGRATORS[settings.integrator]
+    length = block_length(settings, state)
+    chains, n_train = len(state.A), len(potential.y)
+    outputs = torch.empty(length, chains, n_train, dtype=state.A.dtype, device=state.A.device)
+    for step in range(length):
+        grad_A, grad_b, outputs[step] = potential.forces(state.A, state.b)
+        integrate(
+            (state.A, state.b),
+            (grad_A, grad_b),
+            (state.noise_A, state.noise_b),
+            state.step_size,
+            state.generator,
+        )
+    if state.phase == "burn_in":
+        state.burn_in_steps += length
+    else:
+        state.steps += length
+    # One look at the chains a block: a diverged one stops the run here. 1e6 is far outside any
+    # posterior and far inside float32.
+    if not bool(torch.isfinite(outputs).all()) or float(outputs.abs().max()) > 1e6 * float(
+        potential.y.abs().max()
+    ):
+        raise ComputationError(
+            f"Langevin dynamics diverged in {state.phase} after {state.burn_in_steps + state.steps} steps "
+            f"with step size {state.step_size:.3g}: lower step_safety or step_size"
+        )
+    _record(potential, state, outputs.double())
+
+
+def _record(potential: Potential, state: State, outputs: Tensor) -> None:
+    """Add the moments of one block of training outputs, (steps, chains, P) in float64, and of its last state."""
+    y = potential.y.double()
+    along = outputs @ y / y.norm()  # component of f along the target, (steps, chains)
+    values = {
+        "f_train": outputs.mean(dim=0),
+        "along": along.mean(dim=0),
+        "along_squared": along.square().mean(dim=0),
+        "readout_norm": potential.network.tau * state.b.double().square().sum(dim=1),
+        "first_layer_variance": state.A.double().square().mean(dim=(1, 2)),
+    }
+    if state.phase == "sampling":
+        hidden = potential.hidden(state.A)
+        values["hidden_along"] = (hidden.double() @ y).square().mean(dim=1) / y.square().sum()
+        mean, variance = potential.test_outputs(state.A, state.b)
+        values["f_test"] = mean.double()
+        rao_blackwell, conditional = readout_posterior_mean(potential, hidden)
+        values["f_train_rb"] = rao_blackwell
+        chains = len(state.A)
+        flat = outputs.reshape(-1, outputs.shape[-1])
+        state.sums.add("f_train", flat.sum(dim=0), len(flat))
+        state.sums.add("ff_train", flat.T @ flat, len(flat))
+        state.sums.add("f_test", mean.double().sum(dim=0), chains)
+        state.sums.add("f_test_squared", mean.double().square().sum(dim=0), chains)
+        state.sums.add("test_residual_variance", variance.double().sum(dim=0), chains)
+        state.sums.add("rb_covariance", conditional.sum(dim=0), chains)
+        state.sums.add("rb_outer", rao_blackwell.T @ rao_blackwell, chains)
+        tall = hidden.reshape(-1, hidden.shape[-1])
+        state.sums.add("hidden_kernel", (tall.T @ tall).double(), len(tall))
+    state.blocks.append(values)
+
+
+MONITORS = ("along", "readout_norm", "first_layer_variance")
+
+
+def monitor_rhat(state: State) -> float:
+    """Return the largest R-hat of the scalar monitors over the blocks of the present phase."""
+    return float(np.max([diagnostics.rhat(state.blocks.array(name)) for name in MONITORS]))
+
+
+def _judge_burn_in(potential: Potential, settings: LangevinSettings, state: State) -> None:
+    """End the segment when it is full; start sampling if its chains agree, else a segment twice as long."""
+    if len(state.blocks) * state.blocks.merged < state.segment_blocks:
+        return
+    state.burn_in_converged = monitor_rhat(state) < settings.burn_in_rhat
+    state.blocks = BlockMeans()
+    # features have been learned since the last measurement, and the curvature moves with them
+    _set_step_size(potential, settings, state)
+    next_segment = 2 * state.segment_blocks * block_length(settings, state)
+    if state.burn_in_converged or state.burn_in_steps + next_segment > settings.max_burn_in:
+        state.phase = "sampling"
+    else:
+        state.segment_blocks *= 2
+
+
+def _judge_sampling(potential: Potential, settings: LangevinSettings, state: State) -> None:
+    """Stop at the stated number of steps, or at the target error, or at the most steps allowed."""
+    if state.blocks.pending:
+        return  # only whole blocks are averaged, so that means and error bars use the same draws
+    limit = settings.steps or settings.max_steps
+    full = state.steps >= limit
+    if not full and len(state.blocks) % CHECK_EVERY:
+        return
+    state.relative_error = relative_error(state, potential)
+    enough = settings.steps is None and len(state.blocks) >= MIN_BLOCKS
+    if full or (enough and state.relative_error < settings.target_error):
+        state.phase = "done"
+
+
+def relative_error(state: State, potential: Potential) -> float:
+    """Return the standard error of the train discrepancy ``y.(y - <f>)/P`` over its magnitude."""
+    length = float(potential.y.double().norm())
+    along = state.blocks.array("along")
+    value = abs(length - float(along.mean()))
+    return float(diagnostics.standard_error(along)) / value if value else math.inf
+
+
+def _progress(settings: LangevinSettings, state: State) -> Progress:
+    if state.phase == "burn_in":
+        return Progress("burn-in", state.burn_in_steps, None, math.nan)
+    total = settings.steps
+    if total is None and math.isfinite(state.relative_error):
+        # the error falls with the square root of the steps
+        needed = state.steps * (state.relative_error / settings.target_error) ** 2
+        total = min(settings.max_steps, max(state.steps, math.ceil(needed)))
+    return Progress("sampling", state.steps, total, state.relative_error)

@@ -1,0 +1,51 @@
+"""How to train: every choice that the config and the command line offer, with units and ranges."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["float32", "float64"]
+IntegratorName = Literal["leimkuhler_matthews", "euler_maruyama"]
+
+
+class LangevinSettings(BaseModel):
+    """Settings of one ensemble of Langevin chains."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+    chains: int = Field(16, ge=2, description="Number of independent chains, advanced in one batch.")
+    target_error: float = Field(
+        0.001,
+        gt=0,
+        description="Stop when the standard error of the train discrepancy is below this fraction of it.",
+    )
+    max_steps: int = Field(
+        400_000, ge=64, description="Most steps kept per chain; reaching it is reported as target not met."
+    )
+    steps: int | None = Field(
+        None,
+        ge=64,
+        description="Keep exactly this many steps per chain (rounded up to whole blocks) instead of "
+        "stopping at target_error; null to stop at target_error.",
+    )
+    step_safety: float = Field(
+        0.5, gt=0, le=1.5, description="Step size times the measured top curvature of the potential."
+    )
+    step_size: float | None = Field(
+        None, gt=0, description="Fixed step size in whitened coordinates; null to set it by step_safety."
+    )
+    integrator: IntegratorName = Field(
+        "leimkuhler_matthews",
+        description="leimkuhler_matthews (bias of second order in the step) or euler_maruyama (first order).",
+    )
+    burn_in_rhat: float = Field(
+        1.05,
+        gt=1,
+        description="Burn-in ends when R-hat over the last segment is below this for all monitors.",
+    )
+    max_burn_in: int = Field(100_000, ge=1, description="Most steps of burn-in per chain.")
+    dtype: Precision = Field("float32", description="Precision of the dynamics; moments are always float64.")
+    device: Device = Field("auto", description="auto (CUDA where present, else CPU), cpu, or cuda.")

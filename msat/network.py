@@ -1,0 +1,86 @@
+"""The network's parameters. This is the one place where the scale chi acts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from msat.errors import InputError
+
+
+@dataclass(frozen=True)
+class Network:
+    """A two-layer Bayesian network at one scale (docs/theory.md, section 1).
+
+    ``f = sum_i w_i phi(h_i)``, ``h_i = sum_j V_ij x_j`` with priors ``V_ij ~ N(0, g_v / D)`` and
+    ``w_i ~ N(0, g / N)``; labels carry noise of variance ``kappa``.
+
+    Parameters
+    ----------
+    width
+        Number of hidden neurons N, at least 1.
+    activation
+        Name of the activation phi, see `msat.activations`.
+    g_w, g_v
+        Prior variance scales of the readout (at chi = 1) and of the first layer, positive.
+    kappa_0
+        Label-noise variance at chi = 1, positive.
+    chi
+        Scale: 1 is standard scaling, N is mean-field scaling, positive.
+
+    Raises
+    ------
+    InputError
+        If a number is not finite or out of its range.
+    """
+
+    width: int
+    activation: str = "linear"
+    g_w: float = 1.0
+    g_v: float = 1.0
+    kappa_0: float = 1.0
+    chi: float = 1.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.width, bool) or not isinstance(self.width, int) or self.width < 1:
+            raise InputError(f"width = {self.width!r}: must be an integer of at least 1")
+        for name in ("g_w", "g_v", "kappa_0", "chi"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise InputError(f"{name} = {value!r}: must be a number")
+            if not (math.isfinite(value) and value > 0):
+                raise InputError(f"{name} = {value!r}: must be a finite number greater than 0")
+
+    @property
+    def g(self) -> float:
+        """Readout prior scale ``g = g_w / chi``: each w_i has prior variance ``g / N``."""
+        return self.g_w / self.chi
+
+    @property
+    def kappa(self) -> float:
+        """Label-noise variance ``kappa = kappa_0 / chi``."""
+        return self.kappa_0 / self.chi
+
+    @property
+    def tau(self) -> float:
+        """Prior variance of one readout weight, ``tau = g / N``."""
+        return self.g / self.width
+
+    def at(self, chi: float) -> Network:
+        """Return the same network at another scale."""
+        return replace(self, chi=chi)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters as plain numbers and strings, for file attributes and keys."""
+        return asdict(self)
+
+    @classmethod
+    def from_parameters(cls, values: Mapping[str, Any]) -> Network:
+        """Return the network whose `parameters` are among the given values (file attributes, say)."""
+        return cls(
+            width=int(values["width"]),
+            activation=str(values["activation"]),
+            **{name: float(values[name]) for name in ("g_w", "g_v", "kappa_0", "chi")},
+        )

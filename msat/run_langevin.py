@@ -1,0 +1,264 @@
+"""Stage `train`: one ensemble of Langevin chains, as one Dataset (the contract of langevin.nc)."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+
+from msat.errors import InputError
+from msat.langevin import checkpoint as checkpoints
+from msat.langevin import diagnostics, sampler
+from msat.langevin.potential import make_potential
+from msat.langevin.progress import Reporter
+from msat.langevin.settings import LangevinSettings
+from msat.langevin.starts import start_names
+from msat.network import Network
+from msat.observables import along_target, discrepancy
+from msat.provenance import code_digest, derived_seed, digest, environment
+from msat.settings import validated
+from msat.store import attributes
+from msat.tasks.base import Task
+
+Array = NDArray[np.float64]
+
+CHECKPOINT_EVERY = 60.0  # seconds between two checkpoints
+
+
+def train(
+    task: Task,
+    network: Network,
+    *,
+    seed: int = 0,
+    threads: int = 1,
+    checkpoint: Path | None = None,
+    progress: bool = False,
+    **settings: Any,
+) -> xr.Dataset:
+    """Return the posterior moments measured on an ensemble of Langevin-trained networks.
+
+    Parameters
+    ----------
+    task, network
+        Data and network, at one scale.
+    seed
+        Seed of starts and noise; together with the data and the network it fixes the trajectory on one
+        device and thread count.
+    threads
+        CPU threads of torch in this process.
+    checkpoint
+        File to which the run is saved every minute and from which it resumes; removed at the end.
+    progress
+        Whether to show progress on standard error.
+    **settings
+        Fields of `msat.langevin.settings.LangevinSettings`: chains, target_error, steps, device, ...
+
+    Returns
+    -------
+    xarray.Dataset
+        Dimensions chi (size 1), train (and train_), test, chain; variables and attributes as in
+        docs/formats.md. Errors are Monte Carlo standard errors that account for autocorrelation.
+        The attributes `target_met`, `burn_in_converged` and `rhat_max` say whether to trust it.
+
+    Raises
+    ------
+    InputError
+        If a setting is not allowed, the device is not there, or the checkpoint is of another run.
+    ComputationError
+        If the dynamics diverge.
+    """
+    started = time.perf_counter()
+    chosen = validated(LangevinSettings, settings)
+    device = find_device(chosen.device)
+    if threads < 1:
+        raise InputError(f"threads = {threads}: must be at least 1")
+    torch.set_num_threads(threads)
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+    key = {"seed": seed, "data": task.digest(), **network.parameters()}
+    potential, state = sampler.initial_state(
+        make_potential(task.x_train, task.y_train, task.x_test, network), chosen, derived_seed(key), device
+    )
+    run_key = digest(
+        {
+            **key,
+            "settings": chosen.model_dump(),
+            "device": device.type,
+            "threads": threads,
+            "code": code_digest("msat.run_langevin"),
+            "torch": torch.__version__,
+        }
+    )
+    if checkpoint is not None and checkpoint.exists():
+        state = checkpoints.load(checkpoint, run_key, device)
+    with Reporter(f"langevin chi={network.chi:g} seed={seed} on {device.type}", quiet=not progress) as reporter:
+        if checkpoint is not None and state.burn_in_steps:
+            reporter.note(
+                f"resumed from {checkpoint} in {state.phase} at step {state.burn_in_steps + state.steps}"
+            )
+        last_saved = time.monotonic()
+
+        def on_block(state: sampler.State, progress: sampler.Progress) -> None:
+            nonlocal last_saved
+            reporter.update(progress)
+            if checkpoint is not None and time.monotonic() - last_saved > CHECKPOINT_EVERY:
+                checkpoints.save(checkpoint, run_key, state)
+                last_saved = time.monotonic()
+
+        sampler.run(potential, chosen, state, on_block)
+        dataset = _dataset(task, network, chosen, state)
+        reporter.note(
+            f"done: {state.steps:,} steps after {state.burn_in_steps:,} of burn-in, relative error "
+            f"{state.relative_error:.2%}, R-hat at most {dataset.attrs['rhat_max']:.3f}"
+        )
+    dataset.attrs |= attributes(
+        {
+            **network.parameters(),
+            **chosen.model_dump(),
+            "seed": seed,
+            "data_digest": task.digest(),
+            "device": device.type,
+            "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+            "threads": threads,
+            "wall_time_s": time.perf_counter() - started,
+            **environment(),
+        }
+    )
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    return dataset
+
+
+def find_device(name: str) -> torch.device:
+    """Return the torch device of a name: auto is CUDA where present, else CPU.
+
+    Raises
+    ------
+    InputError
+        If cuda is asked for and there is none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("device = 'cuda': torch finds no CUDA device on this machine; use cpu or auto")
+    return torch.device(name)
+
+
+def _dataset(task: Task, network: Network, settings: LangevinSettings, state: sampler.State) -> xr.Dataset:
+    """Return everything measured in a finished run."""
+    y, y_test = task.y_train, task.y_test
+    blocks, sums = state.blocks, state.sums
+    f_train, f_test, f_rb = blocks.array("f_train"), blocks.array("f_test"), blocks.array("f_train_rb")
+    mean_train, mean_test = sums.mean("f_train"), sums.mean("f_test")
+    covariance = sums.mean("ff_train") - np.outer(mean_train, mean_train)
+    mean_rb = f_rb.mean(axis=(0, 1))
+    variance_test = sums.mean("f_test_squared") - mean_test**2 + sums.mean("test_residual_variance")
+    error = diagnostics.standard_error(f_train)
+    rhat = diagnostics.rhat(f_train)
+
+    along = blocks.array("along")
+    length = np.linalg.norm(y)
+    variance_blocks = blocks.array("along_squared") - 2 * along.mean() * along + along.mean() ** 2
+    train_blocks = (length**2 - length * along) / len(y)
+    train_rb_blocks = (y @ y - f_rb @ y) / len(y)
+    scalars = {
+        "train_discrepancy": (discrepancy(y, mean_train), train_blocks),
+        "train_discrepancy_rb": (discrepancy(y, mean_rb), train_rb_blocks),
+        "variance_along_target": (along_target(y, covariance), variance_blocks),
+        "hidden_kernel_along_target": (
+            float(blocks.array("hidden_along").mean()),
+            blocks.array("hidden_along"),
+        ),
+        "readout_norm": (float(blocks.array("readout_norm").mean()), blocks.array("readout_norm")),
+        "first_layer_variance": (
+            float(blocks.array("first_layer_variance").mean()),
+            blocks.array("first_layer_variance"),
+        ),
+    }
+    if task.n_test:
+        test_blocks = (y_test @ y_test - f_test @ y_test) / len(y_test)
+        scalars["test_discrepancy"] = (discrepancy(y_test, mean_test), test_blocks)
+
+    per_sample = {
+        "mean_train": (("train",), mean_train, "posterior mean output on the training points"),
+        "mean_train_error": (("train",), error, "standard error of mean_train"),
+        "mean_train_rb": (("train",), mean_rb, "Rao-Blackwell estimate of mean_train"),
+        "mean_train_rb_error": (
+            ("train",),
+            diagnostics.standard_error(f_rb),
+            "standard error of mean_train_rb",
+        ),
+        "mean_test": (("test",), mean_test, "posterior mean output on the test points"),
+        "mean_test_error": (("test",), diagnostics.standard_error(f_test), "standard error of mean_test"),
+        "covariance_train": (("train", "train_"), covariance, "output covariance without label noise"),
+        "covariance_train_rb": (
+            ("train", "train_"),
+            sums.mean("rb_covariance") + sums.mean("rb_outer") - np.outer(mean_rb, mean_rb),
+            "Rao-Blackwell estimate of covariance_train",
+        ),
+        "error_correlation_train": (
+            ("train", "train_"),
+            diagnostics.error_correlation(f_train),
+            "correlation between the errors of mean_train",
+        ),
+        "variance_test": (
+            ("test",),
+            variance_test,
+            "output variance on the test points, without label noise",
+        ),
+        "hidden_kernel": (
+            ("train", "train_"),
+            sums.mean("hidden_kernel"),
+            "E[(1/N) sum_i phi_i phi_i^T] on the training points",
+        ),
+        "chain_mean_train": (("chain", "train"), f_train.mean(axis=1), "mean_train of each chain"),
+        "train_discrepancy_blocks": (
+            ("chain", "block"),
+            train_blocks,
+            "train discrepancy of successive blocks",
+        ),
+        "rhat": (("train",), rhat, "rank-normalised split R-hat of block means"),
+        "ess": (
+            ("train",),
+            np.diag(covariance) / error**2,
+            "effective sample size: posterior variance over squared standard error",
+        ),
+    }
+    variables: dict[str, tuple[tuple[str, ...], Any]] = {
+        name: (("chi", *dims), array[None]) for name, (dims, array, _) in per_sample.items()
+    }
+    for name, (value, series) in scalars.items():
+        variables[name] = (("chi",), [value])
+        variables[f"{name}_error"] = (("chi",), [float(diagnostics.standard_error(series))])
+    variables |= {
+        "step_size": (("chi",), [state.step_size]),
+        "curvature": (("chi",), [state.curvature]),
+        "steps": (("chi",), [state.steps]),
+        "burn_in_steps": (("chi",), [state.burn_in_steps]),
+        "y_train": (("train",), y),
+        "y_test": (("test",), y_test),
+    }
+    dataset = xr.Dataset(
+        variables, coords={"chi": [network.chi], "start": ("chain", start_names(settings.chains))}
+    )
+    for name, (_, _, text) in per_sample.items():
+        dataset[name].attrs["long_name"] = text
+    rhat_max = max(float(rhat.max()), sampler.monitor_rhat(state))
+    dataset.attrs = attributes(
+        {
+            "kind": "langevin",
+            "rhat_max": rhat_max,
+            "mixed": rhat_max < diagnostics.RHAT_LIMIT,
+            "relative_error": state.relative_error,
+            "target_met": state.relative_error < settings.target_error,
+            "burn_in_converged": state.burn_in_converged,
+            "relaxation_times": state.steps * state.step_size,
+            "block_steps": state.steps // f_train.shape[1],
+        }
+    )
+    return dataset

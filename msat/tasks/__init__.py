@@ -1,0 +1,6 @@
+"""Data sets: one function a task, each returning a `msat.tasks.base.Task`."""
+
+from msat.tasks.base import Task
+from msat.tasks.ising import ising
+
+__all__ = ["Task", "ising"]

@@ -1,0 +1,1 @@
+"""Theory: one small module a level, a registry by name, and the anneal over scales."""

@@ -1,0 +1,36 @@
+"""Level `exact`: the scale mixture of Gaussian processes that a linear network is (docs/theory.md, eq. 4)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from msat.network import Network
+from msat.theory.linear_levels import LinearSolution
+from msat.theory.lowrank import LowRank
+from msat.theory.scale_mixture import ScaleMixture
+from msat.theory.spectrum import Spectrum
+
+
+def solve(spectrum: Spectrum, network: Network) -> LinearSolution:
+    """Return the exact posterior predictions, by quadrature over ``t = ln |w|^2``."""
+    lam, y, kappa = spectrum.lam, spectrum.y, network.kappa
+    quadrature = ScaleMixture(lam=lam, y=y, width=network.width, g=network.g, kappa=kappa).quadrature()
+    s, weights = quadrature.s, quadrature.weights
+    x = s[:, None] * lam
+    d = x + kappa
+    means = x / d * y
+    mean = weights @ means
+    fluctuations = ((means - mean) * np.sqrt(weights)[:, None]).T
+    adapted = (lam * y / d * np.sqrt(weights * s / network.width)[:, None]).T
+    identity = np.eye(len(s))
+    return LinearSolution(
+        conjugate=(y - mean) / kappa,
+        mean=mean,
+        covariance=LowRank(weights @ (kappa * x / d), fluctuations, identity),
+        hidden_kernel=LowRank(lam - weights @ (x * lam / d) / network.width, adapted, identity),
+        readout_norm=float(weights @ s),
+        log_evidence=quadrature.log_evidence,
+        converged=quadrature.converged,
+        residual=quadrature.residual,
+        iterations=quadrature.nodes,
+    )

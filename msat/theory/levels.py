@@ -1,0 +1,87 @@
+"""The registry of theory levels, and the anneal that carries solutions from scale to scale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msat.activations import get_activation
+from msat.errors import InputError
+from msat.network import Network
+from msat.theory import exact, laplace, nngp, one_loop, rescaling, tree_level
+from msat.theory.linear_levels import LinearSolution, to_prediction
+from msat.theory.prediction import Prediction
+from msat.theory.spectrum import diagonalise
+
+Array = NDArray[np.float64]
+
+LEVELS = ("nngp", "rescaling", "tree_level", "one_loop", "laplace", "exact")
+
+
+def check_levels(levels: Sequence[str], activation: str) -> None:
+    """Raise InputError if a level is unknown, named twice, or not defined for the activation."""
+    get_activation(activation)
+    if not levels:
+        raise InputError(f"levels is empty: must name at least one of {', '.join(LEVELS)}")
+    for name in levels:
+        if name not in LEVELS:
+            raise InputError(f"level = {name!r}: must be one of {', '.join(LEVELS)}")
+        if name == "exact" and activation != "linear":
+            raise InputError(
+                f"level = 'exact' with activation = {activation!r}: exact needs activation = 'linear'"
+            )
+    if len(set(levels)) < len(levels):
+        raise InputError(f"levels = {','.join(levels)}: a level is named twice")
+
+
+def anneal(
+    x_train: Array,
+    y_train: Array,
+    x_test: Array,
+    network: Network,
+    scales: Sequence[float],
+    levels: Sequence[str],
+) -> Iterator[tuple[int, str, Prediction]]:
+    """Yield (index of the scale, level, prediction), annealing chi upwards (the paper's Algorithm 1).
+
+    Parameters
+    ----------
+    x_train, y_train, x_test
+        Data, shapes (P, D), (P,), (Q, D).
+    network
+        The network; its chi is replaced by each of the scales.
+    scales
+        Values of chi in any order; indices refer to this order.
+    levels
+        Names out of `LEVELS`.
+
+    Raises
+    ------
+    InputError
+        If a level is unknown or not defined for the activation.
+    """
+    check_levels(levels, network.activation)
+    spectrum = diagonalise(x_train, y_train, x_test, network.g_v)
+    gain = 1.0
+    for index in np.argsort(np.asarray(scales, dtype=np.float64), kind="stable"):
+        at = network.at(float(scales[index]))
+        saddle, iterations = tree_level.saddle(spectrum, at, gain)
+        gain = saddle.Q
+        for level in levels:
+            solution: LinearSolution
+            match level:
+                case "nngp":
+                    solution = nngp.solve(spectrum, at)
+                case "rescaling":
+                    solution = rescaling.solve(spectrum, at)
+                case "tree_level":
+                    solution = tree_level.solution(spectrum, at, saddle, iterations)
+                case "laplace":
+                    solution = laplace.solution(spectrum, at, saddle, iterations)
+                case "one_loop":
+                    solution = one_loop.solution(spectrum, at, saddle)
+                case _:
+                    solution = exact.solve(spectrum, at)
+            yield int(index), level, to_prediction(spectrum, solution)

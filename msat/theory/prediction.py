@@ -1,0 +1,50 @@
+"""What one level of theory predicts at one scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Posterior predictions of one level at one scale chi.
+
+    Attributes
+    ----------
+    mean_train, mean_test
+        Mean outputs ``<f>``, shapes (P,) and (Q,).
+    covariance_train
+        Output covariance without label noise, (P, P).
+    variance_test
+        Output variance at each test point, (Q,).
+    hidden_kernel
+        ``E[(1/N) sum_i phi_i phi_i^T]`` on the training points, (P, P).
+    readout_norm
+        ``<|w|^2>``; its prior value is g.
+    log_evidence
+        ``ln p(y)`` with all constants; NaN where the level defines none.
+    action
+        The tree level's ``S(ft*)``; NaN elsewhere. Not comparable with a log evidence.
+    converged, residual, iterations
+        The solver's own account: whether the equations are solved, how well (relative), in how many steps.
+    loop_strength
+        Largest loop strength eps in [0, 1] to which `one_loop` was followed; NaN for other levels.
+    """
+
+    mean_train: Array
+    mean_test: Array
+    covariance_train: Array
+    variance_test: Array
+    hidden_kernel: Array
+    readout_norm: float
+    log_evidence: float = float("nan")
+    action: float = float("nan")
+    converged: bool = True
+    residual: float = 0.0
+    iterations: int = 0
+    loop_strength: float = float("nan")

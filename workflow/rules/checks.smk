@@ -1,0 +1,26 @@
+# Checks: the run fails if `exact` and Langevin disagree, since then one of them is wrong.
+# Requires results/tables/checks.parquet
+# Makes    results/checks.txt
+
+
+rule checks:
+    input:
+        table="results/tables/checks.parquet",
+    output:
+        summary=report(
+            "results/checks.txt", category="Checks", caption="../report/checks.rst"
+        ),
+    log:
+        "results/logs/checks.log",
+    benchmark:
+        "results/benchmarks/checks.tsv"
+    resources:
+        mem_mb=lambda wildcards, attempt: 500 * attempt,
+        runtime=lambda wildcards, attempt: 5 * attempt,
+    params:
+        job=job(["msat.checks"], **CONFIG.checks.model_dump()),
+        flags=flags(CONFIG.checks.model_dump()),
+    message:
+        "Does training confirm the theory?"
+    shell:
+        "msat check {input.table} {params.flags} --out {output.summary} > {log} 2>&1"

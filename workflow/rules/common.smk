@@ -1,0 +1,111 @@
+# What the rule files share: the checked configuration, the grid of jobs, and sizes as resources.
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+from msat.config import parse_config
+from msat.errors import InputError
+from msat.figures import FIGURES
+from msat.provenance import code_digest
+
+# Defaults are filled in by parse_config: Snakemake's own filling fails on optional sections.
+validate(config, "../schemas/config.schema.json", set_default=False)
+try:
+    CONFIG = parse_config(config)
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+# The grid: one entry for each training job. A scale is a string here, so that a name is never recomputed.
+GRID = [
+    (experiment, seed, f"{chi:g}")
+    for experiment in CONFIG.experiments
+    for seed in CONFIG.seeds_of(experiment)
+    for chi in CONFIG.chi(experiment)
+]
+TABLES = ("theory", "langevin", "comparison", "samples", "chains", "checks")
+
+
+wildcard_constraints:
+    experiment="|".join(CONFIG.experiments),
+    seed=r"\d+",
+    chi="|".join(
+        sorted({chi.replace(".", r"\.").replace("+", r"\+") for _, _, chi in GRID})
+    ),
+
+
+def scales_of(experiment):
+    """The scales of an experiment as the strings of file names."""
+    return [f"{chi:g}" for chi in CONFIG.chi(experiment)]
+
+
+def job(stage_modules, **values):
+    """All that determines a job's result beside its input files, as one dict of plain built-ins.
+
+    Snakemake reruns a job when it changes: a parameter, or the code that the stage executes.
+    """
+    return {"code": code_digest(*stage_modules), **values}
+
+
+def flags(values):
+    """A mapping as command-line flags; None is left out."""
+    return " ".join(
+        f"--{name.replace('_', '-')} {value}"
+        for name, value in values.items()
+        if value is not None
+    )
+
+
+def figure_files():
+    """Every figure of every experiment in every format."""
+    return [
+        f"results/figures/{experiment}/{figure}.{suffix}"
+        for experiment in CONFIG.experiments
+        for figure in FIGURES
+        for suffix in CONFIG.figures.formats
+    ]
+
+
+def task_of(experiment):
+    return CONFIG.experiments[experiment].task.model_dump()
+
+
+def network_of(experiment):
+    return CONFIG.experiments[experiment].network.model_dump()
+
+
+# Sizes as resources, measured on one core (docs/cluster.md); each retry asks for more.
+
+
+def theory_mb(wildcards, attempt):
+    """Two P by P matrices a level and scale are held, in float64."""
+    task = task_of(wildcards.experiment)
+    levels, scales = len(CONFIG.theory.levels), len(CONFIG.chi(wildcards.experiment))
+    matrices = (2 * levels * scales + 8) * task["n_train"] ** 2
+    return attempt * (
+        400 + int(8e-6 * (matrices + 4 * task["n_train"] * task["n_test"]))
+    )
+
+
+def training_mb(wildcards, attempt):
+    """A few copies of all chains' first layers, some P by P moments, and block means of all outputs."""
+    task, network = task_of(wildcards.experiment), network_of(wildcards.experiment)
+    n_train, n_test = task["n_train"], task["n_test"]
+    first_layer = (
+        CONFIG.langevin.chains * network["width"] * min(n_train, task["dimension"])
+    )
+    blocks = 300 * CONFIG.langevin.chains * (2 * n_train + n_test)
+    return attempt * (
+        700 + int(8e-6 * (12 * first_layer + 12 * n_train**2 + 2 * blocks))
+    )
+
+
+def training_minutes(wildcards, attempt):
+    """Time to draw the noise of max_steps at 1e8 numbers a second, twice over, with 10 minutes to start."""
+    task, network = task_of(wildcards.experiment), network_of(wildcards.experiment)
+    numbers = (
+        CONFIG.langevin.chains
+        * network["width"]
+        * min(task["n_train"], task["dimension"])
+    )
+    steps = CONFIG.langevin.steps or CONFIG.langevin.max_steps
+    return attempt * (10 + int(2 * steps * numbers / 1e8 / 60))
