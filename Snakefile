@@ -10,6 +10,10 @@ min_version("9.27")
 configfile: "config.yaml"
 
 
+pathvars:
+    results=config.get("results", "results"),
+
+
 report: "workflow/report/workflow.rst"
 
 
@@ -31,7 +35,7 @@ rule all:
     default_target: True
     input:
         figure_files(),
-        "results/checks.txt",
+        "<results>/checks.txt",
 
 
 include: "workflow/rules/tasks.smk"

@@ -115,6 +115,7 @@ class Experiment(Section):
 class Config(Section):
     """The whole configuration of the workflow."""
 
+    results: str = Field("results", min_length=1, description="Folder for everything that the workflow writes.")
     experiments: dict[ExperimentName, Experiment] = Field(min_length=1, description="Experiments by name.")
     scales: Scales = Field(Scales(), description="Scales of every experiment that names none.")
     seeds: list[Seed] = Field([0, 1, 2], min_length=1, description="Seeds of data and chains.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -31,7 +33,7 @@ def draw(theory: pd.DataFrame, langevin: pd.DataFrame) -> Figure:
         above, below = grid[0, column], grid[1, column]
         _absolute(above, theory, langevin, levels, quantity)
         _relative(below, theory, langevin, levels, quantity)
-        above.set_ylabel(f"{part} discrepancy {symbol}")
+        above.set_ylabel(f"{part} discrepancy\n{symbol}")
         above.set_ylim(bottom=0)
         style.chi_axis(below)
         style.panel_label(above, "ab"[column])
@@ -43,11 +45,16 @@ def draw(theory: pd.DataFrame, langevin: pd.DataFrame) -> Figure:
     return figure
 
 
+def _over_seeds(by_chi: Any) -> pd.Series:
+    """Return the mean over seeds; NaN where a level has no solution for some seed, so that the line ends."""
+    return by_chi.agg(lambda values: values.mean(skipna=False))
+
+
 def _absolute(axes: Axes, theory: pd.DataFrame, langevin: pd.DataFrame, levels: list[str], quantity: str) -> None:
     for level in levels:
         by_chi = theory[theory["level"] == level].groupby("chi")[quantity]
         color, line = style.LEVEL_STYLE[level]
-        mean = by_chi.mean()
+        mean = _over_seeds(by_chi)
         axes.plot(mean.index, mean, color=color, linestyle=line, label=style.LEVEL_LABEL[level], zorder=3)
         axes.fill_between(mean.index, by_chi.min(), by_chi.max(), color=color, alpha=0.08, linewidth=0)
     axes.errorbar(
@@ -75,7 +82,7 @@ def _relative(axes: Axes, theory: pd.DataFrame, langevin: pd.DataFrame, levels: 
     for level in levels:
         values = theory[theory["level"] == level].set_index(keys)[quantity]
         by_chi = (100 * (values / reference - 1)).groupby("chi")
-        mean = by_chi.mean()
+        mean = _over_seeds(by_chi)
         color, line = style.LEVEL_STYLE[level]
         axes.plot(mean.index, mean, color=color, linestyle=line, zorder=2)
         axes.fill_between(mean.index, by_chi.min(), by_chi.max(), color=color, alpha=0.15, linewidth=0)

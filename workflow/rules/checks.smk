@@ -1,19 +1,19 @@
 # Checks: the run fails if `exact` and Langevin disagree, since then one of them is wrong.
-# Requires results/tables/checks.parquet
-# Makes    results/checks.txt
+# Requires <results>/tables/checks.parquet
+# Makes    <results>/checks.txt
 
 
 rule checks:
     input:
-        table="results/tables/checks.parquet",
+        table="<results>/tables/checks.parquet",
     output:
         summary=report(
-            "results/checks.txt", category="Checks", caption="../report/checks.rst"
+            "<results>/checks.txt", category="Checks", caption="../report/checks.rst"
         ),
     log:
-        "results/logs/checks.log",
+        "<results>/logs/checks.log",
     benchmark:
-        "results/benchmarks/checks.tsv"
+        "<results>/benchmarks/checks.tsv"
     resources:
         mem_mb=lambda wildcards, attempt: 500 * attempt,
         runtime=lambda wildcards, attempt: 5 * attempt,

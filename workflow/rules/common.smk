@@ -1,4 +1,4 @@
-# What the rule files share: the checked configuration, the grid of jobs, and sizes as resources.
+# What all stages share: the checked configuration, the grid of jobs, and sizes as resources.
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
@@ -58,7 +58,7 @@ def flags(values):
 def figure_files():
     """Every figure of every experiment in every format."""
     return [
-        f"results/figures/{experiment}/{figure}.{suffix}"
+        f"<results>/figures/{experiment}/{figure}.{suffix}"
         for experiment in CONFIG.experiments
         for figure in FIGURES
         for suffix in CONFIG.figures.formats

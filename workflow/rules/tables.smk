@@ -1,12 +1,12 @@
 # Tables: tidy CSV and parquet over all experiments, seeds and scales.
 # Requires every theory.nc and langevin.nc
-# Makes    results/tables/{theory,langevin,comparison,samples,chains,checks}.{csv,parquet}
+# Makes    <results>/tables/{theory,langevin,comparison,samples,chains,checks}.{csv,parquet}
 
 
 rule tables:
     input:
         expand(
-            "results/tables/{table}.{suffix}", table=TABLES, suffix=("csv", "parquet")
+            "<results>/tables/{table}.{suffix}", table=TABLES, suffix=("csv", "parquet")
         ),
 
 
@@ -14,30 +14,31 @@ rule collect:
     input:
         theory=sorted(
             {
-                f"results/{experiment}/seed{seed}/theory.nc"
+                f"<results>/{experiment}/seed{seed}/theory.nc"
                 for experiment, seed, _ in GRID
             }
         ),
         langevin=[
-            f"results/{experiment}/seed{seed}/chi{chi}/langevin.nc"
+            f"<results>/{experiment}/seed{seed}/chi{chi}/langevin.nc"
             for experiment, seed, chi in GRID
         ],
     output:
         csv=report(
-            expand("results/tables/{table}.csv", table=TABLES),
+            expand("<results>/tables/{table}.csv", table=TABLES),
             category="Tables",
             caption="../report/tables.rst",
         ),
-        parquet=expand("results/tables/{table}.parquet", table=TABLES),
+        parquet=expand("<results>/tables/{table}.parquet", table=TABLES),
     log:
-        "results/logs/collect.log",
+        "<results>/logs/collect.log",
     benchmark:
-        "results/benchmarks/collect.tsv"
+        "<results>/benchmarks/collect.tsv"
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         job=job(["msat.tables", "msat.checks"]),
+        folder=f"{CONFIG.results}/tables",
         theory=lambda wildcards, input: " ".join(
             f"--theory {path}" for path in input.theory
         ),
@@ -47,4 +48,4 @@ rule collect:
     message:
         "Tables of all results"
     shell:
-        "msat collect {params.theory} {params.langevin} --out results/tables > {log} 2>&1"
+        "msat collect {params.theory} {params.langevin} --out {params.folder} > {log} 2>&1"

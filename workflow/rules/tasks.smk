@@ -1,15 +1,15 @@
 # Data sets.
 # Requires nothing but the config.
-# Makes    results/{experiment}/seed{seed}/data.npz
+# Makes    <results>/{experiment}/seed{seed}/data.npz
 
 
 rule task:
     output:
-        data="results/{experiment}/seed{seed}/data.npz",
+        data="<results>/{experiment}/seed{seed}/data.npz",
     log:
-        "results/logs/{experiment}/seed{seed}/task.log",
+        "<results>/logs/{experiment}/seed{seed}/task.log",
     benchmark:
-        "results/benchmarks/{experiment}/seed{seed}/task.tsv"
+        "<results>/benchmarks/{experiment}/seed{seed}/task.tsv"
     resources:
         mem_mb=lambda wildcards, attempt: 500 * attempt,
         runtime=lambda wildcards, attempt: 5 * attempt,

@@ -1,12 +1,12 @@
 # Theory: every level, annealed over all scales of one experiment and seed (Algorithm 1).
-# Requires results/{experiment}/seed{seed}/data.npz
-# Makes    results/{experiment}/seed{seed}/theory.nc
+# Requires <results>/{experiment}/seed{seed}/data.npz
+# Makes    <results>/{experiment}/seed{seed}/theory.nc
 
 
 rule theory:
     input:
         expand(
-            "results/{experiment}/seed{seed}/theory.nc",
+            "<results>/{experiment}/seed{seed}/theory.nc",
             zip,
             experiment=[e for e, _, _ in GRID],
             seed=[s for _, s, _ in GRID],
@@ -15,13 +15,13 @@ rule theory:
 
 rule solve:
     input:
-        data="results/{experiment}/seed{seed}/data.npz",
+        data="<results>/{experiment}/seed{seed}/data.npz",
     output:
-        theory="results/{experiment}/seed{seed}/theory.nc",
+        theory="<results>/{experiment}/seed{seed}/theory.nc",
     log:
-        "results/logs/{experiment}/seed{seed}/theory.log",
+        "<results>/logs/{experiment}/seed{seed}/theory.log",
     benchmark:
-        "results/benchmarks/{experiment}/seed{seed}/theory.tsv"
+        "<results>/benchmarks/{experiment}/seed{seed}/theory.tsv"
     resources:
         mem_mb=theory_mb,
         runtime=lambda wildcards, attempt: 10 * attempt,

@@ -1,25 +1,25 @@
 # Training: one ensemble of Langevin chains for each experiment, seed and scale.
-# Requires results/{experiment}/seed{seed}/data.npz
-# Makes    results/{experiment}/seed{seed}/chi{chi}/langevin.nc
+# Requires <results>/{experiment}/seed{seed}/data.npz
+# Makes    <results>/{experiment}/seed{seed}/chi{chi}/langevin.nc
 
 
 rule training:
     input:
         [
-            f"results/{experiment}/seed{seed}/chi{chi}/langevin.nc"
+            f"<results>/{experiment}/seed{seed}/chi{chi}/langevin.nc"
             for experiment, seed, chi in GRID
         ],
 
 
 rule train:
     input:
-        data="results/{experiment}/seed{seed}/data.npz",
+        data="<results>/{experiment}/seed{seed}/data.npz",
     output:
-        langevin="results/{experiment}/seed{seed}/chi{chi}/langevin.nc",
+        langevin="<results>/{experiment}/seed{seed}/chi{chi}/langevin.nc",
     log:
-        "results/logs/{experiment}/seed{seed}/chi{chi}/train.log",
+        "<results>/logs/{experiment}/seed{seed}/chi{chi}/train.log",
     benchmark:
-        "results/benchmarks/{experiment}/seed{seed}/chi{chi}/train.tsv"
+        "<results>/benchmarks/{experiment}/seed{seed}/chi{chi}/train.tsv"
     threads: 1
     resources:
         mem_mb=training_mb,
@@ -34,11 +34,12 @@ rule train:
             network_of(wildcards.experiment) | CONFIG.langevin.model_dump()
         ),
         # not an output: it survives a failed job, and the retry resumes from it
-        checkpoint=lambda wildcards: f"results/checkpoints/{wildcards.experiment}-seed{wildcards.seed}-chi{wildcards.chi}.pt",
+        checkpoints=f"{CONFIG.results}/checkpoints",
     message:
         "Training of {wildcards.experiment}, seed {wildcards.seed}, chi = {wildcards.chi}"
     shell:
-        "mkdir -p results/checkpoints;"
+        "mkdir -p {params.checkpoints};"
         " msat train --data {input.data} {params.flags} --chi {wildcards.chi} --threads {threads}"
-        " --seed {wildcards.seed} --label {wildcards.experiment} --checkpoint {params.checkpoint}"
+        " --seed {wildcards.seed} --label {wildcards.experiment} --checkpoint"
+        " {params.checkpoints}/{wildcards.experiment}-seed{wildcards.seed}-chi{wildcards.chi}.pt"
         " --out {output.langevin} > {log} 2>&1"
