@@ -1,5 +1,7 @@
 # What all stages share: the checked configuration, the grid of jobs, and sizes as resources.
 
+from pathlib import Path
+
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
@@ -44,6 +46,14 @@ def job(stage_modules, **values):
     Snakemake reruns a job when it changes: a parameter, or the code that the stage executes.
     """
     return {"code": code_digest(*stage_modules), **values}
+
+
+def figure_job(figure):
+    """The job of one figure, as a function of the wildcards."""
+    return lambda wildcards: job(
+        [f"msat.figures.{figure}", "msat.figures"],
+        title=CONFIG.experiments[wildcards.experiment].title,
+    )
 
 
 def flags(values):

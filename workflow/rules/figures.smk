@@ -1,4 +1,4 @@
-# Figures, one set for each experiment; they read tables only, so no figure needs a GPU.
+# Figures, one rule a figure and one set for each experiment; they read tables only, so no figure needs a GPU.
 # Requires <results>/tables/*.parquet
 # Makes    <results>/figures/{experiment}/{figure}.{suffix}
 
@@ -8,41 +8,40 @@ rule figures:
         figure_files(),
 
 
-rule figure:
-    input:
-        lambda wildcards: [
-            f"<results>/tables/{table}.parquet" for table in FIGURES[wildcards.figure]
-        ],
-    output:
-        report(
-            expand(
-                "<results>/figures/{{experiment}}/{{figure}}.{suffix}",
-                suffix=CONFIG.figures.formats,
+for figure, tables in FIGURES.items():
+
+    rule:
+        name:
+            f"figure_{figure}"
+        input:
+            expand("<results>/tables/{table}.parquet", table=tables),
+        output:
+            report(
+                expand(
+                    "<results>/figures/{{experiment}}/{figure}.{suffix}",
+                    figure=figure,
+                    suffix=CONFIG.figures.formats,
+                ),
+                category="Figures",
+                subcategory="{experiment}",
+                caption=f"../report/{figure}.rst",
+                labels={"figure": figure, "experiment": "{experiment}"},
             ),
-            category="Figures",
-            subcategory="{experiment}",
-            caption="../report/{figure}.rst",
-            labels={"figure": "{figure}", "experiment": "{experiment}"},
-        ),
-    log:
-        "<results>/logs/{experiment}/{figure}.log",
-    benchmark:
-        "<results>/benchmarks/{experiment}/{figure}.tsv"
-    wildcard_constraints:
-        figure="|".join(FIGURES),
-    resources:
-        mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=lambda wildcards, attempt: 5 * attempt,
-    params:
-        job=lambda wildcards: job(
-            [f"msat.figures.{wildcards.figure}", "msat.figures"],
-            title=CONFIG.experiments[wildcards.experiment].title,
-        ),
-        tables=f"{CONFIG.results}/tables",
-        title=lambda wildcards: CONFIG.experiments[wildcards.experiment].title,
-        out=lambda wildcards, output: " ".join(f"--out {path}" for path in output),
-    message:
-        "Figure {wildcards.figure} of {wildcards.experiment}"
-    shell:
-        "msat figure {wildcards.figure} --tables {params.tables} --experiment {wildcards.experiment}"
-        " --title {params.title:q} {params.out} > {log} 2>&1"
+        log:
+            f"<results>/logs/{{experiment}}/{figure}.log",
+        benchmark:
+            f"<results>/benchmarks/{{experiment}}/{figure}.tsv"
+        resources:
+            mem_mb=lambda wildcards, attempt: 1000 * attempt,
+            runtime=lambda wildcards, attempt: 5 * attempt,
+        params:
+            job=figure_job(figure),
+            figure=figure,
+            tables=lambda wildcards, input: Path(input[0]).parent,
+            title=lambda wildcards: CONFIG.experiments[wildcards.experiment].title,
+            out=lambda wildcards, output: " ".join(f"--out {path}" for path in output),
+        message:
+            f"Figure {figure} of {{wildcards.experiment}}"
+        shell:
+            "msat figure {params.figure} --tables {params.tables} --experiment {wildcards.experiment}"
+            " --title {params.title:q} {params.out} > {log} 2>&1"

@@ -6,7 +6,9 @@
 rule tables:
     input:
         expand(
-            "<results>/tables/{table}.{suffix}", table=TABLES, suffix=("csv", "parquet")
+            "<results>/tables/{table}.{suffix}",
+            table=TABLES,
+            suffix=("csv", "parquet"),
         ),
 
 
@@ -38,7 +40,7 @@ rule collect:
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         job=job(["msat.tables", "msat.checks"]),
-        folder=f"{CONFIG.results}/tables",
+        folder=lambda wildcards, output: Path(output.csv[0]).parent,
         theory=lambda wildcards, input: " ".join(
             f"--theory {path}" for path in input.theory
         ),
