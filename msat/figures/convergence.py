@@ -54,9 +54,9 @@ def _precision(axes: Axes, langevin: pd.DataFrame) -> None:
     axes.plot(langevin["chi"], blackwell, "x", color=style.LEVEL_STYLE["laplace"][0], label="Rao-Blackwell")
     target = 100 * float(langevin["target_error"].iloc[0])
     axes.axhline(target, color="0.4", linestyle="--", linewidth=0.8, label="target")
-    axes.set_ylim(0, 1.6 * max(target, float(relative.max()), float(blackwell.max())))
+    axes.set_ylim(0, 1.2 * max(target, float(relative.max()), float(blackwell.max())))
     axes.set_ylabel("standard error of train\ndiscrepancy (% of its value)")
-    axes.legend(loc="upper right", ncols=3)
+    axes.legend(loc="lower left")
     style.chi_axis(axes)
 
 

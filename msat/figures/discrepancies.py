@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from msat.figures import style
 
-_MARGIN = 12.0  # per cent shown at least on either side of the reference
+_LINEAR = 1.0  # per cent: linear below, logarithmic above, so that 0.1 and 300 per cent are both seen
 _PARTS = {
     "train": r"$\mathbf{y}\cdot(\mathbf{y}-\langle\mathbf{f}\rangle)/P$",
     "test": r"$\mathbf{y}_*\cdot(\mathbf{y}_*-\langle\mathbf{f}_*\rangle)/Q$",
@@ -47,7 +46,8 @@ def draw(theory: pd.DataFrame, langevin: pd.DataFrame) -> Figure:
 
 def _over_seeds(by_chi: Any) -> pd.Series:
     """Return the mean over seeds; NaN where a level has no solution for some seed, so that the line ends."""
-    return by_chi.agg(lambda values: values.mean(skipna=False))
+    mean: pd.Series = by_chi.agg(lambda values: values.mean(skipna=False))
+    return mean
 
 
 def _absolute(axes: Axes, theory: pd.DataFrame, langevin: pd.DataFrame, levels: list[str], quantity: str) -> None:
@@ -78,11 +78,12 @@ def _relative(axes: Axes, theory: pd.DataFrame, langevin: pd.DataFrame, levels: 
     measured = langevin.set_index(keys)[quantity]
     reference = exact if len(exact) else measured
     axes.axhline(0, color="0.6", linewidth=0.6, zorder=0)
-    extent = _MARGIN
+    lowest, highest = -10.0, 10.0
     for level in levels:
         values = theory[theory["level"] == level].set_index(keys)[quantity]
         by_chi = (100 * (values / reference - 1)).groupby("chi")
         mean = _over_seeds(by_chi)
+        lowest, highest = min(lowest, by_chi.min().min()), max(highest, by_chi.max().max())
         color, line = style.LEVEL_STYLE[level]
         axes.plot(mean.index, mean, color=color, linestyle=line, zorder=2)
         axes.fill_between(mean.index, by_chi.min(), by_chi.max(), color=color, alpha=0.15, linewidth=0)
@@ -103,6 +104,7 @@ def _relative(axes: Axes, theory: pd.DataFrame, langevin: pd.DataFrame, levels: 
             elinewidth=0.8,
             zorder=3,
         )
-    finite = deviation.abs()[np.isfinite(deviation)]
-    extent = max(extent, 1.2 * float(finite.max()) if len(finite) else 0.0)
-    axes.set_ylim(-extent, extent)
+    axes.set_yscale("symlog", linthresh=_LINEAR, linscale=1.0)
+    axes.set_ylim(1.3 * lowest, 1.3 * highest)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.axhspan(-_LINEAR, _LINEAR, color="0.95", zorder=-1, linewidth=0)

@@ -244,6 +244,11 @@ def monitor_rhat(state: State) -> float:
     return float(np.max([diagnostics.rhat(state.blocks.array(name)) for name in MONITORS]))
 
 
+def largest_rhat(state: State) -> float:
+    """Return the largest R-hat of the monitors and of all training outputs."""
+    return max(monitor_rhat(state), float(np.max(diagnostics.rhat(state.blocks.array("f_train")))))
+
+
 def _judge_burn_in(potential: Potential, settings: LangevinSettings, state: State) -> None:
     """End the segment when it is full; start sampling if its chains agree, else a segment twice as long."""
     if len(state.blocks) * state.blocks.merged < state.segment_blocks:
@@ -260,7 +265,7 @@ def _judge_burn_in(potential: Potential, settings: LangevinSettings, state: Stat
 
 
 def _judge_sampling(potential: Potential, settings: LangevinSettings, state: State) -> None:
-    """Stop at the stated number of steps, or at the target error, or at the most steps allowed."""
+    """Stop at the stated number of steps, or when precise and mixed enough, or at the most steps allowed."""
     if state.blocks.pending:
         return  # only whole blocks are averaged, so that means and error bars use the same draws
     limit = settings.steps or settings.max_steps
@@ -268,8 +273,13 @@ def _judge_sampling(potential: Potential, settings: LangevinSettings, state: Sta
     if not full and len(state.blocks) % CHECK_EVERY:
         return
     state.relative_error = relative_error(state, potential)
-    enough = settings.steps is None and len(state.blocks) >= MIN_BLOCKS
-    if full or (enough and state.relative_error < settings.target_error):
+    enough = (
+        settings.steps is None
+        and len(state.blocks) >= MIN_BLOCKS
+        and state.relative_error < settings.target_error
+        and largest_rhat(state) < diagnostics.RHAT_LIMIT
+    )
+    if full or enough:
         state.phase = "done"
 
 

@@ -20,7 +20,8 @@ class LangevinSettings(BaseModel):
     target_error: float = Field(
         0.001,
         gt=0,
-        description="Stop when the standard error of the train discrepancy is below this fraction of it.",
+        description="Stop when the standard error of the train discrepancy is below this fraction of it and "
+        "R-hat of every training output is below 1.01.",
     )
     max_steps: int = Field(
         400_000, ge=64, description="Most steps kept per chain; reaching it is reported as target not met."

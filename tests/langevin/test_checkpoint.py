@@ -1,0 +1,63 @@
+"""An interrupted and resumed run gives the same result to the last bit."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import msat
+from msat import run_langevin
+from msat.errors import InputError
+from msat.langevin import checkpoint as checkpoints
+
+SETTINGS = {"seed": 5, "steps": 1500, "chains": 4}
+
+
+class Interrupted(Exception):
+    pass
+
+
+def _interrupted(task, network, path: Path, blocks: int, monkeypatch) -> None:
+    """Run until the given number of checkpoints has been written, one a block, then stop without warning."""
+    original, written = checkpoints.save, []
+
+    def save(*arguments):
+        original(*arguments)
+        written.append(1)
+        if len(written) == blocks:
+            raise Interrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_langevin, "CHECKPOINT_EVERY", -1.0)
+        patch.setattr(checkpoints, "save", save)
+        with pytest.raises(Interrupted):
+            msat.train(task, network, checkpoint=path, **SETTINGS)
+
+
+@pytest.mark.parametrize("blocks", [1, 20, 33, 100, 290])
+def test_resumed_run_is_bit_identical(small_task, small_network, tmp_path, monkeypatch, blocks, capsys):
+    whole = msat.train(small_task, small_network, **SETTINGS)
+    path = tmp_path / "run.pt"
+    _interrupted(small_task, small_network, path, blocks, monkeypatch)
+    assert path.exists()
+    resumed = msat.train(small_task, small_network, checkpoint=path, progress=True, **SETTINGS)
+    assert whole.equals(resumed)
+    assert "resumed from" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []  # a finished run removes its checkpoint
+
+
+def test_checkpoint_of_another_run_is_refused(small_task, small_network, tmp_path, monkeypatch):
+    path = tmp_path / "run.pt"
+    _interrupted(small_task, small_network, path, 2, monkeypatch)
+    with pytest.raises(InputError, match="belongs to another run"):
+        msat.train(small_task, small_network, checkpoint=path, **(SETTINGS | {"seed": 6}))
+    with pytest.raises(InputError, match="belongs to another run"):
+        msat.train(small_task, small_network.at(3.0), checkpoint=path, **SETTINGS)
+    assert path.exists()
+
+
+def test_damaged_checkpoint_is_refused(small_task, small_network, tmp_path):
+    path = tmp_path / "run.pt"
+    path.write_bytes(np.random.default_rng(0).bytes(1000))
+    with pytest.raises(InputError, match="cannot be read"):
+        msat.train(small_task, small_network, checkpoint=path, **SETTINGS)

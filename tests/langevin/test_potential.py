@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+import torch
+
+from msat.langevin.potential import make_potential, readout_posterior_mean, top_curvature
+from msat.network import Network
+
+
+@pytest.fixture
+def potential(small_task, small_network):
+    return make_potential(small_task.x_train, small_task.y_train, small_task.x_test, small_network)
+
+
+@pytest.fixture
+def state(potential):
+    generator = torch.Generator().manual_seed(0)
+    like = {"generator": generator, "dtype": torch.float64}
+    return torch.randn(3, 7, potential.rank, **like), torch.randn(3, 7, **like)
+
+
+def test_potential_is_that_of_the_network_in_its_own_coordinates(small_task, small_network, potential, state):
+    """U and f from whitened row-space coordinates against eq. (1) with explicit V and w."""
+    A, b = (tensor.numpy() for tensor in state)
+    U, singular, Rt = np.linalg.svd(small_task.x_train, full_matrices=False)
+    V = np.sqrt(small_network.g_v / small_task.dimension) * A @ Rt
+    w = np.sqrt(small_network.tau) * b
+    f = np.einsum("ci,cij,aj->ca", w, V, small_task.x_train)
+    f_test = np.einsum("ci,cij,aj->ca", w, V, small_task.x_test)
+    np.testing.assert_allclose(potential.outputs(*state).numpy(), f, atol=1e-12)
+    mean_test, variance_test = potential.test_outputs(*state)
+    np.testing.assert_allclose(mean_test.numpy(), f_test, atol=1e-12)
+    prior = (
+        np.sum((small_task.y_train - f) ** 2, axis=1) / (2 * small_network.kappa)
+        + small_task.dimension * np.sum(V**2, axis=(1, 2)) / (2 * small_network.g_v)
+        + small_network.width * np.sum(w**2, axis=1) / (2 * small_network.g)
+    )
+    np.testing.assert_allclose(potential.energy(*state).numpy(), prior, rtol=1e-12)
+    outside = small_task.x_test - small_task.x_test @ Rt.T @ Rt
+    residual = small_network.g_v / small_task.dimension * np.sum(outside**2, axis=1)
+    np.testing.assert_allclose(variance_test.numpy(), np.sum(w**2, axis=1)[:, None] * residual, atol=1e-12)
+    assert U.shape == (6, len(singular))
+
+
+def test_forces_are_the_gradient_of_the_potential(potential, state):
+    A, b = (tensor.clone().requires_grad_() for tensor in state)
+    potential.energy(A, b).sum().backward()
+    grad_A, grad_b, f = potential.forces(*state)
+    np.testing.assert_allclose(grad_A.numpy(), A.grad.numpy(), atol=1e-11)
+    np.testing.assert_allclose(grad_b.numpy(), b.grad.numpy(), atol=1e-11)
+    np.testing.assert_allclose(f.numpy(), potential.outputs(*state).numpy(), atol=1e-13)
+
+
+def test_top_curvature_is_the_largest_hessian_eigenvalue(potential, state):
+    largest = []
+    for chain in range(3):
+        A, b = state[0][chain], state[1][chain]
+
+        def energy(x, shape=A.shape):
+            n = shape[0] * shape[1]
+            return potential.energy(x[:n].reshape(1, *shape), x[n:].reshape(1, -1))[0]
+
+        hessian = torch.autograd.functional.hessian(energy, torch.cat([A.reshape(-1), b]))
+        largest.append(torch.linalg.eigvalsh(hessian)[-1].item())
+    assert top_curvature(potential, *state) == pytest.approx(max(largest), rel=0.02)
+
+
+@pytest.mark.parametrize("width", [4, 9])  # both sides of P = 6: two ways to the same matrix
+def test_readout_posterior_given_the_first_layer(small_task, width):
+    network = Network(width=width, g_w=0.7, kappa_0=0.3)
+    potential = make_potential(small_task.x_train, small_task.y_train, small_task.x_test, network)
+    hidden = torch.randn(2, width, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    mean, covariance = readout_posterior_mean(potential, hidden)
+    for chain in range(2):
+        phi = hidden[chain].numpy()
+        K = network.tau * phi.T @ phi
+        noisy = K + network.kappa * np.eye(6)
+        np.testing.assert_allclose(mean[chain], K @ np.linalg.solve(noisy, small_task.y_train), atol=1e-11)
+        np.testing.assert_allclose(
+            covariance[chain], network.kappa * K @ np.linalg.solve(noisy, np.eye(6)), atol=1e-11
+        )
+
+
+def test_layers_of_equal_shape_get_different_noise_and_starts(potential):
+    from msat.langevin.sampler import initial_state
+    from msat.langevin.settings import LangevinSettings
+
+    _, state = initial_state(potential, LangevinSettings(chains=3), seed=1, device=torch.device("cpu"))
+    assert not torch.equal(state.A[0, :, 0], state.b[0])
+    assert not torch.equal(state.noise_A[0, :, 0], state.noise_b[0])
+    assert not torch.equal(state.A[0], state.A[2])

@@ -1,0 +1,164 @@
+"""Ensembles against known posteriors."""
+
+import numpy as np
+import pytest
+import torch
+
+import msat
+from msat.errors import ComputationError, InputError
+from msat.langevin import sampler
+from msat.network import Network
+from msat.run_langevin import find_device
+from tests.conftest import Z_LIMIT
+
+
+def _z(dataset, name, expected):
+    at = dataset.isel(chi=0)
+    return (at[name].to_numpy() - expected) / at[f"{name}_error"].to_numpy()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_ensemble_agrees_with_the_exact_posterior(small_task, small_network, dtype):
+    """A small generic network, all measured quantities."""
+    trained = msat.train(small_task, small_network, seed=1, dtype=dtype, steps=12_000, chains=24, step_safety=0.3)
+    exact = msat.solve(small_task, small_network, levels=["exact"]).isel(chi=0, level=0)
+    y = small_task.y_train
+    assert np.all(np.abs(_z(trained, "mean_train", exact["mean_train"].to_numpy())) < Z_LIMIT)
+    assert np.all(np.abs(_z(trained, "mean_train_rb", exact["mean_train"].to_numpy())) < Z_LIMIT)
+    assert np.all(np.abs(_z(trained, "mean_test", exact["mean_test"].to_numpy())) < Z_LIMIT)
+    for name, matrix in (
+        ("variance_along_target", exact["covariance_train"]),
+        ("hidden_kernel_along_target", exact["hidden_kernel"]),
+    ):
+        assert abs(_z(trained, name, y @ matrix.to_numpy() @ y / (y @ y))) < Z_LIMIT
+    assert abs(_z(trained, "readout_norm", float(exact["readout_norm"]))) < Z_LIMIT
+    at = trained.isel(chi=0)
+    # matrices without their own error bars: to a few per cent of their scale
+    for name in ("covariance_train", "hidden_kernel", "variance_test"):
+        expected = exact[name].to_numpy()
+        np.testing.assert_allclose(at[name].to_numpy(), expected, atol=0.1 * np.abs(expected).max())
+    np.testing.assert_allclose(at["covariance_train_rb"], exact["covariance_train"], atol=0.1 * 0.2)
+    np.testing.assert_allclose(at["chain_mean_train"].mean("chain"), at["mean_train"], atol=1e-12)
+    assert at["y_train"].to_numpy() == pytest.approx(y)
+
+
+def test_euler_maruyama_agrees_in_the_mean_at_a_small_step(small_task, small_network):
+    """Its bias is of first order in the step, so the step is far smaller."""
+    trained = msat.train(
+        small_task, small_network, seed=1, integrator="euler_maruyama", steps=8000, chains=24, step_safety=0.02
+    )
+    exact = msat.solve(small_task, small_network, levels=["exact"]).isel(chi=0, level=0)
+    assert np.all(np.abs(_z(trained, "mean_train", exact["mean_train"].to_numpy())) < Z_LIMIT)
+    assert np.all(np.abs(_z(trained, "mean_test", exact["mean_test"].to_numpy())) < Z_LIMIT)
+
+
+def test_papers_setting_at_three_scales(paper_task, paper_network):
+    """Train discrepancy to 0.5 per cent, outputs by chi-squared per degree of freedom."""
+    for chi in (1.0, 10.0, 100.0):
+        network = paper_network.at(chi)
+        trained = msat.train(paper_task, network, seed=3, target_error=0.003)
+        row = msat.compare(msat.solve(paper_task, network, levels=["exact"]), trained).iloc[0]
+        for name in (
+            "train_discrepancy",
+            "test_discrepancy",
+            "variance_along_target",
+            "hidden_kernel_along_target",
+        ):
+            assert abs(row[f"{name}_z"]) < Z_LIMIT, (chi, name)
+        assert trained.attrs["target_met"]
+        assert trained.attrs["burn_in_converged"]
+        spread = np.sqrt(row["chi2_variance"])
+        assert abs(row["chi2"] - row["chi2_dof"]) < Z_LIMIT * spread + 0.1 * row["chi2_dof"]
+
+
+def test_prior_only_run_returns_both_layers_prior_variances(small_task):
+    """With noise of variance 1e12 the data say nothing."""
+    network = Network(width=20, g_w=0.6, g_v=0.8, kappa_0=1e12)
+    trained = msat.train(small_task, network, seed=2, steps=6000)
+    assert abs(_z(trained, "first_layer_variance", 1.0)) < Z_LIMIT
+    assert abs(_z(trained, "readout_norm", network.g)) < Z_LIMIT
+    assert np.all(np.abs(_z(trained, "mean_train", 0.0)) < Z_LIMIT)
+    C = network.g_v / small_task.dimension * small_task.x_train @ small_task.x_train.T
+    at = trained.isel(chi=0)
+    np.testing.assert_allclose(at["hidden_kernel"], C, atol=0.05 * C.max())
+    np.testing.assert_allclose(at["covariance_train"], network.g * C, atol=0.08 * network.g * C.max())
+
+
+def test_the_seed_fixes_the_result_and_only_the_seed(small_task, small_network):
+    runs = [msat.train(small_task, small_network, seed=seed, steps=256) for seed in (0, 0, 1)]
+    assert runs[0]["mean_train"].equals(runs[1]["mean_train"])
+    assert not runs[0]["mean_train"].equals(runs[2]["mean_train"])
+
+
+def test_noise_differs_between_scales(small_task, small_network):
+    """Jobs of one seed at two scales must not share their noise."""
+    potential_seed = [
+        msat.train(small_task, small_network.at(chi), seed=0, steps=64, step_size=1e-3)
+        for chi in (1.0, 1.0 + 1e-9)
+    ]
+    first, second = (item["mean_train"].to_numpy() for item in potential_seed)
+    assert np.abs(first - second).max() > 1e-3
+
+
+def test_steps_are_kept_and_target_not_met_is_said(small_task, small_network):
+    trained = msat.train(small_task, small_network, seed=0, steps=1000)
+    assert 1000 <= int(trained["steps"][0]) <= 1010
+    short = msat.train(small_task, small_network, seed=0, max_steps=300, target_error=1e-6)
+    assert not short.attrs["target_met"]
+    assert short.attrs["relative_error"] > 1e-6
+
+
+def test_a_step_too_large_is_refused_before_it_diverges(small_task, small_network):
+    with pytest.raises(ComputationError, match="would diverge; use at most"):
+        msat.train(small_task, small_network, step_size=10.0)
+
+
+def test_divergence_is_an_error_and_not_nan(small_task, small_network, monkeypatch):
+    monkeypatch.setattr(sampler, "STABILITY_LIMIT", 1e9)
+    with pytest.raises(ComputationError, match="diverged in burn_in after"):
+        msat.train(small_task, small_network, step_size=10.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"chains": 1}, "chains = 1: input should be greater than or equal to 2"),
+        ({"integrator": "leapfrog"}, "integrator = 'leapfrog': input should be 'leimkuhler_matthews' or"),
+        ({"dtype": "float16"}, "dtype = 'float16'"),
+        ({"nonsense": 1}, "nonsense: unknown key; known are chains"),
+        ({"target_error": -1.0}, "target_error = -1.0"),
+        ({"steps": 10}, "steps = 10"),
+    ],
+)
+def test_settings_are_checked(small_task, small_network, settings, message):
+    with pytest.raises(InputError, match=message):
+        msat.train(small_task, small_network, **settings)
+
+
+def test_devices():
+    assert find_device("cpu").type == "cpu"
+    if torch.cuda.is_available():
+        assert find_device("auto").type == find_device("cuda").type == "cuda"
+    else:
+        assert find_device("auto").type == "cpu"
+        with pytest.raises(InputError, match="no CUDA device"):
+            find_device("cuda")
+
+
+def test_informed_start_fits_and_zero_start_is_zero(small_task, small_network):
+    from msat.langevin.potential import make_potential
+    from msat.langevin.starts import start_names, starting_points
+
+    network = Network(width=4000, g_w=1.0, g_v=1.0, kappa_0=1.0)
+    potential = make_potential(small_task.x_train, small_task.y_train, small_task.x_test, network)
+    A, b = starting_points(potential, 3, torch.Generator().manual_seed(0))
+    outputs = potential.outputs(A, b).numpy()
+    names = start_names(3)
+    assert names == ["prior", "zero", "informed"]
+    np.testing.assert_array_equal(outputs[1], 0.0)
+    y = small_task.y_train
+    # the prior part of the informed start adds outputs of variance g C + cross terms, all of order 1
+    assert y @ outputs[2] / (y @ y) == pytest.approx(1.0, abs=0.9)
+    balanced_A, balanced_b = A[2] - A[2].mean(), b[2]
+    assert balanced_A.shape == (4000, potential.rank)
+    assert balanced_b.abs().mean() > 0

@@ -1,0 +1,203 @@
+"""The command line's contract: commands word for word, exit codes, one line for bad input, nothing half-written."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from msat.cli import main
+
+NETWORK = "--width 9 --activation linear --g-w 0.5 --g-v 0.5 --kappa-0 1"
+
+
+def _run(command: str) -> int:
+    return main(command.split())
+
+
+@pytest.fixture
+def foreign(tmp_path, monkeypatch) -> Path:
+    """A data file that the project has never seen, written with NumPy alone; the current folder is its own."""
+    rng = np.random.default_rng(99)
+    x, direction = rng.normal(size=(30, 5)), rng.normal(size=5)
+    y = x @ direction + 0.1 * rng.normal(size=30)
+    np.savez(tmp_path / "data.npz", x_train=x[:12], y_train=y[:12], x_test=x[12:], y_test=y[12:])
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "data.npz"
+
+
+def test_contract_word_for_word(foreign, capsys):
+    levels = "nngp,rescaling,tree_level,one_loop,laplace,exact"
+    assert _run(f"solve --data data.npz {NETWORK} --chi 1,3,9 --levels {levels} --out theory.nc") == 0
+    assert _run(f"train --data data.npz {NETWORK} --chi 3 --chains 16 --seed 0 --out langevin.nc") == 0
+    assert _run("compare theory.nc langevin.nc --csv table.csv") == 0
+    printed = capsys.readouterr().out
+    assert "train_discrepancy" in printed
+    for level in levels.split(","):
+        assert printed.count(level) >= 3
+
+    with xr.open_dataset("theory.nc") as theory:
+        assert dict(theory.sizes) == {"level": 6, "chi": 3, "train": 12, "train_": 12, "test": 18}
+        for name in ("mean_train", "mean_test", "variance_test", "hidden_kernel", "log_evidence"):
+            assert theory[name].dtype == np.float64
+        assert theory["covariance_train"].dims == ("level", "chi", "train", "train_")
+        assert np.isnan(theory["log_evidence"].sel(level="tree_level")).all()
+        assert np.isfinite(theory["action"].sel(level="tree_level")).all()
+        assert set(theory["converged"].to_numpy().ravel()) <= {0, 1}
+        assert {"residual", "iterations"} <= set(theory)
+        attributes = set(theory.attrs)
+    with xr.open_dataset("langevin.nc") as langevin:
+        assert langevin.sizes["chi"] == 1
+        assert langevin.sizes["chain"] == 16
+        for name in ("mean_train_error", "mean_test_error", "covariance_train", "variance_test", "hidden_kernel"):
+            assert np.isfinite(langevin[name]).all()
+        assert {"chain_mean_train", "rhat", "ess", "step_size", "steps"} <= set(langevin)
+        attributes &= set(langevin.attrs)
+    assert attributes >= {
+        *("width", "activation", "g_w", "g_v", "kappa_0", "seed", "msat_version", "git_hash", "git_dirty"),
+        *("device", "dtype", "wall_time_s", "library_versions"),
+    }
+    table = pd.read_csv("table.csv").set_index("level")
+    assert (table.loc["exact", ["train_discrepancy_z", "test_discrepancy_z"]].abs() < 5).all()
+    assert sorted(os.listdir(".")) == ["data.npz", "langevin.nc", "table.csv", "theory.nc"]
+
+
+def test_the_task_command(tmp_path):
+    out = tmp_path / "data.npz"
+    assert _run(f"task ising --n-train 8 --n-test 10 --dimension 20 --delta-p 0.1 --seed 0 --out {out}") == 0
+    with np.load(out) as data:
+        assert data["x_train"].shape == (8, 20)
+        assert data["x_test"].shape == (10, 20)
+        assert data["y_train"].dtype == np.float64
+
+
+def _write(path: Path, **changes) -> None:
+    rng = np.random.default_rng(0)
+    arrays = {
+        "x_train": rng.normal(size=(4, 3)),
+        "y_train": rng.normal(size=4),
+        "x_test": rng.normal(size=(2, 3)),
+        "y_test": rng.normal(size=2),
+    } | changes
+    np.savez(path, **{name: value for name, value in arrays.items() if value is not None})
+
+
+BAD_DATA = {
+    "P = 0": ({"x_train": np.zeros((0, 3)), "y_train": np.zeros(0)}, "x_train has 0 rows"),
+    "wrong length": ({"y_train": np.ones(5)}, "y_train has 5 entries but x_train has 4 rows"),
+    "NaN in x": ({"x_train": np.full((4, 3), np.nan)}, "x_train[0, 0] is nan: must be finite"),
+    "inf in y": ({"y_train": np.array([1, 2, np.inf, 0])}, "y_train[2] is inf"),
+    "constant": ({"x_train": np.ones((4, 3))}, "x_train is constant"),
+    "all zero": ({"x_train": np.zeros((4, 3))}, "x_train is all zero"),
+    "missing array": ({"y_test": None}, "array y_test is missing"),
+    "objects": ({"y_train": np.array([{}, 1, 2, 3], dtype=object)}, "not a readable .npz data file"),
+}
+
+
+@pytest.mark.parametrize("command", ["solve", "train"])
+@pytest.mark.parametrize("case", BAD_DATA)
+def test_bad_data_files(tmp_path, capsys, command, case):
+    changes, message = BAD_DATA[case]
+    _write(tmp_path / "data.npz", **changes)
+    _refused(tmp_path, capsys, f"{command} --data {tmp_path}/data.npz --width 3 --out {tmp_path}/out.nc", message)
+
+
+BAD_COMMANDS = {
+    "unknown option": ("{c} --data {d} --width 3 --lenght 3 --out {o}", "No such option: --lenght"),
+    "wrong type": ("{c} --data {d} --width wide --out {o}", "--width"),
+    "missing option": ("{c} --data {d} --out {o}", "width"),
+    "width 0": ("{c} --data {d} --width 0 --out {o}", "width = 0: must be an integer of at least 1"),
+    "chi 0": ("{c} --data {d} --width 3 --chi 0 --out {o}", "chi = 0.0: must be a finite number greater than 0"),
+    "chi negative": ("{c} --data {d} --width 3 --chi=-2 --out {o}", "chi = -2.0"),
+    "chi nan": ("{c} --data {d} --width 3 --chi nan --out {o}", "chi = nan"),
+    "kappa_0 0": ("{c} --data {d} --width 3 --kappa-0 0 --out {o}", "kappa_0 = 0.0"),
+    "g_w negative": ("{c} --data {d} --width 3 --g-w=-1 --out {o}", "g_w = -1.0"),
+    "activation": ("{c} --data {d} --width 3 --activation sine --out {o}", "activation = 'sine': must be one of"),
+    "missing file": ("{c} --data {t}/none.npz --width 3 --out {o}", "none.npz: no such file"),
+    "unreadable file": ("{c} --data {t}/text.npz --width 3 --out {o}", "text.npz: not a readable .npz data file"),
+    "folder as file": ("{c} --data {t} --width 3 --out {o}", "not a readable .npz data file"),
+    "no such folder": ("{c} --data {d} --width 3 --out {t}/none/out.nc", "none does not exist"),
+    "out is a folder": ("{c} --data {d} --width 3 --out {t}", "is a folder, must be a file name"),
+    "folder is a file": ("{c} --data {d} --width 3 --out {t}/text.npz/out.nc", "does not exist"),
+    "seed": ("{c} --data {d} --width 3 --seed -1 --out {o}", "--seed"),
+    "unknown level": (
+        "solve --data {d} --width 3 --levels nngp,nlo --out {o}",
+        "level = 'nlo': must be one of nngp",
+    ),
+    "level twice": ("solve --data {d} --width 3 --levels nngp,nngp --out {o}", "named twice"),
+    "scale twice": ("solve --data {d} --width 3 --chi 1,1 --out {o}", "a scale is named twice"),
+    "scales": ("solve --data {d} --width 3 --chi 1;2 --out {o}", "must be numbers separated by commas"),
+    "chains": ("train --data {d} --width 3 --chains 1 --out {o}", "chains = 1: input should be greater"),
+    "device": ("train --data {d} --width 3 --device tpu --out {o}", "device = 'tpu': input should be"),
+    "threads": ("train --data {d} --width 3 --threads 0 --out {o}", "--threads"),
+    "unknown command": ("slove", "No such command 'slove'"),
+    "unknown task": ("task xor --out {o}", "No such command 'xor'"),
+    "task size": ("task ising --n-train 0 --out {o}", "n_train = 0"),
+}
+
+
+@pytest.mark.parametrize("command", ["solve", "train"])
+@pytest.mark.parametrize("case", BAD_COMMANDS)
+def test_bad_commands(tmp_path, capsys, command, case):
+    template, message = BAD_COMMANDS[case]
+    if command == "train" and not template.startswith("{c}"):
+        pytest.skip("not a case of both commands")
+    _write(tmp_path / "data.npz")
+    (tmp_path / "text.npz").write_text("not an archive")
+    text = template.format(c=command, d=tmp_path / "data.npz", t=tmp_path, o=tmp_path / "out.nc")
+    _refused(tmp_path, capsys, text, message)
+
+
+def test_cuda_without_a_gpu(tmp_path, capsys):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    _write(tmp_path / "data.npz")
+    command = f"train --data {tmp_path}/data.npz --width 3 --device cuda --out {tmp_path}/out.nc"
+    _refused(tmp_path, capsys, command, "torch finds no CUDA device")
+
+
+def _refused(tmp_path, capsys, command, message):
+    before = sorted(tmp_path.iterdir())
+    assert _run(command) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert len(captured.err.strip().splitlines()) == 1
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("kind", ["theory", "langevin"])
+def test_compare_refuses_what_does_not_belong_together(tmp_path, capsys, kind):
+    _write(tmp_path / "data.npz")
+    for index, width in enumerate((3, 4)):
+        assert _run(f"solve --data {tmp_path}/data.npz --width {width} --out {tmp_path}/t{index}.nc") == 0
+    assert _run(f"train --data {tmp_path}/data.npz --width 3 --steps 64 --out {tmp_path}/l.nc") == 0
+    assert _run(f"train --data {tmp_path}/data.npz --width 3 --chi 2 --steps 64 --out {tmp_path}/l2.nc") == 0
+    capsys.readouterr()
+    if kind == "theory":
+        _refused(tmp_path, capsys, f"compare {tmp_path}/t1.nc {tmp_path}/l.nc", "differ in width: 4 against 3")
+        _refused(tmp_path, capsys, f"compare {tmp_path}/t0.nc {tmp_path}/l2.nc", "no scale chi = 2, only 1")
+        _refused(tmp_path, capsys, f"compare {tmp_path}/none.nc {tmp_path}/l.nc", "no such file")
+    else:
+        _refused(tmp_path, capsys, f"compare {tmp_path}/l.nc {tmp_path}/t0.nc", "must hold a theory result")
+        _refused(tmp_path, capsys, f"compare {tmp_path}/t0.nc {tmp_path}/data.npz", "not a readable NetCDF file")
+
+
+def test_a_failed_computation_is_exit_code_1(tmp_path, capsys):
+    _write(tmp_path / "data.npz")
+    command = f"train --data {tmp_path}/data.npz --width 3 --step-size 50 --out {tmp_path}/out.nc"
+    assert _run(command) == 1
+    assert "would diverge; use at most" in capsys.readouterr().err
+    assert not (tmp_path / "out.nc").exists()
+
+
+def test_version_and_help(capsys):
+    assert _run("--version") == 0
+    assert capsys.readouterr().out.startswith("msat 0.")
+    assert _run("train --help") == 0
+    assert "--target-error" in capsys.readouterr().out
