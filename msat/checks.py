@@ -37,14 +37,17 @@ def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
             "rhat_max": group["rhat_max"].max(),
         }
         for name in COMPARED:
-            difference = group[f"{name}_langevin"] - group[name]
-            error = np.sqrt((group[f"{name}_error"] ** 2).sum())
-            z = float(difference.sum()) / float(error)
+            # NumPy's sums keep a NaN, pandas' would drop it
+            difference = (group[f"{name}_langevin"] - group[name]).to_numpy()
+            error = group[f"{name}_error"].to_numpy()
+            z = float(difference.sum() / np.sqrt(np.sum(error**2)))
             row[f"{name}_z"] = z
             row[f"{name}_p"] = float(2 * stats.norm.sf(abs(z)))
         relative = group["train_discrepancy"] / group["train_discrepancy_langevin"] - 1
-        row["max_relative_difference"] = relative.abs().max()
-        chi2, mean, variance = (float(group[name].sum()) for name in ("chi2", "chi2_dof", "chi2_variance"))
+        row["max_relative_difference"] = relative.abs().max(skipna=False)
+        chi2, mean, variance = (
+            float(group[name].to_numpy().sum()) for name in ("chi2", "chi2_dof", "chi2_variance")
+        )
         row |= {"chi2": chi2, "chi2_dof": int(mean), "chi2_per_dof": chi2 / mean}
         scale, freedom = variance / (2 * mean), 2 * mean**2 / variance
         row["chi2_p"] = float(stats.chi2.sf(chi2 / scale, freedom))

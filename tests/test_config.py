@@ -40,7 +40,7 @@ def test_schema_has_not_drifted():
 
 
 def test_every_key_has_a_description():
-    for name, definition in schema()["$defs"].items() | {("Config", schema())}:
+    for name, definition in (schema()["$defs"] | {"Config": schema()}).items():
         for key, value in definition.get("properties", {}).items():
             assert value.get("description"), f"{name}.{key}"
 

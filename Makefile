@@ -1,0 +1,75 @@
+# Everything a user or CI does. Each target sets up what it needs.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+SNAKEMAKE := $(BIN)/snakemake
+SMOKE := --configfile config.yaml configs/smoke.yaml
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help setup reproduce report test smoke lint format bench lock clean
+
+help:
+	@echo "make reproduce  set up, run the default config: tables, checks, figures, report"
+	@echo "make test       set up, run the whole test suite"
+	@echo "make smoke      the pipeline at small sizes, with its report"
+	@echo "make lint       ruff, mypy, snakefmt, snakemake --lint"
+	@echo "make bench      measurements, printed; never part of the tests"
+	@echo "make report     the HTML report of the last default run"
+	@echo "make lock       refresh requirements.lock from pyproject.toml"
+	@echo "make clean      remove results and caches (not .venv)"
+
+setup: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "msat needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $(STAMP)
+
+reproduce: $(STAMP)
+	$(SNAKEMAKE)
+	@$(SNAKEMAKE) --report results/report.html > results/logs/report.log 2>&1 || { cat results/logs/report.log; exit 1; }
+	@cat results/checks.txt
+	@echo "figures: results/figures   tables: results/tables   report: results/report.html"
+
+report: $(STAMP)
+	$(SNAKEMAKE) --report results/report.html
+
+test: $(STAMP)
+	$(BIN)/pytest
+
+smoke: $(STAMP)
+	$(SNAKEMAKE) $(SMOKE)
+	$(SNAKEMAKE) $(SMOKE) --report results/smoke/report.html
+	@cat results/smoke/checks.txt
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check .
+	$(SNAKEMAKE) --lint
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt .
+
+bench: $(STAMP)
+	for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+lock:
+	rm -rf .venv-lock
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet ".[workflow,dev]"
+	{ echo "# Made by 'make lock' from pyproject.toml: every package of .[workflow,dev], pinned."; \
+	  .venv-lock/bin/python -m pip freeze --exclude msat | sed 's/+cpu$$//'; } > requirements.lock
+	rm -rf .venv-lock build
+
+clean:
+	find results -mindepth 1 ! -name README.md -delete
+	rm -rf .snakemake .pytest_cache .mypy_cache .ruff_cache build *.egg-info

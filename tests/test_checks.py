@@ -1,0 +1,83 @@
+"""The checks: right false-alarm rate under agreement, and an alarm when something is wrong."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from msat.checks import check_table, disagreements, summary, unconverged
+from msat.tables import COMPARED
+
+P = 40
+
+
+def _comparison(rng, shift=0.0, shift_mean=0.0, scales=7, seeds=3, rho=0.5):
+    """Rows of a made-up comparison in which `exact` is right but for shifts in units of standard errors.
+
+    The errors of the mean outputs are correlated, R = (1 - rho) I + rho 11^T.
+    """
+    R = (1 - rho) * np.eye(P) + rho
+    factor = np.linalg.cholesky(R)
+    rows = []
+    for seed in range(seeds):
+        for chi in range(scales):
+            row = {"experiment": "a", "seed": seed, "chi": 1.0 + chi, "gamma": 0.0, "level": "exact"}
+            row |= {"converged": True, "mixed": True, "target_met": True, "rhat_max": 1.0}
+            for name in COMPARED:
+                row |= {name: 1.0, f"{name}_error": 0.01}
+                row[f"{name}_langevin"] = 1.0 + 0.01 * (rng.normal() + shift)
+            z = factor @ rng.normal(size=P) + shift_mean
+            row |= {"chi2": z @ z, "chi2_dof": P, "chi2_variance": 2 * np.sum(R**2)}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def test_p_values_are_right_under_agreement():
+    """Counts of p below 1 and 5 per cent over many made-up runs, within 5 standard errors (binomial)."""
+    rng = np.random.default_rng(0)
+    checks = pd.concat([check_table(_comparison(rng)) for _ in range(300)])
+    n = len(checks)
+    for name in (*COMPARED[:2], "chi2"):
+        for level in (0.05, 0.01):
+            count = np.sum(checks[f"{name}_p"] < level)
+            # the scaled chi-squared law is an approximation: its tails are right to a quarter
+            slack = 0.25 * n * level if name == "chi2" else 0.0
+            assert abs(count - n * level) < 5 * np.sqrt(n * level) + slack, (name, level)
+    assert checks["chi2_per_dof"].mean() == pytest.approx(1, abs=0.02)
+
+
+def test_no_alarm_under_agreement():
+    rng = np.random.default_rng(1)
+    alarms = [disagreements(check_table(_comparison(rng)), alpha=1e-4) for _ in range(100)]
+    assert alarms == [[]] * 100
+
+
+def test_alarm_for_one_wrong_scale():
+    rng = np.random.default_rng(2)
+    comparison = _comparison(rng)
+    wrong = comparison["chi"] == 3.0
+    comparison.loc[wrong, "train_discrepancy_langevin"] += 0.05
+    lines = disagreements(check_table(comparison), alpha=1e-4)
+    assert len(lines) == 1
+    assert "a, chi = 3: exact and Langevin disagree in train_discrepancy: z = " in lines[0]
+
+
+def test_alarm_for_wrong_outputs():
+    checks = check_table(_comparison(np.random.default_rng(3), shift_mean=3.0))
+    assert sum("in chi2" in line for line in disagreements(checks, alpha=1e-4)) == 7
+
+
+def test_nan_and_unconverged_are_alarms():
+    comparison = _comparison(np.random.default_rng(4))
+    comparison.loc[0, "chi2"] = np.nan
+    assert any("in chi2" in line for line in disagreements(check_table(comparison), alpha=1e-4))
+    comparison = _comparison(np.random.default_rng(4))
+    comparison.loc[0, "converged"] = False
+    assert "exact did not converge" in disagreements(check_table(comparison), alpha=1e-4)[0]
+    other = comparison.assign(level="one_loop")
+    assert unconverged(check_table(other)) == ["a, chi = 1: one_loop did not converge"]
+    assert disagreements(check_table(other), alpha=1e-4) == []
+
+
+def test_summary_has_a_line_for_each_row():
+    checks = check_table(_comparison(np.random.default_rng(5)))
+    assert len(summary(checks).splitlines()) == 1 + len(checks)
