@@ -10,12 +10,13 @@ from msat.errors import InputError
 from msat.figures import FIGURES
 from msat.provenance import code_digest
 
-# Defaults are filled in by parse_config: Snakemake's own filling fails on optional sections.
-validate(config, "../schemas/config.schema.json", set_default=False)
 try:
     CONFIG = parse_config(config)
 except InputError as error:
     raise WorkflowError(str(error)) from None
+# The generated schema says the same to editors and to other tools; defaults are parse_config's affair, since
+# Snakemake's own filling fails on optional sections.
+validate(config, "../schemas/config.schema.json", set_default=False)
 
 # The grid: one entry for each training job. A scale is a string here, so that a name is never recomputed.
 GRID = [
@@ -83,7 +84,7 @@ def network_of(experiment):
     return CONFIG.experiments[experiment].network.model_dump()
 
 
-# Sizes as resources, measured on one core (docs/cluster.md); each retry asks for more.
+# Sizes as resources; each retry asks for more.
 
 
 def theory_mb(wildcards, attempt):

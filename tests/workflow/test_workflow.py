@@ -1,0 +1,178 @@
+"""The real DAG on the smoke overlay, in a copy of the repository."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.workflow
+
+FIGURE_RULES = {"figure_discrepancies", "figure_samples", "figure_convergence"}
+
+
+def _snakemake(folder: Path, *arguments: str, check: bool = True) -> str:
+    """Run Snakemake on the smoke overlay with the copy's own package, and return what it prints."""
+    environment = os.environ | {
+        "PYTHONPATH": str(folder),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    overlay = ["--cores", "2", "--configfile", "config.yaml", "configs/smoke.yaml"]
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", *arguments, *overlay],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    if check:
+        assert done.returncode == 0, done.stdout + done.stderr
+    else:
+        assert done.returncode != 0
+    return done.stdout + done.stderr
+
+
+def _planned(output: str) -> dict[str, int]:
+    """Return the job table of a dry run; empty if there is nothing to do."""
+    if "Nothing to be done" in output:
+        return {}
+    table = output.split("Job stats:")[1].split("total")[0]
+    return {name: int(count) for name, count in re.findall(r"^(\w+)\s+(\d+)$", table, flags=re.MULTILINE)}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A copy of the repository in which the smoke run has finished."""
+    folder = tmp_path_factory.mktemp("copy")
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in listed.stdout.split("\0"):
+        if name and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    _snakemake(folder)
+    return folder
+
+
+@pytest.fixture
+def edited(finished):
+    """Edit a file for one test, and put it back."""
+    originals = {}
+
+    def edit(name: str, change) -> None:
+        path = finished / name
+        originals.setdefault(path, path.read_bytes())
+        path.write_text(change(path.read_text()))
+
+    yield edit
+    for path, content in originals.items():
+        path.write_bytes(content)
+
+
+def test_everything_is_there_and_agrees(finished):
+    results = finished / "results/smoke"
+    assert "exact and Langevin agree" in (results / "checks.txt").read_text()
+    for figure in ("discrepancies", "samples", "convergence"):
+        for suffix in ("pdf", "png"):
+            assert (results / f"figures/ising_linear/{figure}.{suffix}").stat().st_size > 10_000
+    langevin = pd.read_parquet(results / "tables/langevin.parquet")
+    assert len(langevin) == 4
+    assert langevin["target_met"].all()
+    assert not list((results / "checkpoints").iterdir())
+    assert not list(results.rglob("*.tmp"))
+
+
+def test_a_second_run_does_nothing(finished):
+    assert "Nothing to be done" in _snakemake(finished)
+
+
+def test_a_touched_file_does_nothing(finished):
+    for name in (
+        "msat/theory/nngp.py",
+        "msat/run_langevin.py",
+        "Snakefile",
+        "workflow/rules/training.smk",
+        "config.yaml",
+        "results/smoke/ising_linear/seed0/data.npz",
+    ):
+        (finished / name).touch()
+    assert _planned(_snakemake(finished, "-n")) == {}
+
+
+def test_a_new_seed_adds_only_its_own_jobs(finished, edited):
+    edited("configs/smoke.yaml", lambda text: text.replace("seeds: [0, 1]", "seeds: [0, 1, 2]"))
+    planned = _planned(_snakemake(finished, "-n"))
+    aggregates = {"collect": 1, "checks": 1, "all": 1} | dict.fromkeys(FIGURE_RULES, 1)
+    assert planned == {"task": 1, "solve": 1, "train": 2} | aggregates
+
+
+def test_a_theory_edit_does_not_retrain(finished, edited):
+    edited("msat/theory/nngp.py", lambda text: text + "\n_EDITED = True\n")
+    planned = _planned(_snakemake(finished, "-n"))
+    assert planned["solve"] == 2
+    assert not {"train", "task"} & set(planned)
+
+
+def test_a_plotting_edit_only_draws(finished, edited):
+    edited("msat/figures/style.py", lambda text: text + "\n_EDITED = True\n")
+    assert set(_planned(_snakemake(finished, "-n"))) == FIGURE_RULES | {"all"}
+
+
+def test_a_training_edit_retrains_and_does_not_solve(finished, edited):
+    edited("msat/langevin/integrators.py", lambda text: text + "\n_EDITED = True\n")
+    planned = _planned(_snakemake(finished, "-n"))
+    assert planned["train"] == 4
+    assert not {"solve", "task"} & set(planned)
+
+
+def test_a_comment_does_nothing(finished, edited):
+    edited("msat/theory/nngp.py", lambda text: text + "\n# a comment\n")
+    edited("msat/langevin/sampler.py", lambda text: text + "\n# a comment\n")
+    assert _planned(_snakemake(finished, "-n")) == {}
+
+
+def test_swapped_parameters_are_seen(finished, edited):
+    edited(
+        "configs/smoke.yaml", lambda text: text.replace("width: 20", "width: 20\n      g_w: 0.6\n      g_v: 0.5")
+    )
+    planned = _planned(_snakemake(finished, "-n"))
+    assert (planned["solve"], planned["train"]) == (2, 4)
+
+
+def test_a_bad_configuration_is_one_line(finished, edited):
+    edited("configs/smoke.yaml", lambda text: text + "\nlangevim: {}\n")
+    output = _snakemake(finished, "-n", check=False)
+    assert "config: langevim: unknown key; known are results, experiments" in output
+    assert "Traceback" not in output
+
+
+def test_a_disagreement_fails_the_run(finished):
+    """Shift the exact prediction in the checks table, as a wrong formula would."""
+    path = finished / "results/smoke/tables/checks.parquet"
+    summary = finished / "results/smoke/checks.txt"
+    table, text, original = pd.read_parquet(path), summary.read_text(), path.read_bytes()
+    table.loc[table["level"] == "exact", ["train_discrepancy_z", "train_discrepancy_p"]] = 9.0, 1e-18
+    table.to_parquet(path, index=False)
+    output = _snakemake(finished, str(summary.relative_to(finished)), "--forcerun", "checks", check=False)
+    assert "exact and Langevin disagree in train_discrepancy: z = 9.00" in output
+    path.write_bytes(original)
+    summary.write_text(text)
+
+
+def test_every_rule_has_a_log_a_benchmark_and_a_message():
+    for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
+        for block in re.split(r"^(?:    )?rule\b", path.read_text(), flags=re.MULTILINE)[1:]:
+            if "shell:" in block:
+                for part in ("log:", "benchmark:", "message:", "resources:", "job="):
+                    assert part in block, f"{path.name}: {part}"
