@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from msat.errors import InputError
+from msat.langevin.diagnostics import standard_error
 from msat.observables import along_target, discrepancy, mean_squared_error
 from msat.store import atomic
 
@@ -87,7 +88,7 @@ def chains_table(langevin: xr.Dataset) -> pd.DataFrame:
                 "chain": chain,
                 "start": str(start),
                 "train_discrepancy": float(blocks[chain].mean()),
-                "train_discrepancy_error": float(blocks[chain].std(ddof=1) / np.sqrt(blocks.shape[1])),
+                "train_discrepancy_error": float(standard_error(blocks[chain][None])),
             }
             for chain, start in enumerate(at["start"].to_numpy())
         ]

@@ -24,7 +24,7 @@ from msat.langevin.settings import LangevinSettings
 from msat.langevin.starts import starting_points
 
 BURN_IN_BLOCKS = 32  # of the first burn-in segment; each following segment is twice as long
-MIN_BLOCKS = 128  # sampled before a standard error is believed
+MIN_BLOCKS = 256  # base blocks sampled before a standard error is believed
 CHECK_EVERY = 16  # blocks between two looks at the standard error
 STABILITY_LIMIT = 1.9  # of step size times curvature; a quadratic diverges at 2
 
@@ -170,7 +170,7 @@ def _set_step_size(potential: Potential, settings: LangevinSettings, state: Stat
                 f"above {STABILITY_LIMIT}: the dynamics would diverge; use at most {1 / state.curvature:.3g}"
             )
     else:
-        state.step_size = settings.step_safety / state.curvature
+        state.step_size = min(settings.max_step_size, settings.step_safety / state.curvature)
 
 
 def _advance_block(potential: Potential, settings: LangevinSettings, state: State) -> None:
@@ -275,7 +275,7 @@ def _judge_sampling(potential: Potential, settings: LangevinSettings, state: Sta
     state.relative_error = relative_error(state, potential)
     enough = (
         settings.steps is None
-        and len(state.blocks) >= MIN_BLOCKS
+        and len(state.blocks) * state.blocks.merged >= MIN_BLOCKS
         and state.relative_error < settings.target_error
         and largest_rhat(state) < diagnostics.RHAT_LIMIT
     )
