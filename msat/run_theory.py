@@ -10,11 +10,11 @@ import xarray as xr
 
 from msat.errors import InputError
 from msat.network import Network
-from msat.provenance import environment
+from msat.provenance import derived_seed, environment
 from msat.store import attributes
 from msat.tasks.base import Task
 from msat.theory.levels import LEVELS, anneal, check_levels
-from msat.theory.prediction import Prediction
+from msat.theory.prediction import batch_error
 
 _PER_SAMPLE = {
     "mean_train": ("train",),
@@ -22,8 +22,10 @@ _PER_SAMPLE = {
     "covariance_train": ("train", "train_"),
     "variance_test": ("test",),
     "hidden_kernel": ("train", "train_"),
+    "mean_train_mc_error": ("train",),
+    "mean_test_mc_error": ("test",),
 }
-_SCALARS = ("readout_norm", "log_evidence", "action", "residual", "loop_strength")
+_SCALARS = ("readout_norm", "log_evidence", "action", "residual", "loop_strength", "effective_sample_size")
 _DESCRIPTIONS = {
     "mean_train": "posterior mean output on the training points",
     "mean_test": "posterior mean output on the test points",
@@ -35,6 +37,12 @@ _DESCRIPTIONS = {
     "action": "S(ft*) of the tree level; not comparable with a log evidence",
     "residual": "relative residual of the solver's equation",
     "loop_strength": "largest loop strength in [0, 1] to which one_loop was followed",
+    "mean_train_mc_error": "Monte Carlo standard error of mean_train; 0 for closed forms",
+    "mean_test_mc_error": "Monte Carlo standard error of mean_test; 0 for closed forms",
+    "train_discrepancy_mc_error": "Monte Carlo standard error of the train discrepancy; 0 for closed forms",
+    "test_discrepancy_mc_error": "Monte Carlo standard error of the test discrepancy; 0 for closed forms",
+    "effective_sample_size": "independent neurons that a sampled level is worth; NaN for closed forms",
+    "note": "what a reader must know of the level on these data",
     "converged": "1 where the solver converged",
     "iterations": "iterations of the solver (exact: quadrature nodes)",
 }
@@ -60,7 +68,8 @@ def solve(
     levels
         Names out of ``msat.theory.levels.LEVELS``.
     seed
-        Seed of a stochastic solver; the linear levels use none. Recorded in the attributes.
+        Seed of the sampling of non-linear levels; together with the data it fixes the result. Linear levels
+        use none.
 
     Returns
     -------
@@ -89,16 +98,32 @@ def solve(
     arrays = {name: np.empty((*shape, *(sizes[dim] for dim in dims))) for name, dims in _PER_SAMPLE.items()} | {
         name: np.empty(shape) for name in _SCALARS
     }
+    arrays |= {f"{part}_discrepancy_mc_error": np.zeros(shape) for part in ("train", "test")}
     converged, iterations = np.empty(shape, dtype=np.int8), np.empty(shape, dtype=np.int64)
-    for column, level, prediction in anneal(task.x_train, task.y_train, task.x_test, network, scales, levels):
+    notes = np.full(shape, "", dtype=object)
+    sampling_seed = derived_seed({"stage": "theory", "seed": seed, "data": task.digest()})
+    for column, level, prediction in anneal(
+        task.x_train, task.y_train, task.x_test, network, scales, levels, sampling_seed
+    ):
         at = (list(levels).index(level), column)
-        _fill(arrays, at, prediction)
+        for name in (*_PER_SAMPLE, *_SCALARS):
+            value = getattr(prediction, name)
+            arrays[name][at] = 0.0 if value is None else value
+        for part, y in (("train", task.y_train), ("test", task.y_test)):
+            batches = getattr(prediction, f"mean_{part}_batches")
+            if batches is not None and len(y):
+                arrays[f"{part}_discrepancy_mc_error"][at] = batch_error(batches @ y) / len(y)
         converged[at], iterations[at] = prediction.converged, prediction.iterations
+        notes[at] = prediction.note
 
     variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
         name: ((*leading, *_PER_SAMPLE.get(name, ())), array) for name, array in arrays.items()
     }
-    variables |= {"converged": (leading, converged), "iterations": (leading, iterations)}
+    variables |= {
+        "converged": (leading, converged),
+        "iterations": (leading, iterations),
+        "note": (leading, notes.astype(str)),
+    }
     variables |= {"y_train": (("train",), task.y_train), "y_test": (("test",), task.y_test)}
     dataset = xr.Dataset(variables, coords={"level": list(levels), "chi": np.array(scales)})
     for name, text in _DESCRIPTIONS.items():
@@ -118,8 +143,3 @@ def solve(
         }
     )
     return dataset
-
-
-def _fill(arrays: dict[str, np.ndarray], at: tuple[int, int], prediction: Prediction) -> None:
-    for name, array in arrays.items():
-        array[at] = getattr(prediction, name)

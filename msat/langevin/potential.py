@@ -17,6 +17,7 @@ from torch import Tensor
 
 from msat.activations import Activation, get_activation
 from msat.network import Network
+from msat.row_space import row_space
 
 Array = NDArray[np.float64]
 
@@ -36,8 +37,8 @@ class Potential:
         Training inputs in the row space, scaled so that ``Z Z^T`` is the input kernel, (P, r).
     Z_test
         Test inputs in the same coordinates, (Q, r).
-    test_residual
-        Prior variance of each test pre-activation outside the row space, (Q,).
+    test_residual_sd
+        Prior standard deviation of each test pre-activation outside the row space, (Q,).
     y
         Training labels, (P,).
     """
@@ -46,7 +47,7 @@ class Potential:
     activation: Activation
     Z: Tensor
     Z_test: Tensor
-    test_residual: Tensor
+    test_residual_sd: Tensor
     y: Tensor
 
     @property
@@ -61,10 +62,11 @@ class Potential:
 
     def to(self, dtype: torch.dtype, device: torch.device) -> Potential:
         """Return the same potential in another precision or on another device."""
-        Z, Z_test, test_residual, y = (
-            tensor.to(dtype=dtype, device=device) for tensor in (self.Z, self.Z_test, self.test_residual, self.y)
+        Z, Z_test, test_residual_sd, y = (
+            tensor.to(dtype=dtype, device=device)
+            for tensor in (self.Z, self.Z_test, self.test_residual_sd, self.y)
         )
-        return Potential(self.network, self.activation, Z, Z_test, test_residual, y)
+        return Potential(self.network, self.activation, Z, Z_test, test_residual_sd, y)
 
     def hidden(self, A: Tensor) -> Tensor:
         """Return ``phi(h)`` on the training points, (chains, N, P)."""
@@ -100,15 +102,41 @@ class Potential:
         misfit = (self.outputs(A, b) - self.y).square().sum(dim=1) / (2 * self.network.kappa)
         return misfit + A.square().sum(dim=(1, 2)) / 2 + b.square().sum(dim=1) / 2
 
-    def test_outputs(self, A: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and variance of f at the test points given the chains' state, both (chains, Q).
+    def test_means(self, A: Tensor, b: Tensor) -> Tensor:
+        """Return f at the test points averaged over the first layer outside the row space, (chains, Q).
 
-        The variance is that of the first layer outside the row space, which the training data leave at
-        its prior.
+        The training data leave that part of the first layer at its prior, so the average is exact.
         """
-        mean = self.readout_scale * (_contract(b, A) @ self.Z_test.T)
-        variance = self.network.tau * b.square().sum(dim=1)[:, None] * self.test_residual
-        return mean, variance
+        if self.activation.name == "linear":
+            return self.readout_scale * (_contract(b, A) @ self.Z_test.T)
+        smoothed: Tensor = self.activation.smoothed_mean(A @ self.Z_test.T, self.test_residual_sd)
+        return self.readout_scale * _contract(b, smoothed)
+
+    def test_residual_variance(self, A: Tensor, b: Tensor, generator: torch.Generator) -> Tensor:
+        """Return an unbiased estimate of the variance of f about `test_means` for one chain, (Q,).
+
+        Half the squared difference between two draws of the first layer outside the row space; for linear
+        phi the variance itself. Given A and b the neurons' residuals are independent.
+
+        Parameters
+        ----------
+        A, b
+            One chain, (N, r) and (N,).
+        """
+        weight = self.network.tau * b.square()
+        if self.activation.name == "linear":
+            return weight.sum() * self.test_residual_sd.square()
+        mean = A @ self.Z_test.T
+        first, second = (
+            self.activation.phi(
+                mean
+                + self.test_residual_sd
+                * torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
+            )
+            for _ in range(2)
+        )
+        variance: Tensor = weight @ (first - second).square() / 2
+        return variance
 
 
 def _contract(b: Tensor, A: Tensor) -> Tensor:
@@ -126,21 +154,13 @@ def make_potential(x_train: Array, y_train: Array, x_test: Array, network: Netwo
     network
         Network at one scale.
     """
-    activation = get_activation(network.activation)
-    dimension = x_train.shape[1]
-    scale = math.sqrt(network.g_v / dimension)
-    U, singular, Rt = np.linalg.svd(x_train, full_matrices=False)
-    keep = singular > max(x_train.shape) * np.finfo(np.float64).eps * singular[0]
-    Z_test = scale * (x_test @ Rt[keep].T)
-    prior = scale**2 * np.sum(x_test**2, axis=1)
-    residual = np.maximum(prior - np.sum(Z_test**2, axis=1), 0.0)
-    Z = scale * U[:, keep] * singular[keep]
+    space = row_space(x_train, x_test, network.g_v)
     return Potential(
         network=network,
-        activation=activation,
-        Z=torch.from_numpy(Z),
-        Z_test=torch.from_numpy(Z_test),
-        test_residual=torch.from_numpy(residual),
+        activation=get_activation(network.activation),
+        Z=torch.from_numpy(space.train),
+        Z_test=torch.from_numpy(space.test),
+        test_residual_sd=torch.from_numpy(space.test_residual_sd),
         y=torch.from_numpy(np.array(y_train)),
     )
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from msat.activations import get_activation
 from msat.errors import InputError
 from msat.network import Network
-from msat.theory import exact, laplace, nngp, one_loop, rescaling, tree_level
+from msat.theory import exact, laplace, nngp, nonlinear, one_loop, rescaling, tree_level
 from msat.theory.linear_levels import LinearSolution, to_prediction
 from msat.theory.prediction import Prediction
 from msat.theory.spectrum import diagonalise
@@ -32,6 +32,8 @@ def check_levels(levels: Sequence[str], activation: str) -> None:
             raise InputError(
                 f"level = 'exact' with activation = {activation!r}: exact needs activation = 'linear'"
             )
+        if activation != "linear":
+            nonlinear.check_level(name, activation)
     if len(set(levels)) < len(levels):
         raise InputError(f"levels = {','.join(levels)}: a level is named twice")
 
@@ -43,8 +45,12 @@ def anneal(
     network: Network,
     scales: Sequence[float],
     levels: Sequence[str],
+    seed: int = 0,
 ) -> Iterator[tuple[int, str, Prediction]]:
     """Yield (index of the scale, level, prediction), annealing chi upwards (the paper's Algorithm 1).
+
+    Linear networks are solved in closed form in the eigenbasis of the input kernel, others by sampling the
+    tilted single-neuron measure (`msat.theory.nonlinear`).
 
     Parameters
     ----------
@@ -56,6 +62,8 @@ def anneal(
         Values of chi in any order; indices refer to this order.
     levels
         Names out of `LEVELS`.
+    seed
+        Seed of the sampling; closed forms use none.
 
     Raises
     ------
@@ -63,6 +71,12 @@ def anneal(
         If a level is unknown or not defined for the activation.
     """
     check_levels(levels, network.activation)
+    if network.activation != "linear":
+        results = nonlinear.solve_scales(x_train, y_train, x_test, network, scales, levels, seed)
+        for index, chi in enumerate(scales):
+            for level in levels:
+                yield index, level, results[level, float(chi)]
+        return
     spectrum = diagonalise(x_train, y_train, x_test, network.g_v)
     gain = 1.0
     for index in np.argsort(np.asarray(scales, dtype=np.float64), kind="stable"):

@@ -34,6 +34,15 @@ class Prediction:
         The solver's own account: whether the equations are solved, how well (relative), in how many steps.
     loop_strength
         Largest loop strength eps in [0, 1] to which `one_loop` was followed; NaN for other levels.
+    effective_sample_size
+        Number of independent neurons that the answer of a sampling solver is worth; NaN for closed forms.
+    mean_train_mc_error, mean_test_mc_error
+        Monte Carlo standard errors of the means, (P,) and (Q,); None for closed forms.
+    mean_train_batches, mean_test_batches
+        The means on disjoint batches of neurons, (B, P) and (B, Q), from which the Monte Carlo error of any
+        linear function of the outputs follows; None for closed forms.
+    note
+        What a reader must know of this level on these data; empty if nothing.
     """
 
     mean_train: Array
@@ -48,3 +57,14 @@ class Prediction:
     residual: float = 0.0
     iterations: int = 0
     loop_strength: float = float("nan")
+    effective_sample_size: float = float("nan")
+    mean_train_mc_error: Array | None = None
+    mean_test_mc_error: Array | None = None
+    mean_train_batches: Array | None = None
+    mean_test_batches: Array | None = None
+    note: str = ""
+
+
+def batch_error(batches: Array) -> Array:
+    """Return the standard error of the mean over batches, (B, ...) to (...)."""
+    return np.asarray(batches.std(axis=0, ddof=1) / np.sqrt(len(batches)))
