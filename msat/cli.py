@@ -66,6 +66,36 @@ def task_ising(
     save_task(out, ising(n_train=n_train, n_test=n_test, dimension=dimension, delta_p=delta_p, seed=seed))
 
 
+@task_app.command("teacher_student")
+def task_teacher_student(
+    out: Out,
+    n_train: Annotated[int, typer.Option(help="Training samples P.")] = 60,
+    n_test: Annotated[int, typer.Option(help="Test samples Q.")] = 1000,
+    dimension: Annotated[int, typer.Option(help="Input dimension D.")] = 30,
+    coefficients: Annotated[str, typer.Option(help="a_1,a_2,... of sum_k a_k He_k(u.x).")] = "1",
+    basis: Annotated[str, typer.Option(help="probabilists (He_k) or physicists (H_k).")] = "probabilists",
+    unit_variance: Annotated[bool, typer.Option(help="Scale the noiseless labels to unit variance.")] = False,
+    noise: Annotated[float, typer.Option(help="Variance of the label noise.")] = 0.0,
+    seed: SeedOption = 0,
+) -> None:
+    """Gaussian inputs, labels from a single-index Hermite teacher."""
+    from msat.store import check_writable, save_task
+    from msat.tasks.teacher_student import teacher_student
+
+    check_writable(out)
+    task = teacher_student(
+        n_train=n_train,
+        n_test=n_test,
+        dimension=dimension,
+        coefficients=_numbers("--coefficients", coefficients),
+        basis=basis,  # type: ignore[arg-type]  # checked by the settings model
+        unit_variance=unit_variance,
+        noise=noise,
+        seed=seed,
+    )
+    save_task(out, task)
+
+
 @app.command()
 def solve(
     data: Data,
@@ -77,9 +107,11 @@ def solve(
     g_v: GV = 1.0,
     kappa_0: Kappa0 = 1.0,
     levels: Annotated[
-        str, typer.Option(help="Levels of theory, separated by commas.")
-    ] = "nngp,rescaling,tree_level,one_loop,laplace,exact",
+        str | None,
+        typer.Option(help="Levels of theory, separated by commas; by default all that the activation has."),
+    ] = None,
     seed: SeedOption = 0,
+    strict: Annotated[bool, typer.Option(help="Fail if a level other than one_loop does not converge.")] = False,
     label: Label = "",
 ) -> None:
     """Predictions of every theory level over scales, as NetCDF."""
@@ -90,17 +122,27 @@ def solve(
     check_writable(out)
     scales = _numbers("--chi", chi)
     network = Network(width, activation, g_w, g_v, kappa_0, scales[0])
-    dataset = run(load_task(data), network, scales, [name.strip() for name in levels.split(",")], seed)
+    chosen = None if levels is None else [name.strip() for name in levels.split(",")]
+    dataset = run(load_task(data), network, scales, chosen, seed)
     dataset.attrs["label"] = label
+    # one_loop may have no solution, which is a result; any other level must have one
+    failed = dataset["converged"].drop_sel(level="one_loop", errors="ignore").to_numpy() == 0
+    if strict and failed.any():
+        raise ComputationError(_unconverged(dataset))
     save_dataset(out, dataset)
+    if not dataset["converged"].all():
+        print(f"msat solve: warning: {_unconverged(dataset)}", file=sys.stderr)
+
+
+def _unconverged(dataset: Any) -> str:
+    """Return a line that names the levels and scales that did not converge."""
+    parts = []
     for level in dataset["level"].to_numpy():
-        for scale in dataset["chi"].to_numpy():
-            at = dataset.sel(level=level, chi=scale)
-            if not at["converged"]:
-                reach = (
-                    f" (loop strength reached: {float(at['loop_strength']):.3f})" if level == "one_loop" else ""
-                )
-                print(f"msat solve: warning: {level} did not converge at chi = {scale:g}{reach}", file=sys.stderr)
+        at = dataset.sel(level=level)
+        scales = ", ".join(f"{chi:g}" for chi in at["chi"].to_numpy()[at["converged"].to_numpy() == 0])
+        if scales:
+            parts.append(f"{level} at chi = {scales}")
+    return f"not converged: {'; '.join(parts)}"
 
 
 @app.command()
@@ -239,19 +281,53 @@ def check(
 
 @app.command()
 def figure(
-    name: Annotated[str, typer.Argument(help="Which figure: discrepancies, samples, convergence.")],
-    tables: Annotated[Path, typer.Option(help="Folder of the tables.", show_default=False)],
-    experiment: Annotated[str, typer.Option(help="Name of the experiment.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="Which figure; an unknown name lists them.")],
     out: Annotated[list[Path], typer.Option(help="Files to write (.pdf, .png, .svg).", show_default=False)],
     title: Annotated[str, typer.Option(help="Title.")] = "",
+    tables: Annotated[Path | None, typer.Option(help="Folder of the tables.")] = None,
+    experiment: Annotated[str, typer.Option(help="Name of the experiment.")] = "",
+    theory: Annotated[Path | None, typer.Option(help="Result of msat solve, for figures of kernels.")] = None,
+    langevin: Annotated[list[Path] | None, typer.Option(help="Results of msat train, likewise.")] = None,
 ) -> None:
-    """Draw one figure from the tables."""
+    """Draw one figure from tables, or from result files."""
     from msat.figures import draw
     from msat.store import check_writable
 
     for path in out:
         check_writable(path)
-    draw(name, tables, experiment, title, out)
+    draw(name, out, title, tables, experiment, theory, langevin or ())
+
+
+@app.command("loop-map")
+def loop_map(
+    out: Annotated[Path, typer.Option(help="Folder for the table loop_map.", show_default=False)],
+    widths: Annotated[str, typer.Option(help="Widths N, separated by commas.")],
+    n_train: Annotated[str, typer.Option(help="Numbers of samples P, separated by commas.")],
+    gamma: Annotated[str, typer.Option(help="Exponents of chi = N^gamma, separated by commas.")],
+    dimension: Annotated[int, typer.Option(help="Input dimension D.")] = 200,
+    delta_p: Annotated[float, typer.Option(help="Bias of the Ising task.")] = 0.1,
+    g_w: GW = 1.0,
+    g_v: GV = 1.0,
+    kappa_0: Kappa0 = 1.0,
+    seed: SeedOption = 0,
+) -> None:
+    """Where one_loop exists, and the levels' errors against exact (linear networks, Ising task)."""
+    from msat.loop_map import loop_map as run
+    from msat.network import Network
+    from msat.store import check_writable
+    from msat.tables import write_table
+
+    check_writable(out / "loop_map.csv")
+    table = run(
+        Network(1, "linear", g_w, g_v, kappa_0),
+        [int(width) for width in _numbers("--widths", widths)],
+        [int(count) for count in _numbers("--n-train", n_train)],
+        _numbers("--gamma", gamma),
+        dimension,
+        delta_p,
+        seed,
+    )
+    write_table(table, out / "loop_map")
 
 
 @app.command()

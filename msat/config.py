@@ -17,10 +17,11 @@ from msat.langevin.settings import LangevinSettings
 from msat.network import Network
 from msat.settings import validated
 from msat.tasks.ising import IsingSettings
+from msat.tasks.teacher_student import TeacherStudentSettings
 
 ExperimentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 LevelName = Literal["nngp", "rescaling", "tree_level", "one_loop", "laplace", "exact"]
-ActivationName = Literal["linear"]
+ActivationName = Literal["linear", "erf", "relu", "tanh", "gelu", "softplus", "quadratic"]
 FigureFormat = Literal["pdf", "png", "svg"]
 Seed = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
@@ -35,7 +36,13 @@ class Section(BaseModel):
 class IsingTask(IsingSettings):
     """The linearly separable Ising task."""
 
-    name: Literal["ising"] = Field("ising", description="Which task.")
+    name: Literal["ising"] = Field(description="Which task.")
+
+
+class TeacherStudentTask(TeacherStudentSettings):
+    """Gaussian inputs with labels from a single-index Hermite teacher."""
+
+    name: Literal["teacher_student"] = Field(description="Which task.")
 
 
 class NetworkSection(Section):
@@ -96,6 +103,24 @@ class Checks(Section):
     )
 
 
+class LoopMap(Section):
+    """A map of where one_loop exists: linear networks on the Ising task, theory only."""
+
+    widths: list[Annotated[int, Field(ge=1)]] = Field(
+        [10, 14, 20, 28, 40, 57, 80, 113, 160], min_length=1, description="Widths N."
+    )
+    n_train: list[Annotated[int, Field(ge=1)]] = Field(
+        [20, 40, 80], min_length=1, description="Numbers of samples P."
+    )
+    gamma: list[float] = Field([0.0, 0.5, 1.0], min_length=1, description="Scales, chi = N^gamma.")
+    dimension: int = Field(200, ge=1, description="Input dimension D.")
+    delta_p: float = Field(0.1, ge=-0.5, le=0.5, description="Bias of the Ising task.")
+    g_w: float = Field(0.5, gt=0, description="Readout prior.")
+    g_v: float = Field(0.5, gt=0, description="First-layer prior.")
+    kappa_0: float = Field(1.0, gt=0, description="Label-noise variance at chi = 1.")
+    seed: Seed = Field(0, description="Seed of the data.")
+
+
 class Figures(Section):
     """How figures are written."""
 
@@ -106,10 +131,13 @@ class Experiment(Section):
     """A named combination of a task and a network; scales and seeds may differ from the common ones."""
 
     title: str = Field("", description="Title in figures and report.")
-    task: IsingTask = Field(description="Data.")
+    task: Annotated[IsingTask | TeacherStudentTask, Field(discriminator="name")] = Field(description="Data.")
     network: NetworkSection = Field(description="Network.")
     scales: Scales | None = Field(None, description="Scales of this experiment; null for the common ones.")
     seeds: list[Seed] | None = Field(None, min_length=1, description="Seeds; null for the common ones.")
+    levels: list[LevelName] | None = Field(
+        None, min_length=1, description="Levels of theory; null for the common ones."
+    )
 
 
 class Config(Section):
@@ -117,11 +145,15 @@ class Config(Section):
 
     results: str = Field("results", min_length=1, description="Folder for everything that the workflow writes.")
     experiments: dict[ExperimentName, Experiment] = Field(min_length=1, description="Experiments by name.")
+    select: list[ExperimentName] | None = Field(
+        None, min_length=1, description="Experiments to run; null for all. Overlays use it: maps merge."
+    )
     scales: Scales = Field(Scales(), description="Scales of every experiment that names none.")
     seeds: list[Seed] = Field([0, 1, 2], min_length=1, description="Seeds of data and chains.")
     theory: Theory = Field(Theory(), description="Theory.")
     langevin: LangevinSettings = Field(LangevinSettings(), description="Langevin training.")
     checks: Checks = Field(Checks(), description="Comparison of theory and training.")
+    loop_map: LoopMap = Field(LoopMap(), description="Map of where one_loop exists.")
     figures: Figures = Field(Figures(), description="Figures.")
 
     def chi(self, experiment: str) -> list[float]:
@@ -133,9 +165,13 @@ class Config(Section):
         """Return the seeds of one experiment."""
         return self.experiments[experiment].seeds or self.seeds
 
+    def levels_of(self, experiment: str) -> list[str]:
+        """Return the levels of theory of one experiment."""
+        return list(self.experiments[experiment].levels or self.theory.levels)
+
 
 def parse_config(values: Mapping[str, Any]) -> Config:
-    """Return the configuration in a mapping, checked in full.
+    """Return the configuration in a mapping, checked in full, with the selected experiments only.
 
     Raises
     ------
@@ -143,12 +179,23 @@ def parse_config(values: Mapping[str, Any]) -> Config:
         With the first problem in one line.
     """
     config = validated(Config, values, where="config: ")
+    if config.select is not None:
+        for name in config.select:
+            if name not in config.experiments:
+                known = ", ".join(config.experiments)
+                raise InputError(f"config: select = {name!r}: no such experiment; known are {known}")
+        chosen = {name: config.experiments[name] for name in config.select}
+        config = config.model_copy(update={"experiments": chosen})
     for name, experiment in config.experiments.items():
         try:
             for chi in config.chi(name):
                 Network(**experiment.network.model_dump(), chi=chi)
         except InputError as error:
             raise InputError(f"config: experiments.{name}: {error}") from None
+        if experiment.network.activation != "linear" and "exact" in config.levels_of(name):
+            raise InputError(
+                f"config: experiments.{name}: level exact needs activation linear; give the experiment its levels"
+            )
         seeds = config.seeds_of(name)
         if len(set(seeds)) < len(seeds):
             raise InputError(f"config: experiments.{name}: seeds = {seeds}: a seed is named twice")

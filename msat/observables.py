@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+from numpy.polynomial import hermite_e
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -47,6 +51,29 @@ def along_target(y: Array, matrix: Array) -> float:
     if matrix.shape != (len(y), len(y)):
         raise ValueError(f"matrix has shape {matrix.shape}, expected {(len(y), len(y))}")
     return float(y @ matrix @ y / (y @ y))
+
+
+COMPONENT_DEGREES = (1, 2, 3)
+
+
+def component_projection(provenance: Mapping[str, Any], x: Array) -> Array | None:
+    """Return the matrix that maps outputs on inputs x to their Hermite components along the teacher, (3, rows).
+
+    The components of f are the least-squares coefficients of He_1, He_2, He_3 of ``u.x``, so that
+    correlations of the polynomials on finitely many points do not count. None if the data have no
+    single-index teacher, or fewer rows than components.
+
+    Parameters
+    ----------
+    provenance
+        Of the task; ``direction`` is the teacher's u.
+    x
+        Inputs, (rows, D).
+    """
+    if "direction" not in provenance or len(x) < len(COMPONENT_DEGREES):
+        return None
+    design = hermite_e.hermevander(x @ np.asarray(provenance["direction"]), max(COMPONENT_DEGREES))
+    return np.asarray(np.linalg.pinv(design[:, list(COMPONENT_DEGREES)]))
 
 
 def _same_shape(y: Array, other: Array) -> None:

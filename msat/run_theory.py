@@ -10,10 +10,11 @@ import xarray as xr
 
 from msat.errors import InputError
 from msat.network import Network
+from msat.observables import COMPONENT_DEGREES, component_projection
 from msat.provenance import derived_seed, environment
 from msat.store import attributes
 from msat.tasks.base import Task
-from msat.theory.levels import LEVELS, anneal, check_levels
+from msat.theory.levels import anneal, check_levels, defined_levels
 from msat.theory.prediction import batch_error
 
 _PER_SAMPLE = {
@@ -25,6 +26,7 @@ _PER_SAMPLE = {
     "mean_train_mc_error": ("train",),
     "mean_test_mc_error": ("test",),
 }
+_COMPONENTS = {"learned_component": ("degree",), "learned_component_mc_error": ("degree",)}
 _SCALARS = ("readout_norm", "log_evidence", "action", "residual", "loop_strength", "effective_sample_size")
 _DESCRIPTIONS = {
     "mean_train": "posterior mean output on the training points",
@@ -41,6 +43,9 @@ _DESCRIPTIONS = {
     "mean_test_mc_error": "Monte Carlo standard error of mean_test; 0 for closed forms",
     "train_discrepancy_mc_error": "Monte Carlo standard error of the train discrepancy; 0 for closed forms",
     "test_discrepancy_mc_error": "Monte Carlo standard error of the test discrepancy; 0 for closed forms",
+    "learned_component": "coefficients of He_k(u.x), u the teacher's direction, in the mean test outputs",
+    "learned_component_mc_error": "Monte Carlo standard error of learned_component; 0 for closed forms",
+    "teacher_component": "the same of the test labels",
     "effective_sample_size": "independent neurons that a sampled level is worth; NaN for closed forms",
     "note": "what a reader must know of the level on these data",
     "converged": "1 where the solver converged",
@@ -52,7 +57,7 @@ def solve(
     task: Task,
     network: Network,
     chi: Sequence[float] | None = None,
-    levels: Sequence[str] = LEVELS,
+    levels: Sequence[str] | None = None,
     seed: int = 0,
 ) -> xr.Dataset:
     """Return the predictions of theory levels over scales, annealed upwards in chi.
@@ -66,7 +71,7 @@ def solve(
     chi
         Scales, all positive and different.
     levels
-        Names out of ``msat.theory.levels.LEVELS``.
+        Names out of ``msat.theory.levels.LEVELS``; None for all that are defined for the activation.
     seed
         Seed of the sampling of non-linear levels; together with the data it fixes the result. Linear levels
         use none.
@@ -90,6 +95,7 @@ def solve(
         raise InputError(f"chi = {','.join(f'{value:g}' for value in scales)}: a scale is named twice")
     for value in scales:
         network.at(value)  # refuses a bad scale before any work
+    levels = defined_levels(network.activation) if levels is None else list(levels)
     check_levels(levels, network.activation)
 
     sizes = {"train": task.n_train, "train_": task.n_train, "test": task.n_test}
@@ -101,6 +107,9 @@ def solve(
     arrays |= {f"{part}_discrepancy_mc_error": np.zeros(shape) for part in ("train", "test")}
     converged, iterations = np.empty(shape, dtype=np.int8), np.empty(shape, dtype=np.int64)
     notes = np.full(shape, "", dtype=object)
+    projection = component_projection(task.provenance, task.x_test)
+    if projection is not None:
+        arrays |= {name: np.zeros((*shape, len(projection))) for name in _COMPONENTS}
     sampling_seed = derived_seed({"stage": "theory", "seed": seed, "data": task.digest()})
     for column, level, prediction in anneal(
         task.x_train, task.y_train, task.x_test, network, scales, levels, sampling_seed
@@ -113,12 +122,21 @@ def solve(
             batches = getattr(prediction, f"mean_{part}_batches")
             if batches is not None and len(y):
                 arrays[f"{part}_discrepancy_mc_error"][at] = batch_error(batches @ y) / len(y)
+        if projection is not None:
+            arrays["learned_component"][at] = projection @ prediction.mean_test
+            if prediction.mean_test_batches is not None:
+                components = prediction.mean_test_batches @ projection.T
+                arrays["learned_component_mc_error"][at] = batch_error(components)
         converged[at], iterations[at] = prediction.converged, prediction.iterations
         notes[at] = prediction.note
 
     variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
-        name: ((*leading, *_PER_SAMPLE.get(name, ())), array) for name, array in arrays.items()
+        name: ((*leading, *_PER_SAMPLE.get(name, _COMPONENTS.get(name, ()))), array)
+        for name, array in arrays.items()
     }
+    if projection is not None:
+        variables["teacher_component"] = (("degree",), projection @ task.y_test)
+        variables["degree"] = (("degree",), np.array(COMPONENT_DEGREES))
     variables |= {
         "converged": (leading, converged),
         "iterations": (leading, iterations),
@@ -127,6 +145,8 @@ def solve(
     variables |= {"y_train": (("train",), task.y_train), "y_test": (("test",), task.y_test)}
     dataset = xr.Dataset(variables, coords={"level": list(levels), "chi": np.array(scales)})
     for name, text in _DESCRIPTIONS.items():
+        if name not in dataset:
+            continue
         dataset[name].attrs["long_name"] = text
     parameters = network.parameters()
     del parameters["chi"]  # a dimension here

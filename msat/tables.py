@@ -15,7 +15,7 @@ from msat.langevin.diagnostics import standard_error
 from msat.observables import along_target, discrepancy, mean_squared_error
 from msat.store import atomic
 
-TABLES = ("theory", "langevin", "comparison", "samples", "chains")
+TABLES = ("theory", "langevin", "comparison", "samples", "chains", "components")
 
 # what a level predicts and Langevin measures with an error: column name of both
 COMPARED = (
@@ -52,10 +52,20 @@ def theory_table(theory: xr.Dataset) -> pd.DataFrame:
                     "hidden_kernel_along_target": along_target(y, at["hidden_kernel"].to_numpy()),
                     **{
                         name: float(at[name])
-                        for name in ("readout_norm", "log_evidence", "action", "residual", "loop_strength")
+                        for name in (
+                            "train_discrepancy_mc_error",
+                            "test_discrepancy_mc_error",
+                            "readout_norm",
+                            "log_evidence",
+                            "action",
+                            "residual",
+                            "loop_strength",
+                            "effective_sample_size",
+                        )
                     },
                     "converged": bool(at["converged"]),
                     "iterations": int(at["iterations"]),
+                    "note": str(at["note"].to_numpy()),
                 }
             )
     return pd.DataFrame(rows)
@@ -117,10 +127,12 @@ def samples_table(theory: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
 def compare(theory: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
     """Return each level against the measurement, one row a level.
 
-    For every quantity q of `COMPARED`: the level's ``q``, the measured ``q_langevin`` with ``q_error``, and
-    ``q_z = (measured - predicted) / error``. ``chi2`` is the sum over training samples of the squared z of the
-    mean outputs; ``chi2_variance`` is its variance under agreement, ``2 tr R^2`` with R the correlation of
-    the errors, so that a p-value can allow for it.
+    For every quantity q of `COMPARED`: the level's ``q``, the measured ``q_langevin``, ``q_error`` and
+    ``q_z = (measured - predicted) / error``. The error of the discrepancies and of the mean outputs includes
+    the Monte Carlo error of a sampled level; that of the other quantities is the measurement's alone.
+    ``chi2`` is the sum over training samples of the squared z of the mean outputs; ``chi2_variance`` is its
+    variance under agreement, ``2 tr R^2`` with R the correlation of the measurement's errors, so that a
+    p-value can allow for it.
 
     Raises
     ------
@@ -131,7 +143,7 @@ def compare(theory: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
     chi = _matching_scale(theory, langevin)
     predicted = theory_table(theory.sel(chi=[chi])).set_index("level")
     measured = langevin_table(langevin).iloc[0]
-    error = at["mean_train_error"].to_numpy()
+    measured_error = at["mean_train_error"].to_numpy()
     correlation = at["error_correlation_train"].to_numpy()
     variance = 2 * float(np.sum(correlation**2))
     rows = []
@@ -140,10 +152,11 @@ def compare(theory: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
         for name in COMPARED:
             row[name] = prediction[name]
             row[f"{name}_langevin"] = measured[name]
-            row[f"{name}_error"] = measured[f"{name}_error"]
-            row[f"{name}_z"] = (measured[name] - prediction[name]) / measured[f"{name}_error"]
+            row[f"{name}_error"] = np.hypot(measured[f"{name}_error"], prediction.get(f"{name}_mc_error", 0.0))
+            row[f"{name}_z"] = (measured[name] - prediction[name]) / row[f"{name}_error"]
         mean = theory["mean_train"].sel(chi=chi, level=level).to_numpy()
-        z = (at["mean_train"].to_numpy() - mean) / error
+        sampled_error = theory["mean_train_mc_error"].sel(chi=chi, level=level).to_numpy()
+        z = (at["mean_train"].to_numpy() - mean) / np.hypot(measured_error, sampled_error)
         row |= {"chi2": float(z @ z), "chi2_dof": len(z), "chi2_variance": variance}
         row |= {name: measured[name] for name in ("mixed", "target_met", "rhat_max")}
         rows.append(row)
@@ -166,6 +179,33 @@ def printed(comparison: pd.DataFrame) -> str:
     lines.append("  mean outputs on the training points: chi-squared per degree of freedom")
     lines += [f"    {row['level']:<25} {row['chi2'] / row['chi2_dof']:>12.6g}" for _, row in comparison.iterrows()]
     return "\n".join(lines)
+
+
+def components_table(dataset: xr.Dataset) -> pd.DataFrame:
+    """Return the learned Hermite components in a theory or a training result, one row a source, scale and degree.
+
+    Empty for data without a single-index teacher.
+    """
+    rows: list[dict[str, Any]] = []
+    if "learned_component" in dataset:
+        is_theory = "level" in dataset.dims
+        for chi in dataset["chi"].to_numpy():
+            for source in dataset["level"].to_numpy() if is_theory else ["langevin"]:
+                at = dataset.sel(chi=chi, level=source) if is_theory else dataset.sel(chi=chi)
+                error = at["learned_component_mc_error" if is_theory else "learned_component_error"]
+                rows += [
+                    _keys(dataset, float(chi))
+                    | {
+                        "source": str(source),
+                        "degree": int(degree),
+                        "strength": float(at["learned_component"].sel(degree=degree)),
+                        "error": float(error.sel(degree=degree)),
+                        "teacher": float(dataset["teacher_component"].sel(degree=degree)) if is_theory else np.nan,
+                    }
+                    for degree in dataset["degree"].to_numpy()
+                ]
+    columns = ["experiment", "seed", "chi", "gamma", "source", "degree", "strength", "error", "teacher"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def collect(theory: Sequence[xr.Dataset], langevin: Sequence[xr.Dataset]) -> dict[str, pd.DataFrame]:
@@ -191,6 +231,7 @@ def collect(theory: Sequence[xr.Dataset], langevin: Sequence[xr.Dataset]) -> dic
         "comparison": _stacked(comparison, order),
         "samples": _stacked(samples, order),
         "chains": _stacked(map(chains_table, langevin), order),
+        "components": _stacked(map(components_table, [*theory, *langevin]), order),
     }
 
 
@@ -211,7 +252,10 @@ def read_table(path: Path) -> pd.DataFrame:
         If the file is missing or unreadable.
     """
     try:
-        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        table = pd.read_csv(path)
+        return table.fillna({"note": ""}) if "note" in table else table
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, ValueError) as error:

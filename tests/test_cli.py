@@ -1,6 +1,7 @@
 """The contract: commands word for word, exit codes, one line for bad input, nothing half-written."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,17 @@ BAD_COMMANDS = {
         "solve --data {d} --width 3 --levels nngp,nlo --out {o}",
         "level = 'nlo': must be one of nngp",
     ),
+    "exact": (
+        "solve --data {d} --width 3 --activation erf --levels exact --out {o}",
+        "level = 'exact' with activation = 'erf': exact needs activation = 'linear'",
+    ),
+    "quadratic": (
+        "solve --data {d} --width 3 --activation quadratic --levels laplace --out {o}",
+        "not defined, since the activation grows faster than linearly",
+    ),
+    "basis": ("task teacher_student --basis laguerre --out {o}", "basis = 'laguerre': input should be"),
+    "coefficients": ("task teacher_student --coefficients 1;2 --out {o}", "must be numbers separated by commas"),
+    "figure": ("figure pie --out {t}/a.png", "figure = 'pie': must be one of discrepancies"),
     "level twice": ("solve --data {d} --width 3 --levels nngp,nngp --out {o}", "named twice"),
     "scale twice": ("solve --data {d} --width 3 --chi 1,1 --out {o}", "a scale is named twice"),
     "scales": ("solve --data {d} --width 3 --chi 1;2 --out {o}", "must be numbers separated by commas"),
@@ -198,6 +210,42 @@ def test_a_failed_computation_is_exit_code_1(tmp_path, capsys):
     assert _run(command) == 1
     assert "would diverge; use at most" in capsys.readouterr().err
     assert not (tmp_path / "out.nc").exists()
+
+
+def test_nonlinear_commands(tmp_path, capsys):
+    """tanh through quadrature, and quadratic with the levels that it has."""
+    data, theory, langevin = (tmp_path / name for name in ("data.npz", "theory.nc", "langevin.nc"))
+    assert (
+        _run(f"task teacher_student --n-train 8 --n-test 5 --dimension 4 --coefficients 1,0,0.3 --out {data}") == 0
+    )
+    for activation, levels in (("tanh", 5), ("quadratic", 2)):
+        network = f"--width 12 --activation {activation} --kappa-0 0.5 --chi 2"
+        assert _run(f"solve --data {data} {network} --strict --out {theory}") == 0
+        assert _run(f"train --data {data} {network} --steps 2000 --out {langevin}") == 0
+        capsys.readouterr()
+        assert _run(f"compare {theory} {langevin}") == 0
+        assert capsys.readouterr().out.count("z = ") == 5 * levels
+        with xr.open_dataset(theory) as dataset:
+            assert dataset.sizes["level"] == levels
+
+
+def test_strict_fails_where_a_level_did_not_converge(tmp_path, capsys, monkeypatch):
+    import msat.run_theory
+
+    _write(tmp_path / "data.npz")
+    original = msat.run_theory.anneal
+
+    def broken(*arguments):
+        for index, level, prediction in original(*arguments):
+            yield index, level, replace(prediction, converged=False) if level == "laplace" else prediction
+
+    monkeypatch.setattr(msat.run_theory, "anneal", broken)
+    command = f"solve --data {tmp_path}/data.npz --width 30 --chi 1,2 --out {tmp_path}/out.nc"
+    assert _run(f"{command} --strict") == 1
+    assert "not converged: laplace at chi = 1, 2" in capsys.readouterr().err
+    assert not (tmp_path / "out.nc").exists()
+    assert _run(command) == 0
+    assert "warning: not converged: laplace at chi = 1, 2" in capsys.readouterr().err
 
 
 def test_version_and_help(capsys):

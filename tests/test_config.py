@@ -57,6 +57,13 @@ def test_shipped_configurations_are_valid(overlay):
         assert scales[-1] == config.experiments[name].network.width
 
 
+def test_an_overlay_can_select_experiments():
+    values = yaml.safe_load((ROOT / "config.yaml").read_text())
+    assert list(parse_config(values | {"select": ["ising_erf"]}).experiments) == ["ising_erf"]
+    with pytest.raises(InputError, match="select = 'nope': no such experiment; known are ising_linear"):
+        parse_config(values | {"select": ["nope"]})
+
+
 def test_default_is_the_papers_setting():
     config = parse_config(yaml.safe_load((ROOT / "config.yaml").read_text()))
     experiment = config.experiments["ising_linear"]
@@ -88,7 +95,7 @@ def test_an_experiment_may_have_its_own_scales_and_seeds():
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("experimnets", {}, "experimnets: unknown key; known are results, experiments"),
+        ("experimnets", {}, "experimnets: unknown key; known are results, experiments, select"),
         ("langevin.chians", 3, "langevin.chians: unknown key; known are chains"),
         ("experiments.a.network.depth", 2, "experiments.a.network.depth: unknown key"),
         ("experiments.a.network.width", "100", "experiments.a.network.width = '100'"),
@@ -96,7 +103,8 @@ def test_an_experiment_may_have_its_own_scales_and_seeds():
         ("experiments.a.network.kappa_0", 0, "kappa_0 = 0: input should be greater than 0"),
         ("experiments.a.network.activation", "sine", "activation = 'sine'"),
         ("experiments.a.task.n_train", 0, "n_train = 0"),
-        ("experiments.a.task.name", "xor", "name = 'xor'"),
+        ("experiments.a.task.name", "xor", "experiments.a.task"),
+        ("experiments.a.network.activation", "erf", "level exact needs activation linear"),
         ("experiments.A-b", {}, "experiments.A-b"),
         ("scales", {"chi": [1], "gamma": [0.0]}, "either as chi or as gamma"),
         ("scales", {"chi": [0]}, r"scales.chi.0 = 0: input should be greater than 0"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
@@ -44,17 +42,11 @@ def draw(theory: pd.DataFrame, langevin: pd.DataFrame) -> Figure:
     return figure
 
 
-def _over_seeds(by_chi: Any) -> pd.Series:
-    """Return the mean over seeds; NaN where a level has no solution for some seed, so that the line ends."""
-    mean: pd.Series = by_chi.agg(lambda values: values.mean(skipna=False))
-    return mean
-
-
 def _absolute(axes: Axes, theory: pd.DataFrame, langevin: pd.DataFrame, levels: list[str], quantity: str) -> None:
     for level in levels:
         by_chi = theory[theory["level"] == level].groupby("chi")[quantity]
         color, line = style.LEVEL_STYLE[level]
-        mean = _over_seeds(by_chi)
+        mean = style.over_seeds(by_chi)
         axes.plot(mean.index, mean, color=color, linestyle=line, label=style.LEVEL_LABEL[level], zorder=3)
         axes.fill_between(mean.index, by_chi.min(), by_chi.max(), color=color, alpha=0.08, linewidth=0)
     axes.errorbar(
@@ -82,7 +74,7 @@ def _relative(axes: Axes, theory: pd.DataFrame, langevin: pd.DataFrame, levels: 
     for level in levels:
         values = theory[theory["level"] == level].set_index(keys)[quantity]
         by_chi = (100 * (values / reference - 1)).groupby("chi")
-        mean = _over_seeds(by_chi)
+        mean = style.over_seeds(by_chi)
         lowest, highest = min(lowest, by_chi.min().min()), max(highest, by_chi.max().max())
         color, line = style.LEVEL_STYLE[level]
         axes.plot(mean.index, mean, color=color, linestyle=line, zorder=2)

@@ -12,6 +12,7 @@ import matplotlib as mpl
 mpl.use("Agg")
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -72,12 +73,23 @@ def context() -> Iterator[None]:
     plt.close("all")
 
 
+def over_seeds(by_chi: Any) -> pd.Series:
+    """Return the mean over seeds; NaN where a level has no solution for some seed, so that its line ends."""
+    mean: pd.Series = by_chi.agg(lambda values: values.mean(skipna=False))
+    return mean
+
+
+def check_formats(out: Sequence[Path]) -> None:
+    """Raise InputError unless every file's suffix is a format."""
+    for path in out:
+        if path.suffix not in (".pdf", ".png", ".svg"):
+            raise InputError(f"--out {path}: suffix must be .pdf, .png or .svg")
+
+
 def save(figure: Figure, out: Sequence[Path]) -> None:
     """Write a figure to files; the same figure gives the same bytes."""
     for path in out:
         kind = path.suffix.removeprefix(".")
-        if kind not in figure.canvas.get_supported_filetypes():
-            raise InputError(f"--out {path}: suffix must be .pdf, .png or .svg")
         metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind, {})
         with atomic(path) as temporary:
             figure.savefig(temporary, format=kind, metadata=metadata)

@@ -2,5 +2,6 @@
 
 from msat.tasks.base import Task
 from msat.tasks.ising import ising
+from msat.tasks.teacher_student import teacher_student
 
-__all__ = ["Task", "ising"]
+__all__ = ["Task", "ising", "teacher_student"]

@@ -38,6 +38,14 @@ def check_levels(levels: Sequence[str], activation: str) -> None:
         raise InputError(f"levels = {','.join(levels)}: a level is named twice")
 
 
+def defined_levels(activation: str) -> list[str]:
+    """Return the levels that are defined for an activation."""
+    if activation == "linear":
+        return list(LEVELS)
+    adaptive = get_activation(activation).linear_growth
+    return [name for name in LEVELS if name in nonlinear.KERNEL_LEVELS or (adaptive and name != "exact")]
+
+
 def anneal(
     x_train: Array,
     y_train: Array,

@@ -6,36 +6,59 @@ import pytest
 import msat
 from msat import tables
 from msat.errors import InputError
-from msat.figures import FIGURES, draw, style
+from msat.figures import FIGURES, STORE_FIGURES, draw, figures_of, style
+from msat.loop_map import loop_map
+from msat.store import save_dataset
 from msat.theory.levels import LEVELS
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def results():
     theory, langevin = [], []
     for seed in (0, 1):
-        task = msat.tasks.ising(n_train=6, n_test=8, dimension=10, seed=seed)
+        task = msat.tasks.teacher_student(n_train=6, n_test=8, dimension=10, coefficients=[1, 0, 0.3], seed=seed)
         network = msat.Network(width=12)
         scales = [1.0, 4.0, 12.0]
         theory.append(msat.solve(task, network, scales, seed=seed))
         langevin += [msat.train(task, network.at(chi), seed=seed, steps=128, chains=4) for chi in scales]
     for dataset in (*theory, *langevin):
         dataset.attrs["label"] = "tiny"
+    return theory, langevin
+
+
+@pytest.fixture(scope="module")
+def folder(results, tmp_path_factory):
     path = tmp_path_factory.mktemp("tables")
-    for name, table in tables.collect(theory, langevin).items():
+    for name, table in tables.collect(*results).items():
         tables.write_table(table, path / name)
+    network = msat.Network(width=1, g_w=0.5, g_v=0.5)
+    table = loop_map(network, [10, 40], [6, 12], [0.0, 1.0], dimension=20, delta_p=0.1, seed=0)
+    tables.write_table(table, path / "loop_map")
+    theory, langevin = results
+    save_dataset(path / "theory.nc", theory[0])
+    save_dataset(path / "low.nc", langevin[0])
+    save_dataset(path / "high.nc", langevin[2])
     return path
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_figure_is_drawn_and_reproducible(folder, tmp_path, name):
+    if name in STORE_FIGURES:
+        source = {"theory": folder / "theory.nc", "langevin": [folder / "high.nc", folder / "low.nc"]}
+    else:
+        source = {"tables": folder, "experiment": "tiny"}
     for run in ("a", "b"):
-        draw(name, folder, "tiny", "A title", [tmp_path / f"{run}.{suffix}" for suffix in ("png", "pdf", "svg")])
+        draw(name, [tmp_path / f"{run}.{suffix}" for suffix in ("png", "pdf", "svg")], "A title", **source)
     for suffix in ("png", "pdf", "svg"):
         first = (tmp_path / f"a.{suffix}").read_bytes()
         assert first == (tmp_path / f"b.{suffix}").read_bytes()
         assert len(first) > 5000
     assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_components_are_drawn_where_there_is_a_teacher():
+    assert "components" in figures_of("teacher_student")
+    assert "components" not in figures_of("ising")
 
 
 def test_levels_without_a_solution_end_their_line(folder):
@@ -59,11 +82,15 @@ def test_every_level_has_a_style_of_its_own():
 
 def test_bad_requests_are_named(folder, tmp_path):
     with pytest.raises(InputError, match="figure = 'pie': must be one of discrepancies"):
-        draw("pie", folder, "tiny", "", [tmp_path / "a.png"])
+        draw("pie", [tmp_path / "a.png"], tables=folder)
     with pytest.raises(InputError, match="experiment = 'huge': not in table theory; known are tiny"):
-        draw("discrepancies", folder, "huge", "", [tmp_path / "a.png"])
+        draw("discrepancies", [tmp_path / "a.png"], tables=folder, experiment="huge")
     with pytest.raises(InputError, match="suffix must be"):
-        draw("discrepancies", folder, "tiny", "", [tmp_path / "a.doc"])
+        draw("discrepancies", [tmp_path / "a.doc"], tables=folder, experiment="tiny")
     with pytest.raises(InputError, match="no such file"):
-        draw("discrepancies", tmp_path, "tiny", "", [tmp_path / "a.png"])
+        draw("discrepancies", [tmp_path / "a.png"], tables=tmp_path, experiment="tiny")
+    with pytest.raises(InputError, match="needs the folder of the tables"):
+        draw("discrepancies", [tmp_path / "a.png"])
+    with pytest.raises(InputError, match="needs result files"):
+        draw("kernels", [tmp_path / "a.png"], tables=folder)
     assert list(tmp_path.iterdir()) == []

@@ -126,5 +126,5 @@ def test_levels_are_checked():
         check_levels(["nngp", "nngp"], "linear")
     with pytest.raises(InputError, match="empty"):
         check_levels([], "linear")
-    with pytest.raises(InputError, match="must be one of linear"):
+    with pytest.raises(InputError, match="must be one of linear, erf"):
         check_levels(["nngp"], "sine")

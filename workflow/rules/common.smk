@@ -7,7 +7,7 @@ from snakemake.utils import validate
 
 from msat.config import parse_config
 from msat.errors import InputError
-from msat.figures import FIGURES
+from msat.figures import MAP_FIGURES, TABLE_FIGURES, figures_of
 from msat.provenance import code_digest
 
 try:
@@ -25,7 +25,15 @@ GRID = [
     for seed in CONFIG.seeds_of(experiment)
     for chi in CONFIG.chi(experiment)
 ]
-TABLES = ("theory", "langevin", "comparison", "samples", "chains", "checks")
+TABLES = (
+    "theory",
+    "langevin",
+    "comparison",
+    "samples",
+    "chains",
+    "components",
+    "checks",
+)
 
 
 wildcard_constraints:
@@ -57,23 +65,50 @@ def figure_job(figure):
     )
 
 
+def flag(name, value):
+    """One command-line option: lists are joined by commas, booleans are switches."""
+    option = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{option}" if value else f"--no-{option}"
+    if isinstance(value, list):
+        value = ",".join(str(item) for item in value)
+    return f"--{option}={value}"
+
+
 def flags(values):
-    """A mapping as command-line flags; None is left out."""
+    """A mapping as command-line options; None is left out."""
     return " ".join(
-        f"--{name.replace('_', '-')} {value}"
-        for name, value in values.items()
-        if value is not None
+        flag(name, value) for name, value in values.items() if value is not None
     )
 
 
 def figure_files():
-    """Every figure of every experiment in every format."""
-    return [
-        f"<results>/figures/{experiment}/{figure}.{suffix}"
+    """Every figure of every experiment in every format, and the figures that stand alone."""
+    stems = [
+        f"{experiment}/{figure}"
         for experiment in CONFIG.experiments
-        for figure in FIGURES
+        for figure in figures_of(task_of(experiment)["name"])
+    ]
+    return [
+        f"<results>/figures/{stem}.{suffix}"
+        for stem in (*stems, *MAP_FIGURES)
         for suffix in CONFIG.figures.formats
     ]
+
+
+def kernel_runs(wildcards):
+    """The training results that the kernels are drawn from: the first seed at the lowest and highest scale."""
+    seed = CONFIG.seeds_of(wildcards.experiment)[0]
+    scales = sorted(scales_of(wildcards.experiment), key=float)
+    return [
+        f"<results>/{wildcards.experiment}/seed{seed}/chi{chi}/langevin.nc"
+        for chi in dict.fromkeys((scales[0], scales[-1]))
+    ]
+
+
+def kernel_theory(wildcards):
+    """The theory result of the same seed."""
+    return f"<results>/{wildcards.experiment}/seed{CONFIG.seeds_of(wildcards.experiment)[0]}/theory.nc"
 
 
 def task_of(experiment):
@@ -90,7 +125,9 @@ def network_of(experiment):
 def theory_mb(wildcards, attempt):
     """Two P by P matrices a level and scale are held, in float64."""
     task = task_of(wildcards.experiment)
-    levels, scales = len(CONFIG.theory.levels), len(CONFIG.chi(wildcards.experiment))
+    levels, scales = len(CONFIG.levels_of(wildcards.experiment)), len(
+        CONFIG.chi(wildcards.experiment)
+    )
     matrices = (2 * levels * scales + 8) * task["n_train"] ** 2
     return attempt * (
         400 + int(8e-6 * (matrices + 4 * task["n_train"] * task["n_test"]))

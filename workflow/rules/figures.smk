@@ -8,7 +8,7 @@ rule figures:
         figure_files(),
 
 
-for figure, tables in FIGURES.items():
+for figure, tables in TABLE_FIGURES.items():
 
     rule:
         name:
@@ -45,3 +45,69 @@ for figure, tables in FIGURES.items():
         shell:
             "msat figure {params.figure} --tables {params.tables} --experiment {wildcards.experiment}"
             " --title {params.title:q} {params.out} > {log} 2>&1"
+
+
+rule figure_kernels:
+    input:
+        theory=kernel_theory,
+        langevin=kernel_runs,
+    output:
+        report(
+            expand(
+                "<results>/figures/{{experiment}}/kernels.{suffix}",
+                suffix=CONFIG.figures.formats,
+            ),
+            category="Figures",
+            subcategory="{experiment}",
+            caption="../report/kernels.rst",
+            labels={"figure": "kernels", "experiment": "{experiment}"},
+        ),
+    log:
+        "<results>/logs/{experiment}/kernels.log",
+    benchmark:
+        "<results>/benchmarks/{experiment}/kernels.tsv"
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 5 * attempt,
+    params:
+        job=figure_job("kernels"),
+        langevin=lambda wildcards, input: " ".join(
+            f"--langevin {path}" for path in input.langevin
+        ),
+        title=lambda wildcards: CONFIG.experiments[wildcards.experiment].title,
+        out=lambda wildcards, output: " ".join(f"--out {path}" for path in output),
+    message:
+        "Figure kernels of {wildcards.experiment}"
+    shell:
+        "msat figure kernels --theory {input.theory} {params.langevin}"
+        " --title {params.title:q} {params.out} > {log} 2>&1"
+
+
+rule figure_loop_map:
+    input:
+        "<results>/tables/loop_map.parquet",
+    output:
+        report(
+            expand(
+                "<results>/figures/loop_map.{suffix}", suffix=CONFIG.figures.formats
+            ),
+            category="Figures",
+            subcategory="theory",
+            caption="../report/loop_map.rst",
+            labels={"figure": "loop_map", "experiment": "theory only"},
+        ),
+    log:
+        "<results>/logs/figure_loop_map.log",
+    benchmark:
+        "<results>/benchmarks/figure_loop_map.tsv"
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 5 * attempt,
+    params:
+        job=job(["msat.figures.loop_map", "msat.figures"]),
+        tables=lambda wildcards, input: Path(input[0]).parent,
+        out=lambda wildcards, output: " ".join(f"--out {path}" for path in output),
+    message:
+        "Figure loop_map"
+    shell:
+        "msat figure loop_map --tables {params.tables} {params.out} > {log} 2>&1"

@@ -1,6 +1,6 @@
 # Theory: every level, annealed over all scales of one experiment and seed (Algorithm 1).
 # Requires <results>/{experiment}/seed{seed}/data.npz
-# Makes    <results>/{experiment}/seed{seed}/theory.nc
+# Makes    <results>/{experiment}/seed{seed}/theory.nc, and <results>/tables/loop_map.{csv,parquet}
 
 
 rule theory:
@@ -30,13 +30,38 @@ rule solve:
             ["msat.run_theory"],
             **network_of(wildcards.experiment),
             chi=scales_of(wildcards.experiment),
-            levels=list(CONFIG.theory.levels),
+            levels=CONFIG.levels_of(wildcards.experiment),
         ),
         chi=lambda wildcards: ",".join(scales_of(wildcards.experiment)),
-        levels=",".join(CONFIG.theory.levels),
+        levels=lambda wildcards: ",".join(CONFIG.levels_of(wildcards.experiment)),
         flags=lambda wildcards: flags(network_of(wildcards.experiment)),
     message:
         "Theory of {wildcards.experiment}, seed {wildcards.seed}, all scales"
     shell:
         "msat solve --data {input.data} {params.flags} --chi {params.chi} --levels {params.levels}"
-        " --seed {wildcards.seed} --label {wildcards.experiment} --out {output.theory} > {log} 2>&1"
+        " --strict --seed {wildcards.seed} --label {wildcards.experiment} --out {output.theory} > {log} 2>&1"
+
+
+rule loop_map:
+    output:
+        csv=report(
+            "<results>/tables/loop_map.csv",
+            category="Tables",
+            caption="../report/tables.rst",
+        ),
+        parquet="<results>/tables/loop_map.parquet",
+    log:
+        "<results>/logs/loop_map.log",
+    benchmark:
+        "<results>/benchmarks/loop_map.tsv"
+    resources:
+        mem_mb=lambda wildcards, attempt: 500 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        job=job(["msat.loop_map", "msat.tables"], **CONFIG.loop_map.model_dump()),
+        flags=flags(CONFIG.loop_map.model_dump()),
+        folder=lambda wildcards, output: Path(output.csv).parent,
+    message:
+        "Map of where one_loop exists"
+    shell:
+        "msat loop-map {params.flags} --out {params.folder} > {log} 2>&1"
