@@ -248,7 +248,7 @@ def _dataset(task: Task, network: Network, settings: LangevinSettings, state: sa
     )
     for name, (_, _, text) in per_sample.items():
         dataset[name].attrs["long_name"] = text
-    rhat_max = sampler.largest_rhat(state)
+    rhat_max = state.rhat
     dataset.attrs = attributes(
         {
             "kind": "langevin",

@@ -254,8 +254,8 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
-        table = pd.read_csv(path)
-        return table.fillna({"note": ""}) if "note" in table else table
+        # an empty note is an empty string and not a missing value
+        return pd.read_csv(path, converters={"note": str})
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, ValueError) as error:

@@ -64,7 +64,9 @@ class Reporter:
         elapsed = now - self._phase_started
         rate = (progress.steps - self._phase_steps) / elapsed if elapsed > 0 else 0.0
         error = (
-            "" if progress.relative_error != progress.relative_error else f"error {progress.relative_error:.2%}"
+            ""
+            if progress.relative_error != progress.relative_error
+            else (f"error {progress.relative_error:.2%}, R-hat {progress.rhat:.3f}")
         )
         if self._bar is not None:
             self._bar.update(

@@ -51,6 +51,8 @@ class State:
         Whether burn-in ended by its R-hat criterion rather than by `max_burn_in`.
     relative_error
         Standard error of the train discrepancy over its magnitude, when last looked at.
+    rhat
+        Largest R-hat, when last looked at.
     blocks, sums
         Streaming moments of the present phase.
     """
@@ -68,6 +70,7 @@ class State:
     segment_blocks: int = BURN_IN_BLOCKS
     burn_in_converged: bool = False
     relative_error: float = math.nan
+    rhat: float = math.nan
     blocks: BlockMeans = field(default_factory=BlockMeans)
     sums: Sums = field(default_factory=Sums)
 
@@ -82,12 +85,15 @@ class Progress:
         Phase, steps done in it, and the steps that are expected in it by the present error (None: unknown).
     relative_error
         Standard error of the train discrepancy over its value; NaN during burn-in.
+    rhat
+        Largest R-hat, when last looked at; NaN during burn-in.
     """
 
     phase: str
     steps: int
     total: int | None
     relative_error: float
+    rhat: float
 
 
 def initial_state(
@@ -275,11 +281,12 @@ def _judge_sampling(potential: Potential, settings: LangevinSettings, state: Sta
     if not full and len(state.blocks) % CHECK_EVERY:
         return
     state.relative_error = relative_error(state, potential)
+    state.rhat = largest_rhat(state)
     enough = (
         settings.steps is None
         and len(state.blocks) * state.blocks.merged >= MIN_BLOCKS
         and state.relative_error < settings.target_error
-        and largest_rhat(state) < diagnostics.RHAT_LIMIT
+        and state.rhat < diagnostics.RHAT_LIMIT
     )
     if full or enough:
         state.phase = "done"
@@ -295,10 +302,13 @@ def relative_error(state: State, potential: Potential) -> float:
 
 def _progress(settings: LangevinSettings, state: State) -> Progress:
     if state.phase == "burn_in":
-        return Progress("burn-in", state.burn_in_steps, None, math.nan)
+        return Progress("burn-in", state.burn_in_steps, None, math.nan, math.nan)
     total = settings.steps
     if total is None and math.isfinite(state.relative_error):
-        # the error falls with the square root of the steps
-        needed = state.steps * (state.relative_error / settings.target_error) ** 2
+        # the error falls with the square root of the steps, and R-hat - 1 in proportion to them
+        needed = state.steps * max(
+            (state.relative_error / settings.target_error) ** 2,
+            (state.rhat - 1) / (diagnostics.RHAT_LIMIT - 1),
+        )
         total = min(settings.max_steps, max(state.steps, math.ceil(needed)))
-    return Progress("sampling", state.steps, total, state.relative_error)
+    return Progress("sampling", state.steps, total, state.relative_error, state.rhat)
