@@ -254,8 +254,10 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
-        # an empty note is an empty string and not a missing value
-        return pd.read_csv(path, converters={"note": str})
+        table = pd.read_csv(path)
+        if "note" in table:  # an empty note is an empty string and not a missing value
+            table["note"] = table["note"].astype(object).fillna("")
+        return table
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, ValueError) as error:
