@@ -11,7 +11,7 @@ configfile: "config.yaml"
 
 
 pathvars:
-    results=config.get("results", "results"),
+    results=str(config.get("results", "results")),
 
 
 report: "workflow/report/workflow.rst"

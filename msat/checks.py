@@ -70,7 +70,9 @@ def disagreements(checks: pd.DataFrame, alpha: float) -> list[str]:
         False-alarm rate of the whole table.
     """
     exact = checks[checks["level"] == "exact"]
-    tests = [*(name for name in COMPARED if exact[f"{name}_p"].notna().any()), "chi2"]
+    # without test data there is no test discrepancy; any other missing number is a disagreement
+    has_test = bool(exact["test_discrepancy_p"].notna().any())
+    tests = [*(name for name in COMPARED if has_test or name != "test_discrepancy"), "chi2"]
     limit = alpha / max(1, len(tests) * len(exact))
     lines = []
     for _, row in exact.iterrows():
@@ -85,6 +87,30 @@ def disagreements(checks: pd.DataFrame, alpha: float) -> list[str]:
                 lines.append(
                     f"{where}: exact and Langevin disagree in {name}: {value}, p = {row[f'{name}_p']:.2g}"
                 )
+    return lines
+
+
+def verdict(checks: pd.DataFrame, alpha: float) -> str:
+    """Return the last lines of a summary whose checks found no disagreement."""
+    exact = checks[checks["level"] == "exact"]
+    if exact.empty:
+        return "no experiment has the level exact: nothing was checked against it"
+    pooled = exact["chi2"].sum() / exact["chi2_dof"].sum()
+    return (
+        f"chi-squared per degree of freedom of exact, pooled over scales and seeds: {pooled:.2f} "
+        f"({exact['chi2_dof'].sum()} mean train outputs)\nexact and Langevin agree (alpha = {alpha:g})."
+    )
+
+
+def shortfalls(checks: pd.DataFrame) -> list[str]:
+    """Return a line for each experiment and scale whose training did not mix or did not reach its target."""
+    lines = []
+    for (experiment, chi), group in checks.groupby(["experiment", "chi"], sort=False):
+        if not group["target_met"].all():
+            lines.append(f"{experiment}, chi = {chi:g}: training did not reach its target error")
+        if not group["mixed"].all():
+            worst = group["rhat_max"].max()
+            lines.append(f"{experiment}, chi = {chi:g}: chains may not have mixed (R-hat {worst:.3f})")
     return lines
 
 

@@ -45,7 +45,7 @@ ActivationOption = Annotated[str, typer.Option(help="Activation function.")]
 GW = Annotated[float, typer.Option("--g-w", help="Readout prior: w_i has variance g_w / (chi N).")]
 GV = Annotated[float, typer.Option("--g-v", help="First-layer prior: V_ij has variance g_v / D.")]
 Kappa0 = Annotated[float, typer.Option("--kappa-0", help="Label-noise variance at chi = 1; it is kappa_0 / chi.")]
-SeedOption = Annotated[int, typer.Option(min=0, help="Seed.")]
+SeedOption = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed.")]
 Label = Annotated[str, typer.Option(help="Name of the experiment, recorded in the file.")]
 
 
@@ -120,6 +120,7 @@ def solve(
     from msat.store import check_writable, load_task, save_dataset
 
     check_writable(out)
+    _not_the_same(data, out)
     scales = _numbers("--chi", chi)
     network = Network(width, activation, g_w, g_v, kappa_0, scales[0])
     chosen = None if levels is None else [name.strip() for name in levels.split(",")]
@@ -182,6 +183,7 @@ def train(
     check_writable(out)
     if checkpoint is not None:
         check_writable(checkpoint, "--checkpoint")
+    _not_the_same(data, out)
     network = Network(width, activation, g_w, g_v, kappa_0, chi)
     dataset = run(
         load_task(data),
@@ -205,6 +207,8 @@ def train(
     )
     dataset.attrs["label"] = label
     save_dataset(out, dataset)
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)  # only now is the work safe
     for condition, text in (
         ("target_met", "the target error was not reached" if steps is None else None),
         ("mixed", f"R-hat is {dataset.attrs['rhat_max']:.3f}: chains may not have mixed; run longer"),
@@ -261,22 +265,22 @@ def check(
     alpha: Annotated[float, typer.Option(help="False-alarm rate of the whole table.")] = 1e-4,
 ) -> None:
     """Fail if exact and Langevin disagree, or a level did not converge; else write a summary."""
-    from msat.checks import disagreements, summary, unconverged
+    from msat.checks import disagreements, shortfalls, summary, unconverged, verdict
     from msat.store import atomic, check_writable
     from msat.tables import read_table
 
     if not 0 < alpha < 1:
         raise InputError(f"--alpha = {alpha:g}: must be between 0 and 1")
     check_writable(out)
-    checks = read_table(table)
+    checks = read_table(table, ("experiment", "chi", "level", "chi2_p"))
     text = summary(checks)
     print(text)
     problems = disagreements(checks, alpha)
     if problems:
         raise ComputationError("\n".join(problems))
     with atomic(out) as temporary:
-        notes = [f"note: {line}" for line in unconverged(checks)]
-        temporary.write_text("\n".join([text, *notes, f"exact and Langevin agree (alpha = {alpha:g}).", ""]))
+        notes = [f"note: {line}" for line in (*unconverged(checks), *shortfalls(checks))]
+        temporary.write_text("\n".join([text, *notes, verdict(checks, alpha), ""]))
 
 
 @app.command()
@@ -358,6 +362,11 @@ def _top(
         raise typer.Exit
 
 
+def _not_the_same(data: Path, out: Path) -> None:
+    if data.resolve() == out.resolve():
+        raise InputError(f"--out {out}: is the data file; give the result another name")
+
+
 def _numbers(option: str, text: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
@@ -365,9 +374,15 @@ def _numbers(option: str, text: str) -> list[float]:
         raise InputError(f"{option} = {text!r}: must be numbers separated by commas") from None
 
 
+def _terminate(*_: Any) -> None:
+    """Leave by an exception, so that temporary files are removed, and say why."""
+    print("msat: terminated by SIGTERM", file=sys.stderr)
+    raise SystemExit(143)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 for a failed computation, 2 for bad input."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are removed
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         result = app(args=arguments, prog_name="msat", standalone_mode=False)
     except InputError as error:
@@ -375,7 +390,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except _UsageError as error:
         command = error.ctx.command_path if error.ctx else "msat"
-        print(f"{command}: error: {' '.join(error.format_message().split())}", file=sys.stderr)
+        message = " ".join(error.format_message().split()) or "no command given"
+        print(f"{command}: error: {message} (see {command} --help)", file=sys.stderr)
         return 2
     except ComputationError as error:
         print(f"msat: error: {error}", file=sys.stderr)

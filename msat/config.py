@@ -23,7 +23,8 @@ ExperimentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 LevelName = Literal["nngp", "rescaling", "tree_level", "one_loop", "laplace", "exact"]
 ActivationName = Literal["linear", "erf", "relu", "tanh", "gelu", "softplus", "quadratic"]
 FigureFormat = Literal["pdf", "png", "svg"]
-Seed = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Gamma = Annotated[float, Field(ge=-1, le=2)]
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -61,7 +62,7 @@ class Scales(Section):
     chi: list[Positive] | None = Field(
         None, min_length=1, description="Scales chi: 1 is standard scaling, N is mean-field scaling."
     )
-    gamma: list[float] | None = Field(
+    gamma: list[Gamma] | None = Field(
         None, min_length=1, description="Exponents gamma of chi = N^gamma: 0 is standard, 1 mean-field."
     )
 
@@ -82,7 +83,10 @@ class Scales(Section):
             values = [math.exp(gamma * math.log(width)) for gamma in self.gamma]
         else:
             raise InputError("scales: give a list under chi or under gamma")
-        return [float(f"{value:g}") for value in values]
+        rounded = [float(f"{value:g}") for value in values]
+        if len(set(rounded)) < len(rounded):
+            raise InputError(f"scales: chi = {rounded}: a scale is named twice")
+        return rounded
 
 
 class Theory(Section):
@@ -112,7 +116,7 @@ class LoopMap(Section):
     n_train: list[Annotated[int, Field(ge=1)]] = Field(
         [20, 40, 80], min_length=1, description="Numbers of samples P."
     )
-    gamma: list[float] = Field([0.0, 0.5, 1.0], min_length=1, description="Scales, chi = N^gamma.")
+    gamma: list[Gamma] = Field([0.0, 0.5, 1.0], min_length=1, description="Scales, chi = N^gamma.")
     dimension: int = Field(200, ge=1, description="Input dimension D.")
     delta_p: float = Field(0.1, ge=-0.5, le=0.5, description="Bias of the Ising task.")
     g_w: float = Field(0.5, gt=0, description="Readout prior.")
@@ -125,6 +129,12 @@ class Figures(Section):
     """How figures are written."""
 
     formats: list[FigureFormat] = Field(["pdf", "png"], min_length=1, description="File formats.")
+
+    @model_validator(mode="after")
+    def _no_repetition(self) -> Figures:
+        if len(set(self.formats)) < len(self.formats):
+            raise ValueError("a format is named twice")
+        return self
 
 
 class Experiment(Section):
@@ -143,7 +153,11 @@ class Experiment(Section):
 class Config(Section):
     """The whole configuration of the workflow."""
 
-    results: str = Field("results", min_length=1, description="Folder for everything that the workflow writes.")
+    results: str = Field(
+        "results",
+        pattern=r"^[A-Za-z0-9_./-]+$",
+        description="Folder for everything that the workflow writes; no spaces.",
+    )
     experiments: dict[ExperimentName, Experiment] = Field(min_length=1, description="Experiments by name.")
     select: list[ExperimentName] | None = Field(
         None, min_length=1, description="Experiments to run; null for all. Overlays use it: maps merge."
@@ -195,6 +209,10 @@ def parse_config(values: Mapping[str, Any]) -> Config:
         if experiment.network.activation != "linear" and "exact" in config.levels_of(name):
             raise InputError(
                 f"config: experiments.{name}: level exact needs activation linear; give the experiment its levels"
+            )
+        if len(set(config.levels_of(name))) < len(config.levels_of(name)):
+            raise InputError(
+                f"config: experiments.{name}: levels = {config.levels_of(name)}: a level is named twice"
             )
         seeds = config.seeds_of(name)
         if len(set(seeds)) < len(seeds):

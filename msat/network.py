@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from numbers import Integral, Real
 from typing import Any
 
 from msat.errors import InputError
+
+_MAX_WIDTH = 10**9
+_SMALLEST = 1e-100  # of g and kappa: squares and products of them stay within double precision
 
 
 @dataclass(frozen=True)
@@ -44,14 +48,26 @@ class Network:
     chi: float = 1.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.width, bool) or not isinstance(self.width, int) or self.width < 1:
-            raise InputError(f"width = {self.width!r}: must be an integer of at least 1")
+        width: Any = self.width
+        if isinstance(width, bool) or not isinstance(width, Integral) or not 1 <= int(width) <= _MAX_WIDTH:
+            raise InputError(f"width = {width!r}: must be an integer from 1 to {_MAX_WIDTH}")
+        object.__setattr__(self, "width", int(width))
         for name in ("g_w", "g_v", "kappa_0", "chi"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise InputError(f"{name} = {value!r}: must be a number")
+            given: Any = getattr(self, name)
+            if isinstance(given, bool) or not isinstance(given, Real):
+                raise InputError(f"{name} = {given!r}: must be a number")
+            # plain floats: 10 and 10.0 are the same network and must give the same seeds
+            value = float(given)
+            object.__setattr__(self, name, value)
             if not (math.isfinite(value) and value > 0):
                 raise InputError(f"{name} = {value!r}: must be a finite number greater than 0")
+        for name in ("g", "kappa"):
+            value = getattr(self, name)
+            if not _SMALLEST < value < 1 / _SMALLEST:
+                raise InputError(
+                    f"{name} = {name}_{'w' if name == 'g' else '0'} / chi = {value:.3g}: must be between "
+                    f"{_SMALLEST:g} and {1 / _SMALLEST:g}"
+                )
 
     @property
     def g(self) -> float:

@@ -21,8 +21,9 @@ _LIBRARIES = ("numpy", "scipy", "xarray", "torch", "arviz-stats")
 def import_closure(*modules: str) -> dict[str, Path]:
     """Return name and file of every msat module that the given ones import, directly or not.
 
-    Imports are read from the source (inside functions too), so nothing is executed. The package's own
-    ``__init__`` loads by name on first use and counts for nothing.
+    Imports are read from the source (inside functions too), so nothing is executed. Packages that are only
+    passed through, as msat.tasks is by ``import msat.tasks.base``, count for nothing: they re-export names, and
+    a new task must not rerun the others.
     """
     found: dict[str, Path] = {}
     waiting = list(modules)
@@ -32,7 +33,6 @@ def import_closure(*modules: str) -> dict[str, Path]:
         if path is None or name in found or name == _PACKAGE:
             continue
         found[name] = path
-        waiting.append(name.rpartition(".")[0])  # importing a.b.c runs a.b as well
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 waiting += [alias.name for alias in node.names]

@@ -55,4 +55,6 @@ def row_space(x_train: Array, x_test: Array, g_v: float) -> RowSpace:
     outside = np.linalg.norm(x_test - test @ rows, axis=1)
     # rounding of the projection, not a residual
     outside[outside < 1e-12 * np.linalg.norm(x_test, axis=1)] = 0.0
-    return RowSpace(train=scale * U[:, keep] * singular[keep], test=scale * test, test_residual_sd=scale * outside)
+    train = scale * U[:, keep] * singular[keep]
+    train[~np.any(x_train, axis=1)] = 0.0  # exactly, so that such an output has no rounding noise
+    return RowSpace(train=train, test=scale * test, test_residual_sd=scale * outside)

@@ -19,7 +19,7 @@ from msat.langevin.progress import Reporter
 from msat.langevin.settings import LangevinSettings
 from msat.langevin.starts import start_names
 from msat.network import Network
-from msat.observables import along_target, discrepancy
+from msat.observables import COMPONENT_DEGREES, along_target, component_projection, discrepancy
 from msat.provenance import code_digest, derived_seed, digest, environment
 from msat.settings import validated
 from msat.store import attributes
@@ -52,7 +52,8 @@ def train(
     threads
         CPU threads of torch in this process.
     checkpoint
-        File to which the run is saved every minute and from which it resumes; removed at the end.
+        File to which the run is saved every minute and from which it resumes. It is left in place: remove it
+        once the result is stored, as the command line does.
     progress
         Whether to show progress on standard error.
     **settings
@@ -129,8 +130,6 @@ def train(
             **environment(),
         }
     )
-    if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
     return dataset
 
 
@@ -225,7 +224,7 @@ def _dataset(task: Task, network: Network, settings: LangevinSettings, state: sa
         "rhat": (("train",), rhat, "rank-normalised split R-hat of block means"),
         "ess": (
             ("train",),
-            np.diag(covariance) / error**2,
+            np.divide(np.diag(covariance), error**2, out=np.full_like(error, np.nan), where=error > 0),
             "effective sample size: posterior variance over squared standard error",
         ),
     }
@@ -243,6 +242,14 @@ def _dataset(task: Task, network: Network, settings: LangevinSettings, state: sa
         "y_train": (("train",), y),
         "y_test": (("test",), y_test),
     }
+    projection = component_projection(task.provenance, task.x_test)
+    if projection is not None:
+        components = f_test @ projection.T
+        variables |= {
+            "learned_component": (("chi", "degree"), components.mean(axis=(0, 1))[None]),
+            "learned_component_error": (("chi", "degree"), diagnostics.standard_error(components)[None]),
+            "degree": (("degree",), np.array(COMPONENT_DEGREES)),
+        }
     dataset = xr.Dataset(
         variables, coords={"chi": [network.chi], "start": ("chain", start_names(settings.chains))}
     )

@@ -6,6 +6,7 @@ import json
 import os
 import uuid
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,22 +18,36 @@ import xarray as xr
 from msat.errors import InputError
 from msat.tasks.base import Task
 
+# what NumPy, zipfile and HDF5 raise on files that are damaged or something else
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    AttributeError,
+    KeyError,
+    TypeError,
+    RuntimeError,
+    NotImplementedError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 
 def check_writable(path: Path, option: str = "--out") -> None:
     """Raise InputError unless a file of this name can be written: asked before any work is done."""
     folder = path.parent
-    if path.is_dir():
-        raise InputError(f"{option} {path}: is a folder, must be a file name")
-    if not folder.is_dir():
-        raise InputError(f"{option} {path}: folder {folder} does not exist")
     probe = _temporary(path)
     try:
+        if path.is_dir():
+            raise InputError(f"{option} {path}: is a folder, must be a file name")
+        if not folder.is_dir():
+            raise InputError(f"{option} {path}: folder {folder} does not exist")
         probe.touch(exist_ok=False)
         probe.unlink()
     except OSError as error:
-        raise InputError(f"{option} {path}: folder {folder} is not writable ({error.strerror})") from None
+        raise InputError(f"{option} {path}: cannot be written ({error.strerror})") from None
 
 
 def _temporary(path: Path) -> Path:
@@ -77,7 +92,7 @@ def load_task(path: Path) -> Task:
         raise InputError(f"{path}: no such file") from None
     except InputError:
         raise
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise InputError(f"{path}: not a readable .npz data file ({_first_line(error)})") from None
     try:
         return Task(**arrays, provenance=provenance)
@@ -115,9 +130,9 @@ def load_dataset(path: Path, kind: str) -> xr.Dataset:
     try:
         with xr.open_dataset(path, engine="h5netcdf") as file:
             dataset = file.load()
-    except (OSError, ValueError, KeyError) as error:
+    except _UNREADABLE as error:
         raise InputError(f"{path}: not a readable NetCDF file ({_first_line(error)})") from None
-    found = dataset.attrs.get("kind")
+    found = dataset.attrs.get("kind") if "data_digest" in dataset.attrs else None
     if found != kind:
         raise InputError(f"{path}: holds {found or 'no msat result'}, must hold a {kind} result")
     return dataset

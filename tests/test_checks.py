@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from msat.checks import check_table, disagreements, summary, unconverged
+from msat.checks import check_table, disagreements, shortfalls, summary, unconverged, verdict
 from msat.tables import COMPARED
 
 P = 40
@@ -76,6 +76,29 @@ def test_nan_and_unconverged_are_alarms():
     other = comparison.assign(level="one_loop")
     assert unconverged(check_table(other)) == ["a, chi = 1: one_loop did not converge"]
     assert disagreements(check_table(other), alpha=1e-4) == []
+
+
+def test_nothing_checked_is_said():
+    checks = check_table(_comparison(np.random.default_rng(6)).assign(level="laplace"))
+    assert disagreements(checks, alpha=1e-4) == []
+    assert "nothing was checked" in verdict(checks, alpha=1e-4)
+
+
+def test_only_the_test_discrepancy_may_be_missing():
+    comparison = _comparison(np.random.default_rng(7))
+    assert disagreements(check_table(comparison.assign(test_discrepancy=np.nan)), alpha=1e-4) == []
+    lines = disagreements(check_table(comparison.assign(train_discrepancy=np.nan)), alpha=1e-4)
+    assert len(lines) == 7
+
+
+def test_shortfalls_are_said():
+    comparison = _comparison(np.random.default_rng(8), scales=1)
+    assert shortfalls(check_table(comparison)) == []
+    lines = shortfalls(check_table(comparison.assign(mixed=False, target_met=False, rhat_max=1.02)))
+    assert lines == [
+        "a, chi = 1: training did not reach its target error",
+        "a, chi = 1: chains may not have mixed (R-hat 1.020)",
+    ]
 
 
 def test_summary_has_a_line_for_each_row():

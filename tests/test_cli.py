@@ -109,7 +109,7 @@ BAD_COMMANDS = {
     "unknown option": ("{c} --data {d} --width 3 --lenght 3 --out {o}", "No such option: --lenght"),
     "wrong type": ("{c} --data {d} --width wide --out {o}", "--width"),
     "missing option": ("{c} --data {d} --out {o}", "width"),
-    "width 0": ("{c} --data {d} --width 0 --out {o}", "width = 0: must be an integer of at least 1"),
+    "width 0": ("{c} --data {d} --width 0 --out {o}", "width = 0: must be an integer from 1 to"),
     "chi 0": ("{c} --data {d} --width 3 --chi 0 --out {o}", "chi = 0.0: must be a finite number greater than 0"),
     "chi negative": ("{c} --data {d} --width 3 --chi=-2 --out {o}", "chi = -2.0"),
     "chi nan": ("{c} --data {d} --width 3 --chi nan --out {o}", "chi = nan"),

@@ -21,6 +21,19 @@ def test_stages_do_not_depend_on_each_other():
         assert not [name for name in names if name.startswith("msat.figures")]
 
 
+def test_a_new_task_does_not_touch_the_others():
+    for stage in (TASKS, THEORY, TRAINING):
+        assert not {"msat.tasks", "msat.tasks.teacher_student"} & set(provenance.import_closure(stage))
+
+
+def test_packages_only_re_export():
+    """The closure passes over packages, so nothing may be computed in them (figures' is named by its rules)."""
+    for path in PACKAGE.glob("*/__init__.py"):
+        if path.parent.name != "figures":
+            for node in ast.parse(path.read_text()).body:
+                assert isinstance(node, ast.Import | ast.ImportFrom | ast.Assign | ast.Expr), path
+
+
 def test_closure_follows_imports():
     theory = set(provenance.import_closure(THEORY))
     assert {"msat.theory.levels", "msat.theory.lowrank", "msat.network", "msat.store", "msat.errors"} <= theory

@@ -53,5 +53,26 @@ def test_a_folder_without_write_permission(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("pathlib.Path.touch", refuse)
-    with pytest.raises(InputError, match="is not writable \\(Permission denied\\)"):
+    with pytest.raises(InputError, match="cannot be written \\(Permission denied\\)"):
         store.check_writable(tmp_path / "out.nc")
+
+
+def test_damaged_files_are_refused_in_one_line(tmp_path, small_task, small_network):
+    """Random damage to a data set and a result: either it reads, or it is refused as unreadable or unsound."""
+    store.save_task(tmp_path / "good.npz", small_task)
+    store.save_dataset(tmp_path / "good.nc", msat.solve(small_task, small_network))
+    rng = np.random.default_rng(0)
+    for name, load in (("npz", store.load_task), ("nc", lambda path: store.load_dataset(path, "theory"))):
+        good = (tmp_path / f"good.{name}").read_bytes()
+        refused = 0
+        for _ in range(60):
+            damaged = bytearray(good)
+            for position in rng.integers(len(good), size=8):
+                damaged[position] = rng.integers(256)
+            path = tmp_path / f"damaged.{name}"
+            path.write_bytes(bytes(damaged))
+            try:
+                load(path)
+            except InputError as error:
+                refused += "\n" not in str(error)
+        assert refused > 5

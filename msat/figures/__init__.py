@@ -69,7 +69,10 @@ def draw(
         figure = importlib.import_module(f"msat.figures.{name}").draw(**data)
         if title:
             figure.suptitle(title)
-        style.save(figure, out)
+        try:
+            style.save(figure, out)
+        except ValueError as error:  # matplotlib parses formulas only when it draws
+            raise InputError(f"--title {title!r}: {str(error).splitlines()[-1]}") from None
 
 
 def _tables(name: str, folder: Path | None, experiment: str) -> dict[str, Any]:
@@ -81,7 +84,7 @@ def _tables(name: str, folder: Path | None, experiment: str) -> dict[str, Any]:
         return {name: read_table(folder / f"{name}.parquet")}
     data = {}
     for table in TABLE_FIGURES[name]:
-        rows = read_table(folder / f"{table}.parquet")
+        rows = read_table(folder / f"{table}.parquet", ("experiment", "seed", "chi"))
         data[table] = rows[rows["experiment"] == experiment]
         if data[table].empty:
             known = ", ".join(sorted(rows["experiment"].unique())) or "none"

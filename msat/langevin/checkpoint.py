@@ -30,8 +30,11 @@ def save(path: Path, key: str, state: State) -> None:
     for name in ("blocks", "sums"):
         values[name] = dict(vars(values[name]))
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    torch.save({"format": _FORMAT, "key": key, "state": values}, temporary)
-    os.replace(temporary, path)
+    try:
+        torch.save({"format": _FORMAT, "key": key, "state": values}, temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def load(path: Path, key: str, device: torch.device) -> State:

@@ -31,8 +31,12 @@ def standard_error(blocks: Array) -> Array:
 
 def rhat(blocks: Array) -> Array:
     """Return the rank-normalised split R-hat, from block means (chains, blocks, ...)."""
-    value = array_stats.rhat(_by_component(blocks), chain_axis=-2, draw_axis=-1)
-    return np.asarray(value, dtype=np.float64).reshape(blocks.shape[2:])
+    components = _by_component(blocks)
+    value = np.ones(len(components))
+    varies = np.ptp(components, axis=(1, 2)) > 0  # an output that is always the same has mixed
+    if varies.any():
+        value[varies] = array_stats.rhat(components[varies], chain_axis=-2, draw_axis=-1)
+    return value.reshape(blocks.shape[2:])
 
 
 def error_correlation(blocks: Array) -> Array:

@@ -158,16 +158,24 @@ def run(
     return state
 
 
-def block_length(settings: LangevinSettings, state: State) -> int:
+def block_length(settings: LangevinSettings, state: State, n_train: int) -> int:
     """Return the steps of one base block: one relaxation time of the prior, or 1/256 of a fixed run."""
-    length = max(1, round(1 / state.step_size))
+    # outputs of a block are held twice, in float64 at most: below half a gigabyte
+    chains, _, _ = state.A.shape
+    memory = max(1, 2**25 // (chains * n_train))
+    length = max(1, min(round(1 / state.step_size), memory))
     if state.phase == "burn_in":
-        return length
+        return min(length, max(1, settings.max_burn_in // BURN_IN_BLOCKS))
     return min(length, max(1, (settings.steps or settings.max_steps) // CAPACITY))
 
 
 def _set_step_size(potential: Potential, settings: LangevinSettings, state: State) -> None:
     state.curvature = top_curvature(potential, state.A, state.b)
+    if not math.isfinite(state.curvature) or state.curvature <= 0:
+        raise ComputationError(
+            f"the curvature of the potential is {state.curvature:.3g}: g, kappa or the data are outside the "
+            "range in which the dynamics can be computed"
+        )
     if settings.step_size is not None:
         state.step_size = settings.step_size
         if state.step_size * state.curvature > STABILITY_LIMIT:
@@ -182,8 +190,8 @@ def _set_step_size(potential: Potential, settings: LangevinSettings, state: Stat
 def _advance_block(potential: Potential, settings: LangevinSettings, state: State) -> None:
     """Run one block and add its moments. There is no host synchronisation within the block."""
     integrate = INTEGRATORS[settings.integrator]
-    length = block_length(settings, state)
     chains, n_train = len(state.A), len(potential.y)
+    length = block_length(settings, state, n_train)
     outputs = torch.empty(length, chains, n_train, dtype=state.A.dtype, device=state.A.device)
     for step in range(length):
         grad_A, grad_b, outputs[step] = potential.forces(state.A, state.b)
@@ -198,11 +206,11 @@ def _advance_block(potential: Potential, settings: LangevinSettings, state: Stat
         state.burn_in_steps += length
     else:
         state.steps += length
-    # One look at the chains a block: a diverged one stops the run here. 1e6 is far outside any
-    # posterior and far inside float32.
-    if not bool(torch.isfinite(outputs).all()) or float(outputs.abs().max()) > 1e6 * float(
-        potential.y.abs().max()
-    ):
+    # One look at the chains a block: a diverged one stops the run here. 1e6 times the size of labels and
+    # prior outputs is far outside any posterior and far inside float32.
+    prior = math.sqrt(potential.network.g * float(potential.Z.double().square().sum(dim=1).max()))
+    limit = 1e6 * (float(potential.y.abs().max()) + prior)
+    if not bool(torch.isfinite(outputs).all()) or float(outputs.abs().max()) > limit:
         raise ComputationError(
             f"Langevin dynamics diverged in {state.phase} after {state.burn_in_steps + state.steps} steps "
             f"with step size {state.step_size:.3g}: lower step_safety or step_size"
@@ -239,8 +247,8 @@ def _record(potential: Potential, state: State, outputs: Tensor) -> None:
         state.sums.add("test_residual_variance", variance.double(), 1)
         state.sums.add("rb_covariance", conditional.sum(dim=0), chains)
         state.sums.add("rb_outer", rao_blackwell.T @ rao_blackwell, chains)
-        tall = hidden.reshape(-1, hidden.shape[-1])
-        state.sums.add("hidden_kernel", (tall.T @ tall).double(), len(tall))
+        tall = hidden.double().reshape(-1, hidden.shape[-1])
+        state.sums.add("hidden_kernel", tall.T @ tall, len(tall))
     state.blocks.append(values)
 
 
@@ -265,7 +273,7 @@ def _judge_burn_in(potential: Potential, settings: LangevinSettings, state: Stat
     state.blocks = BlockMeans()
     # features have been learned since the last measurement, and the curvature moves with them
     _set_step_size(potential, settings, state)
-    next_segment = 2 * state.segment_blocks * block_length(settings, state)
+    next_segment = 2 * state.segment_blocks * block_length(settings, state, len(potential.y))
     if state.burn_in_converged or state.burn_in_steps + next_segment > settings.max_burn_in:
         state.phase = "sampling"
     else:

@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from msat.errors import InputError
 
+_LARGEST = 1e15  # of an entry: squares and their sums stay within single precision
+
 
 @dataclass(frozen=True, eq=False)
 class Task:
@@ -58,6 +60,10 @@ class Task:
             raise InputError(
                 f"x_test has {self.x_test.shape[1]} columns but x_train has {dimension}: must be equal"
             )
+        for name in ("x_train", "y_train", "x_test", "y_test"):
+            largest = float(np.abs(getattr(self, name)).max(initial=0.0))
+            if largest > _LARGEST:
+                raise InputError(f"{name} has an entry of size {largest:.3g}: must be at most {_LARGEST:g}")
         if not np.any(self.x_train):
             raise InputError("x_train is all zero: the inputs must carry information")
         if rows > 1 and np.all(self.x_train == self.x_train[0]):

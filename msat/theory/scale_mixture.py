@@ -122,8 +122,8 @@ class ScaleMixture:
         """
         low, high = self.support()
         previous: tuple[float, float, float] | None = None
-        n, residual = 64, np.inf
-        while n <= max_nodes:
+        n, residual, converged = 64, np.inf, False
+        while True:
             t, h = np.linspace(low, high, n + 1, retstep=True)
             e = self.exponent(t)
             top = e.max()
@@ -135,9 +135,12 @@ class ScaleMixture:
             current = (log_integral, center, float(weights @ (t - center) ** 2))
             if previous is not None:
                 residual = max(abs(a - b) / max(1.0, abs(a)) for a, b in zip(current, previous, strict=True))
-                if residual < tolerance:
-                    break
+                # e(t) is a sum of large terms: below its rounding no change means anything
+                rounding = 8 * np.finfo(np.float64).eps * float(np.abs(e[e > top - 1]).max())
+                converged = residual < max(tolerance, rounding)
             previous = current
+            if converged or n == max_nodes:
+                break
             n *= 2
         keep = weights > 1e-25
         return Quadrature(
@@ -145,7 +148,7 @@ class ScaleMixture:
             weights=weights[keep],
             log_evidence=self.log_constant + log_integral,
             residual=residual,
-            converged=residual < tolerance,
+            converged=converged,
             nodes=n + 1,
         )
 

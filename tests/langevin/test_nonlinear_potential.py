@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from msat.activations import ACTIVATIONS, get_activation
-from msat.langevin.potential import make_potential
+from msat.langevin.potential import make_potential, top_curvature
 from msat.network import Network
 from tests.conftest import Z_LIMIT
 
@@ -69,3 +69,25 @@ def test_test_outputs_average_over_the_rest_of_the_first_layer(potential, state)
         estimates.std(axis=0) / np.sqrt(4000), ((f - f.mean(axis=0)) ** 2).std(axis=0) / np.sqrt(draws)
     )
     assert np.all(np.abs(estimates.mean(axis=0) - f.var(axis=0)) < Z_LIMIT * spread + 1e-12)
+
+
+def test_curvature_of_relu_is_not_fooled_by_its_kinks(small_task):
+    """Finite differences that straddle a kink gave curvatures a hundred times too large in some states."""
+    network = Network(width=20, activation="relu", kappa_0=0.5, chi=5.0)
+    potential = make_potential(small_task.x_train, small_task.y_train, small_task.x_test, network)
+    generator = torch.Generator().manual_seed(0)
+    curvatures = []
+    for _ in range(40):
+        A = torch.randn(1, 20, potential.rank, generator=generator, dtype=torch.float64)
+        b = torch.randn(1, 20, generator=generator, dtype=torch.float64)
+        n = A.numel()
+
+        def energy(x, shape=A.shape, n=n):
+            return potential.energy(x[:n].reshape(shape), x[n:].reshape(1, -1))[0]
+
+        hessian = torch.autograd.functional.hessian(energy, torch.cat([A.reshape(-1), b.reshape(-1)]))
+        curvatures.append((top_curvature(potential, A, b), torch.linalg.eigvalsh(hessian)[-1].item()))
+    measured, exact = np.array(curvatures).T
+    # power iteration approaches the top eigenvalue from below, slowly where the next one is close
+    assert np.all(measured < exact * (1 + 1e-6))
+    assert np.all(measured > 0.9 * exact)

@@ -1,5 +1,6 @@
 # What all stages share: the checked configuration, the grid of jobs, and sizes as resources.
 
+import shutil
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -8,7 +9,7 @@ from snakemake.utils import validate
 from msat.config import parse_config
 from msat.errors import InputError
 from msat.figures import MAP_FIGURES, TABLE_FIGURES, figures_of
-from msat.provenance import code_digest
+from msat.provenance import code_digest, digest
 
 try:
     CONFIG = parse_config(config)
@@ -17,6 +18,11 @@ except InputError as error:
 # The generated schema says the same to editors and to other tools; defaults are parse_config's affair, since
 # Snakemake's own filling fails on optional sections.
 validate(config, "../schemas/config.schema.json", set_default=False)
+
+# Where training runs on a GPU each job takes one, so that the profile can say how many run at once.
+ON_GPU = CONFIG.langevin.device == "cuda" or (
+    CONFIG.langevin.device == "auto" and shutil.which("nvidia-smi") is not None
+)
 
 # The grid: one entry for each training job. A scale is a string here, so that a name is never recomputed.
 GRID = [
@@ -55,6 +61,22 @@ def job(stage_modules, **values):
     Snakemake reruns a job when it changes: a parameter, or the code that the stage executes.
     """
     return {"code": code_digest(*stage_modules), **values}
+
+
+def training_job(experiment):
+    """The training job of one experiment, but for its data, scale and seed."""
+    return job(
+        ["msat.run_langevin"], **network_of(experiment), **CONFIG.langevin.model_dump()
+    )
+
+
+def checkpoint_of(wildcards):
+    """The checkpoint of one training job."""
+    job_digest = digest(
+        training_job(wildcards.experiment) | {"task": task_of(wildcards.experiment)}
+    )
+    name = f"{wildcards.experiment}-seed{wildcards.seed}-chi{wildcards.chi}-{job_digest}.pt"
+    return f"{CONFIG.results}/checkpoints/{name}"
 
 
 def figure_job(figure):

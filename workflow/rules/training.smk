@@ -24,22 +24,19 @@ rule train:
     resources:
         mem_mb=training_mb,
         runtime=training_minutes,
+        gpu=1 if ON_GPU else 0,
     params:
-        job=lambda wildcards: job(
-            ["msat.run_langevin"],
-            **network_of(wildcards.experiment),
-            **CONFIG.langevin.model_dump(),
-        ),
+        job=lambda wildcards: training_job(wildcards.experiment),
         flags=lambda wildcards: flags(
             network_of(wildcards.experiment) | CONFIG.langevin.model_dump()
         ),
-        # not an output: it survives a failed job, and the retry resumes from it
-        checkpoints=f"{CONFIG.results}/checkpoints",
+        # not an output: it survives a failed job, and the retry resumes from it. Its name holds a digest of
+        # the job, so that a changed job never meets the checkpoint of the old one.
+        checkpoint=checkpoint_of,
     message:
         "Training of {wildcards.experiment}, seed {wildcards.seed}, chi = {wildcards.chi}"
     shell:
-        "mkdir -p {params.checkpoints};"
+        "mkdir -p $(dirname {params.checkpoint});"
         " msat train --data {input.data} {params.flags} --chi {wildcards.chi} --threads {threads}"
-        " --seed {wildcards.seed} --label {wildcards.experiment} --checkpoint"
-        " {params.checkpoints}/{wildcards.experiment}-seed{wildcards.seed}-chi{wildcards.chi}.pt"
+        " --seed {wildcards.seed} --label {wildcards.experiment} --checkpoint {params.checkpoint}"
         " --out {output.langevin} > {log} 2>&1"
