@@ -40,7 +40,7 @@ report: $(STAMP)
 	$(SNAKEMAKE) --report results/report.html
 
 test: $(STAMP)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 smoke: $(STAMP)
 	$(SNAKEMAKE) $(SMOKE)
