@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from numbers import Integral, Real
 from typing import Any
@@ -91,12 +90,3 @@ class Network:
     def parameters(self) -> dict[str, Any]:
         """Return the parameters as plain numbers and strings, for file attributes and keys."""
         return asdict(self)
-
-    @classmethod
-    def from_parameters(cls, values: Mapping[str, Any]) -> Network:
-        """Return the network whose `parameters` are among the given values (file attributes, say)."""
-        return cls(
-            width=int(values["width"]),
-            activation=str(values["activation"]),
-            **{name: float(values[name]) for name in ("g_w", "g_v", "kappa_0", "chi")},
-        )

@@ -119,7 +119,9 @@ def samples_table(theory: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
             "langevin_error": at[f"mean_{part}_error"].to_numpy(),
         }
         for level in theory["level"].to_numpy():
-            columns[str(level)] = theory[f"mean_{part}"].sel(chi=chi, level=level).to_numpy()
+            at_level = theory.sel(chi=chi, level=level)
+            columns[str(level)] = at_level[f"mean_{part}"].to_numpy()
+            columns[f"{level}_mc_error"] = at_level[f"mean_{part}_mc_error"].to_numpy()
         parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True)
 

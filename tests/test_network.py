@@ -13,11 +13,6 @@ def test_the_scale_acts_on_readout_prior_and_noise_alike():
     assert network.g_v == 2.0
 
 
-def test_parameters_round_trip():
-    network = Network(width=50, g_w=0.5, chi=3.0)
-    assert Network.from_parameters(network.parameters()) == network
-
-
 @pytest.mark.parametrize(
     ("values", "message"),
     [

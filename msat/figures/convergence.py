@@ -91,7 +91,11 @@ def _starts(axes: Axes, chains: pd.DataFrame, langevin: pd.DataFrame) -> None:
 def _residuals(axes: Axes, samples: pd.DataFrame, reference: str) -> None:
     """Compare the standardised residuals of all training outputs with the standard normal law."""
     at = samples[samples["part"] == "train"]
-    z = ((at["langevin"] - at[reference]) / at["langevin_error"]).dropna().to_numpy()
+    measured, predicted, error, sampled = (
+        at[name].to_numpy() for name in ("langevin", reference, "langevin_error", f"{reference}_mc_error")
+    )
+    z = (measured - predicted) / np.hypot(error, sampled)
+    z = z[np.isfinite(z)]
     grid = np.linspace(-4.5, 4.5, 200)
     axes.hist(
         np.clip(z, -4.5, 4.5),
@@ -103,7 +107,7 @@ def _residuals(axes: Axes, samples: pd.DataFrame, reference: str) -> None:
         label=f"{len(z)} outputs",
     )
     axes.plot(grid, stats.norm.pdf(grid), color="black", label=r"$\mathcal{N}(0,1)$")
-    axes.set_xlabel(f"(Langevin - {style.LEVEL_LABEL[reference]}) / standard error, train outputs")
+    axes.set_xlabel(f"(Langevin $-$ {style.LEVEL_LABEL[reference]}) / error, train outputs")
     axes.set_ylabel("density")
     axes.set_ylim(0, 0.55)
     axes.text(0.02, 0.97, rf"$\chi^2/$dof $= {np.mean(z**2):.2f}$", transform=axes.transAxes, va="top")

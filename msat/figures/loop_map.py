@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, NullFormatter
 
 from msat.figures import style
 
@@ -33,12 +34,12 @@ def draw(loop_map: pd.DataFrame) -> Figure:
         image = above.imshow(strength.to_numpy(), cmap="cividis", vmin=0, vmax=1, origin="lower", aspect="auto")
         for (y, x), value in np.ndenumerate(strength.to_numpy()):
             shade = "black" if value > 0.6 else "white"
-            text = "1" if value >= 1 else f"{value:.1f}".removeprefix("0")
-            above.text(x, y, text, ha="center", va="center", fontsize=6, color=shade)
+            text = "1" if value >= 1 else f"{np.floor(100 * value) / 100:.2f}".removeprefix("0")
+            above.text(x, y, text, ha="center", va="center", fontsize=5.5, color=shade)
         above.set_xticks(range(strength.shape[1]), [str(width) for width in strength.columns], rotation=90)
         above.set_yticks(range(strength.shape[0]), [str(count) for count in strength.index])
         above.set_xlabel("width N")
-        above.set_title(rf"$\chi = N^{{{gamma:g}}}$")
+        above.set_title({0.0: r"$\chi = 1$", 1.0: r"$\chi = N$"}.get(float(gamma), rf"$\chi = N^{{{gamma:g}}}$"))
         for level in ("tree_level", "one_loop", "laplace"):
             color, line = style.LEVEL_STYLE[level]
             for count, marker in zip(samples, _MARKERS, strict=False):
@@ -54,6 +55,9 @@ def draw(loop_map: pd.DataFrame) -> Figure:
                     label=style.LEVEL_LABEL[level] if count == samples[0] else None,
                 )
         below.set_xscale("log")
+        below.xaxis.set_major_locator(FixedLocator([0.1, 0.3, 1, 3, 10]))
+        below.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        below.xaxis.set_minor_formatter(NullFormatter())
         below.set_yscale("log")
         below.set_xlabel("width over samples, N/P")
         style.panel_label(above, "abcdef"[column])

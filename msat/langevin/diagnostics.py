@@ -1,8 +1,8 @@
 """Convergence and error bars, by arviz-stats on block means.
 
-Blocks are several relaxation times long, so their means are nearly independent draws: the standard error
-of their mean is that of the whole run with its autocorrelation, and R-hat on them sees differences
-between chains at the size that matters for the mean.
+A block is at least one relaxation time of the prior long, so block means are weakly correlated draws: the
+standard error of their mean, which arviz-stats corrects for what correlation is left, is that of the whole run,
+and R-hat on them sees differences between chains at the size that matters for the mean.
 """
 
 from __future__ import annotations

@@ -24,7 +24,6 @@ def solve(spectrum: Spectrum, network: Network) -> LinearSolution:
     adapted = (lam * y / d * np.sqrt(weights * s / network.width)[:, None]).T
     identity = np.eye(len(s))
     return LinearSolution(
-        conjugate=(y - mean) / kappa,
         mean=mean,
         covariance=LowRank(weights @ (kappa * x / d), fluctuations, identity),
         hidden_kernel=LowRank(lam - weights @ (x * lam / d) / network.width, adapted, identity),

@@ -26,7 +26,6 @@ def solution(spectrum: Spectrum, network: Network, action: LinearAction, iterati
     )
     residual = relative_residual(spectrum, action.gradient)
     return LinearSolution(
-        conjugate=mean_field,
         mean=spectrum.y - kappa * mean_field,
         covariance=LowRank.diagonal(np.full_like(shift, kappa)) - response.scaled(kappa**2),
         hidden_kernel=hidden_kernel,

@@ -26,8 +26,6 @@ class LinearSolution:
 
     Attributes
     ----------
-    conjugate
-        The conjugate field at the solution, (P,): the warm start of the next scale.
     mean
         Mean training outputs, (P,).
     covariance, hidden_kernel
@@ -36,7 +34,6 @@ class LinearSolution:
         As in `msat.theory.prediction.Prediction`.
     """
 
-    conjugate: Array
     mean: Array
     covariance: LowRank
     hidden_kernel: LowRank

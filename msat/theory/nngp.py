@@ -16,7 +16,6 @@ def solve(spectrum: Spectrum, network: Network) -> LinearSolution:
     d = x + network.kappa
     log_evidence = -0.5 * float(np.sum(np.log(2 * np.pi * d) + spectrum.y**2 / d))
     return LinearSolution(
-        conjugate=spectrum.y / d,
         mean=x / d * spectrum.y,
         covariance=LowRank.diagonal(network.kappa * x / d),
         hidden_kernel=LowRank.diagonal(spectrum.lam),

@@ -53,7 +53,6 @@ def solution(spectrum: Spectrum, network: Network, tree: LinearAction) -> Linear
     hidden_kernel, readout_norm = dressed_kernel(spectrum, network, action.kernel_derivative(with_loop=True))
     residual = relative_residual(spectrum, action.gradient - action.loop_gradient)
     return LinearSolution(
-        conjugate=action.ft,
         mean=spectrum.y - kappa * action.ft,
         covariance=LowRank.diagonal(np.full_like(action.ft, kappa)) - response.scaled(kappa**2),
         hidden_kernel=hidden_kernel,
@@ -91,7 +90,6 @@ def _follow(spectrum: Spectrum, root: _Root, strength: float, target: float) -> 
 def _refused(spectrum: Spectrum, strength: float, iterations: int) -> LinearSolution:
     nothing = np.full(spectrum.n_train, np.nan)
     return LinearSolution(
-        conjugate=nothing,
         mean=nothing,
         covariance=LowRank.diagonal(nothing),
         hidden_kernel=LowRank.diagonal(nothing),

@@ -22,7 +22,6 @@ def solve(spectrum: Spectrum, network: Network) -> LinearSolution:
     adapted = lam * y / d
     exponent = float(mixture.exponent(np.array([t]))[0])
     return LinearSolution(
-        conjugate=y / d,
         mean=s * lam / d * y,
         covariance=LowRank.diagonal(kappa * s * lam / d),
         hidden_kernel=LowRank.of(lam - s / network.width * lam**2 / d, (s / network.width, adapted, adapted)),

@@ -46,7 +46,7 @@ class Spectrum:
 def diagonalise(x_train: Array, y_train: Array, x_test: Array, g_v: float) -> Spectrum:
     """Return the `Spectrum` of a data set for first-layer prior variance ``g_v / D``.
 
-    Costs one P by P eigendecomposition. Eigenvalues below ``P eps lam_max`` are set to zero: those
+    Costs one P by P eigendecomposition. Eigenvalues below ``max(P, D) eps lam_max`` are set to zero: those
     directions of the training outputs do not exist for a linear network.
     """
     n_train, dimension = x_train.shape

@@ -68,7 +68,6 @@ def solution(spectrum: Spectrum, network: Network, action: LinearAction, iterati
     hidden_kernel, readout_norm = dressed_kernel(spectrum, network, action.kernel_derivative(with_loop=False))
     residual = relative_residual(spectrum, action.gradient)
     return LinearSolution(
-        conjugate=action.ft,
         mean=spectrum.y - kappa * action.ft,
         covariance=LowRank.diagonal(np.full_like(action.ft, kappa)) - action.G.scaled(kappa**2),
         hidden_kernel=hidden_kernel,
