@@ -29,18 +29,7 @@ def draw(components: pd.DataFrame) -> Figure:
             axes.plot(mean.index, mean, color=color, linestyle=line, label=style.LEVEL_LABEL[level], zorder=2)
             axes.fill_between(mean.index, by_chi.min(), by_chi.max(), color=color, alpha=0.1, linewidth=0)
         measured = rows[rows["source"] == "langevin"]
-        axes.errorbar(
-            measured["chi"],
-            measured["strength"],
-            2 * measured["error"],
-            fmt="o",
-            color=style.LANGEVIN_COLOR,
-            markerfacecolor="white",
-            markeredgewidth=0.8,
-            elinewidth=0.8,
-            label="Langevin",
-            zorder=3,
-        )
+        style.langevin_points(axes, measured["chi"], measured["strength"], measured["error"])
         teacher = float(rows["teacher"].mean())
         axes.axhline(teacher, color="0.4", linestyle="--", linewidth=0.8, label="teacher", zorder=1)
         axes.axhline(0, color="0.8", linewidth=0.6, zorder=0)

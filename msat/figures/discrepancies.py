@@ -49,18 +49,7 @@ def _absolute(axes: Axes, theory: pd.DataFrame, langevin: pd.DataFrame, levels: 
         mean = style.over_seeds(by_chi)
         axes.plot(mean.index, mean, color=color, linestyle=line, label=style.LEVEL_LABEL[level], zorder=3)
         axes.fill_between(mean.index, by_chi.min(), by_chi.max(), color=color, alpha=0.08, linewidth=0)
-    axes.errorbar(
-        langevin["chi"],
-        langevin[quantity],
-        2 * langevin[f"{quantity}_error"],
-        fmt="o",
-        color=style.LANGEVIN_COLOR,
-        markerfacecolor="white",
-        markeredgewidth=0.8,
-        elinewidth=0.8,
-        label="Langevin",
-        zorder=4,
-    )
+    style.langevin_points(axes, langevin["chi"], langevin[quantity], langevin[f"{quantity}_error"])
 
 
 def _relative(axes: Axes, theory: pd.DataFrame, langevin: pd.DataFrame, levels: list[str], quantity: str) -> None:

@@ -79,6 +79,22 @@ def over_seeds(by_chi: Any) -> pd.Series:
     return mean
 
 
+def langevin_points(axes: Axes, chi: Any, value: Any, error: Any) -> None:
+    """Draw measured values with error bars of two standard errors."""
+    axes.errorbar(
+        chi,
+        value,
+        2 * error,
+        fmt="o",
+        color=LANGEVIN_COLOR,
+        markerfacecolor="white",
+        markeredgewidth=0.8,
+        elinewidth=0.8,
+        label="Langevin",
+        zorder=4,
+    )
+
+
 def check_formats(out: Sequence[Path]) -> None:
     """Raise InputError unless every file's suffix is a format."""
     for path in out:

@@ -64,10 +64,6 @@ class LowRank:
         diagonal = self.d * x if x.ndim == 1 else self.d[:, None] * x
         return np.asarray(diagonal + self.V @ (self.S @ (self.V.T @ x)))
 
-    def trace(self) -> float:
-        """Return the trace."""
-        return float(self.d.sum() + np.sum(self.S * (self.V.T @ self.V)))
-
     def dense(self) -> Array:
         """Return the full matrix, (P, P)."""
         full = self.V @ self.S @ self.V.T
