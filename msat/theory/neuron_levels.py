@@ -7,7 +7,7 @@ come from solving each level again on disjoint batches of neurons.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,8 +71,8 @@ class Sample:
         The tree level on these draws.
     batches
         The tree level on disjoint parts of them.
-    action
-        S(ft*) with all constants.
+    action, action_error
+        S(ft*) with all constants, and its Monte Carlo error.
     stationary
         Whether the population had settled before it was collected.
     effective_sample_size
@@ -89,6 +89,7 @@ class Sample:
     stationary: bool
     effective_sample_size: float
     monte_carlo: bool = True
+    action_error: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +99,18 @@ class _Expansion:
     field: Array
     average: NeuronAverage
     weights: LoopWeights
+
+
+@dataclass(frozen=True, eq=False)
+class _Level:
+    """A level on a sample: its expansion on all draws and on each batch, and how the loop changes Cov f.
+
+    `change_of_covariance` is the loop's part of the training covariance, (P, P); None for the tree level.
+    """
+
+    full: _Expansion
+    parts: Sequence[_Expansion]
+    change_of_covariance: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,19 +125,52 @@ class _Outputs:
     mean_test_batches: Array
     variance_test: Array
     hidden_kernel: Array
+    hidden_kernel_batches: Array
+    covariance_train_batches: Array
     readout_norm: float
 
 
 def tree_level(sample: Sample, space: RowSpace, y: Array, network: Network, activation: Activation) -> Prediction:
     """Return the tree level, ``S'(ft) = 0``; covariances are ``kappa - kappa^2 G``."""
+    level = _tree(sample, network)
+    return _tree_prediction(sample, _outputs(sample, [level], space, y, network, activation)[0], y, network)
 
+
+def laplace(sample: Sample, space: RowSpace, y: Array, network: Network, activation: Activation) -> Prediction:
+    """Return one loop about the tree level.
+
+    Means, hidden kernel and readout norm by eq. (5). The training covariance is the second derivative of the
+    log evidence, eq. (2), for P up to 400 and the tree level's beyond.
+    """
+    level = _laplace(sample, y, network)
+    return _laplace_prediction(
+        sample, level, _outputs(sample, [level], space, y, network, activation)[0], y, network
+    )
+
+
+def tree_and_laplace(
+    sample: Sample, space: RowSpace, y: Array, network: Network, activation: Activation
+) -> tuple[Prediction, Prediction]:
+    """Return `tree_level` and `laplace`, which share the features of the test points."""
+    tree, loop = _tree(sample, network), _laplace(sample, y, network)
+    of_tree, of_loop = _outputs(sample, [tree, loop], space, y, network, activation)
+    return (
+        _tree_prediction(sample, of_tree, y, network),
+        _laplace_prediction(sample, loop, of_loop, y, network),
+    )
+
+
+def _tree(sample: Sample, network: Network) -> _Level:
     def expand(draws: Draws, tree: TreeSolution) -> _Expansion:
         m = tree.tilt.readout
         plain = LoopWeights(zeroth=np.ones_like(m), first=m, second=m**2 + network.tau)
         return _Expansion(tree.conjugate, _at_tree(draws, tree), plain)
 
+    return _Level(expand(sample.draws, sample.tree), [expand(batch.draws, batch.tree) for batch in sample.batches])
+
+
+def _tree_prediction(sample: Sample, outputs: _Outputs, y: Array, network: Network) -> Prediction:
     tree = sample.tree
-    outputs = _outputs(sample, expand, None, space, y, network, activation)
     return Prediction(
         **vars(outputs),
         covariance_train=network.kappa * (np.eye(len(y)) - network.kappa * tree.propagator),
@@ -137,12 +183,7 @@ def tree_level(sample: Sample, space: RowSpace, y: Array, network: Network, acti
     )
 
 
-def laplace(sample: Sample, space: RowSpace, y: Array, network: Network, activation: Activation) -> Prediction:
-    """Return one loop about the tree level.
-
-    Means, hidden kernel and readout norm by eq. (5). The training covariance is the second derivative of the
-    log evidence, eq. (2), for P up to 400 and the tree level's beyond.
-    """
+def _laplace(sample: Sample, y: Array, network: Network) -> _Level:
     tree, kappa, width = sample.tree, network.kappa, network.width
 
     def expand(draws: Draws, tree: TreeSolution) -> _Expansion:
@@ -161,20 +202,41 @@ def laplace(sample: Sample, space: RowSpace, y: Array, network: Network, activat
         change = loop_matrix(subset, third, network, sample.monte_carlo) - width * (third @ GT)
         correction = 0.5 * width * (G @ change @ G)
         change_of_covariance = -0.5 * kappa**2 * (correction + correction.T)
-        note = VARIANCE_NOTE
-    else:
+    return _Level(
+        expand(sample.draws, tree),
+        [expand(batch.draws, batch.tree) for batch in sample.batches],
+        change_of_covariance,
+    )
+
+
+def _laplace_prediction(
+    sample: Sample, level: _Level, outputs: _Outputs, y: Array, network: Network
+) -> Prediction:
+    tree, kappa, G = sample.tree, network.kappa, sample.tree.propagator
+    note = VARIANCE_NOTE
+    if len(y) > _TENSOR_LIMIT:
         note = f"the training covariance is the tree level's, leading order; {VARIANCE_NOTE}"
-    outputs = _outputs(sample, expand, change_of_covariance, space, y, network, activation)
     return Prediction(
         **vars(outputs),
-        covariance_train=kappa * (np.eye(len(y)) - kappa * G) + change_of_covariance,
+        covariance_train=kappa * (np.eye(len(y)) - kappa * G) + _loop_part(level, len(y)),
         log_evidence=sample.action + _fluctuations(G),
+        log_evidence_mc_error=_evidence_error(sample, level),
         converged=tree.converged and sample.stationary,
         residual=tree.residual,
         iterations=tree.iterations,
         effective_sample_size=sample.effective_sample_size,
         note=note if sample.stationary else f"{note}; {UNSETTLED_NOTE}",
     )
+
+
+def _loop_part(level: _Level, n_train: int) -> Array:
+    return np.zeros((n_train, n_train)) if level.change_of_covariance is None else level.change_of_covariance
+
+
+def _evidence_error(sample: Sample, level: _Level) -> float:
+    """Return the error of the action and, from the batches, of the fluctuations about it."""
+    fluctuations = np.array([_fluctuations(part.average.propagator) for part in level.parts])
+    return float(np.hypot(sample.action_error, batch_error(fluctuations)))
 
 
 def one_loop(
@@ -219,14 +281,19 @@ def one_loop(
         vector = loop_vector(average, network)
         return _Expansion(ft, average, loop_weights(average, vector, np.zeros(len(y)), network))
 
+    J_inverse = cho_solve(factor, np.eye(len(y)))
+    level = _Level(
+        expand(sample.draws, sample.tree),
+        [expand(batch.draws, batch.tree) for batch in sample.batches],
+        network.kappa**2 * (path.average.propagator - J_inverse),
+    )
     at = tilt(sample.draws, path.conjugate, network.tau)
     change = action(sample.draws, at, path.conjugate, y, network) - sample.tree.action
-    J_inverse = cho_solve(factor, np.eye(len(y)))
-    change_of_covariance = network.kappa**2 * (path.average.propagator - J_inverse)
     return Prediction(
-        **vars(_outputs(sample, expand, change_of_covariance, space, y, network, activation)),
+        **vars(_outputs(sample, [level], space, y, network, activation)[0]),
         covariance_train=network.kappa * (np.eye(len(y)) - network.kappa * J_inverse),
         log_evidence=sample.action + change + _fluctuations(path.average.propagator),
+        log_evidence_mc_error=_evidence_error(sample, level),
         converged=sample.stationary,
         residual=path.residual,
         iterations=path.iterations,
@@ -397,71 +464,80 @@ def _fluctuations(propagator: Array) -> float:
 
 def _outputs(
     sample: Sample,
-    expand: Callable[[Draws, TreeSolution], _Expansion],
-    change_of_covariance: Array | None,
+    levels: Sequence[_Level],
     space: RowSpace,
     y: Array,
     network: Network,
     activation: Activation,
-) -> _Outputs:
-    """Evaluate a level on all draws, and on each batch for the Monte Carlo errors.
+) -> list[_Outputs]:
+    """Evaluate levels about one measure on all draws, and on each batch for the Monte Carlo errors."""
+    results = []
+    tests = _test_outputs(sample, levels, space, network, activation)
+    for level, (mean_test, part_means, variance_test) in zip(levels, tests, strict=True):
+        train_parts = y - network.kappa * np.array([part.field for part in level.parts])
+        loop_part = _loop_part(level, len(y))
+        covariances = [
+            network.kappa * (np.eye(len(y)) - network.kappa * part.average.propagator) + loop_part
+            for part in level.parts
+        ]
+        results.append(
+            _Outputs(
+                mean_train=y - network.kappa * level.full.field,
+                mean_train_mc_error=batch_error(train_parts),
+                mean_train_batches=train_parts,
+                mean_test=mean_test,
+                mean_test_mc_error=batch_error(part_means),
+                mean_test_batches=part_means,
+                variance_test=variance_test,
+                hidden_kernel=_hidden_kernel(level.full),
+                hidden_kernel_batches=np.array([_hidden_kernel(part) for part in level.parts]),
+                covariance_train_batches=np.array(covariances),
+                readout_norm=network.width * float(level.full.average.weights @ level.full.weights.second),
+            )
+        )
+    return results
 
-    `change_of_covariance` is the loop's part of the training covariance, (P, P); None for the tree level.
-    """
-    full = expand(sample.draws, sample.tree)
-    parts = [expand(batch.draws, batch.tree) for batch in sample.batches]
-    average, weights = full.average, full.weights
-    hidden = (average.features * (average.weights * weights.zeroth)[:, None]).T @ average.features
-    mean_test, part_means, variance_test = _test_outputs(
-        sample, full, parts, change_of_covariance, space, network, activation
-    )
-    train_parts = y - network.kappa * np.array([part.field for part in parts])
-    return _Outputs(
-        mean_train=y - network.kappa * full.field,
-        mean_train_mc_error=batch_error(train_parts),
-        mean_train_batches=train_parts,
-        mean_test=mean_test,
-        mean_test_mc_error=batch_error(part_means),
-        mean_test_batches=part_means,
-        variance_test=variance_test,
-        hidden_kernel=0.5 * (hidden + hidden.T),
-        readout_norm=network.width * float(average.weights @ weights.second),
-    )
+
+def _hidden_kernel(expansion: _Expansion) -> Array:
+    average = expansion.average
+    kernel = (average.features * (average.weights * expansion.weights.zeroth)[:, None]).T @ average.features
+    return np.asarray(0.5 * (kernel + kernel.T))
 
 
 def _test_outputs(
-    sample: Sample,
-    full: _Expansion,
-    parts: Sequence[_Expansion],
-    change_of_covariance: Array | None,
-    space: RowSpace,
-    network: Network,
-    activation: Activation,
-) -> tuple[Array, Array, Array]:
-    """Return mean test outputs (Q,), the same on each batch (B, Q), and variances (Q,).
+    sample: Sample, levels: Sequence[_Level], space: RowSpace, network: Network, activation: Activation
+) -> list[tuple[Array, Array, Array]]:
+    """Return for each level mean test outputs (Q,), the same on each batch (B, Q), and variances (Q,).
+
+    The levels must expand about the same measure: that of the first one's average.
 
     The tree level's variance is ``W''_** - W''_*a G W''_a*``. With ``f_* = b.f + f_rho``, b such that the
     rest ``w rho = z_* - b.z`` is uncorrelated with z, the loop changes it by b.dCov b plus the change of
     ``N Var(w rho)``; this is complete for a linear network, and otherwise lacks correlations between the
     rests of different neurons.
     """
-    average, N = full.average, network.width
-    n, n_test = len(average.weights), len(space.test)
+    average, N = levels[0].full.average, network.width
+    n, n_test, count = len(average.weights), len(space.test), len(levels)
     p, m = average.weights, average.readout
     second = p * (m**2 + network.tau)
-    linear = np.column_stack([p * full.weights.first, p * m, np.empty(n)])
+    # first moments: the tree's m, then each level's own, then each level's own on the batches
+    linear = np.column_stack(
+        [p * m, *(p * level.full.weights.first for level in levels), *(np.empty(n) for _ in levels)]
+    )
     owner = np.empty(n, dtype=np.int64)
-    for index, (batch, part) in enumerate(zip(sample.batches, parts, strict=True)):
-        linear[batch.rows, 2] = part.average.weights * part.weights.first
+    for index, batch in enumerate(sample.batches):
         owner[batch.rows] = index
+        for number, level in enumerate(levels):
+            part = level.parts[index]
+            linear[batch.rows, 1 + count + number] = part.average.weights * part.weights.first
+    # second moments: the tree's, and of each loop the difference from it
+    loops = [level for level in levels if level.change_of_covariance is not None]
+    quadratic = [second, *(p * level.full.weights.second - second for level in loops)]
 
     rows = n // (sample.snapshots.snapshots * BLOCKS)
-    sums, part_sums = np.zeros((2, n_test)), np.zeros((len(parts), n_test))
-    cross = np.zeros((n_test, len(average.mean_feature)))
-    square, residual_square = np.zeros(n_test), np.zeros(n_test)
-    # the same with the loop's weights minus those of the tree
-    loop_second = p * full.weights.second - second
-    loop_cross, loop_square = np.zeros_like(cross), np.zeros(n_test)
+    sums, part_sums = np.zeros((1 + count, n_test)), np.zeros((count, len(sample.batches), n_test))
+    cross = np.zeros((len(quadratic), n_test, len(average.mean_feature)))
+    square, residual_square = np.zeros((2, len(quadratic), n_test))
     stride = max(1, n // _SQUARE_DRAWS)
     thinned_mass = float(p[::stride].sum())
     has_residual = bool(np.any(space.test_residual_sd))
@@ -470,34 +546,35 @@ def _test_outputs(
         mean = sample.snapshots.positions[part_rows] @ space.test.T
         feature = activation.smoothed_mean(mean, space.test_residual_sd)
         contribution = linear[part_rows].T @ feature
-        sums += contribution[:2]
-        part_sums[owner[start]] += contribution[2]
-        scaled = second[part_rows, None] * feature
-        cross += scaled.T @ average.features[part_rows]
-        square += np.sum(scaled * feature, axis=0)
-        if change_of_covariance is not None:
-            scaled = loop_second[part_rows, None] * feature
-            loop_cross += scaled.T @ average.features[part_rows]
-            loop_square += np.sum(scaled * feature, axis=0)
+        sums += contribution[: 1 + count]
+        part_sums[:, owner[start]] += contribution[1 + count :]
+        for index, weight in enumerate(quadratic):
+            cross[index] += feature.T @ (weight[part_rows, None] * average.features[part_rows])
+        square += np.array([weight[part_rows] for weight in quadratic]) @ feature**2
         if has_residual:
             # the other terms of the variance come from the same draws, which keeps their sum non-negative;
             # this one is non-negative by itself and may use fewer
             thin = slice((-start) % stride, rows, stride)
             spread = activation.smoothed_square(mean[thin], space.test_residual_sd) - feature[thin] ** 2
             spread = np.maximum(spread, 0.0) / thinned_mass
-            residual_square += second[part_rows][thin] @ spread
-            loop_square += loop_second[part_rows][thin] @ spread
-    W_cross = N * (cross - np.outer(sums[1], average.mean_feature))
-    W_test = N * (square + residual_square - sums[1] ** 2)
-    variance = W_test - np.sum((W_cross @ average.propagator) * W_cross, axis=1)
-    if change_of_covariance is not None:
-        # W'' has the rank of the features, which may be below P
-        ridge = 1e-8 * float(np.trace(average.curvature)) * np.eye(len(average.curvature))
-        b = cho_solve(cho_factor(average.curvature + ridge, lower=True), W_cross.T).T
-        loop_train = (average.features * loop_second[:, None]).T @ average.features
-        mean_rho = sums[1] - b @ average.mean_feature
-        loop_mean_rho = sums[0] - b @ ((p * full.weights.first) @ average.features)
-        loop_rest = loop_square - 2 * np.sum(b * loop_cross, axis=1) + np.sum((b @ loop_train) * b, axis=1)
-        variance += np.sum((b @ change_of_covariance) * b, axis=1)
-        variance += N * (loop_rest + mean_rho**2 - loop_mean_rho**2)
-    return N * sums[0], N * part_sums, np.maximum(variance, 0.0)
+            residual_square += np.array([weight[part_rows][thin] for weight in quadratic]) @ spread
+    W_cross = N * (cross[0] - np.outer(sums[0], average.mean_feature))
+    W_test = N * (square[0] + residual_square[0] - sums[0] ** 2)
+    at_tree = W_test - np.sum((W_cross @ average.propagator) * W_cross, axis=1)
+    results = []
+    for number, level in enumerate(levels):
+        variance = at_tree.copy()
+        if level.change_of_covariance is not None:
+            index = 1 + [id(loop) for loop in loops].index(id(level))
+            # W'' has the rank of the features, which may be below P
+            ridge = 1e-8 * float(np.trace(average.curvature)) * np.eye(len(average.curvature))
+            b = cho_solve(cho_factor(average.curvature + ridge, lower=True), W_cross.T).T
+            loop_train = (average.features * quadratic[index][:, None]).T @ average.features
+            mean_rho = sums[0] - b @ average.mean_feature
+            loop_mean_rho = sums[1 + number] - b @ ((p * level.full.weights.first) @ average.features)
+            loop_rest = square[index] + residual_square[index] - 2 * np.sum(b * cross[index], axis=1)
+            loop_rest += np.sum((b @ loop_train) * b, axis=1)
+            variance += np.sum((b @ level.change_of_covariance) * b, axis=1)
+            variance += N * (loop_rest + mean_rho**2 - loop_mean_rho**2)
+        results.append((N * sums[1 + number], N * part_sums[number], np.maximum(variance, 0.0)))
+    return results

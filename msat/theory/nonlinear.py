@@ -2,81 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from msat.activations import Activation, get_activation
+from msat.activations import get_activation
 from msat.errors import InputError
 from msat.network import Network
-from msat.row_space import RowSpace, row_space
+from msat.row_space import row_space
 from msat.theory import kernel_levels, neuron_levels
-from msat.theory.neuron_levels import Batch, Sample
-from msat.theory.population import (
-    BLOCKS,
-    Population,
-    Snapshots,
-    as_draws,
-    collect,
-    field,
-    move,
-    prior_population,
-)
-from msat.theory.prediction import Prediction
-from msat.theory.tilted_neuron import Draws, solve_tree
+from msat.theory.annealing import Anneal, Effort, Problem, carry, draws_per_chain, settle, solve_part, start
+from msat.theory.neuron_levels import Sample
+from msat.theory.population import BLOCKS, Snapshots
+from msat.theory.prediction import Prediction, batch_error
 
 Array = NDArray[np.float64]
 
 KERNEL_LEVELS = ("nngp", "rescaling")
 NEURON_LEVELS = ("tree_level", "one_loop", "laplace")
 
-_LOG_STEP = 0.2  # of chi while annealing
-_ANNEAL_SWEEPS = 3
-_START_ESS = 0.98  # the anneal starts where draws from the prior are worth this much
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How much sampling the neuron levels do.
-
-    Attributes
-    ----------
-    neurons
-        Size of the population, rounded up to a multiple of 16; None: ``max(4096, 8 P)``. Its finite size
-        biases the answer by about (loop correction of a network of that width).
-    snapshots, spacing
-        Number of population states per scale, and sweeps between them.
-    settle
-        Sweeps at a scale before the first snapshot. Settling and collecting are repeated, twice as long each
-        time, up to `rounds` times in all, until the sweeps at this scale exceed `relaxations` times the
-        autocorrelation time of the neurons and the training outputs no longer drift.
-    relaxations, rounds
-        See there.
-    drift
-        Relative change of ``y.ft`` between two halves of the collected sweeps that counts as none.
-    min_ess
-        Smallest fraction of effective draws in Newton's method on the collected states.
-    """
-
-    neurons: int | None = None
-    snapshots: int = 4
-    spacing: int = 4
-    settle: int = 12
-    relaxations: float = 4.0
-    rounds: int = 4
-    drift: float = 5e-3
-    min_ess: float = 0.3
-
-
-@dataclass(frozen=True, eq=False)
-class _Problem:
-    space: RowSpace
-    y: Array
-    activation: Activation
-    effort: Effort
-    rng: np.random.Generator
+_OVERSHOOT = 0.4  # in ln chi, above the highest scale, before the anneal turns back
 
 
 def check_level(level: str, activation: str) -> None:
@@ -142,173 +89,132 @@ def solve_scales(
     if not scales or not any(level in NEURON_LEVELS for level in levels):
         return results
 
-    problem = _Problem(
+    problem = Problem(
         space=row_space(x_train, x_test, network.g_v),
         y=y_train,
         activation=activation,
         effort=effort or Effort(),
         rng=np.random.default_rng(seed),
     )
-    space, y = problem.space, problem.y
-    population, anneal = _start(problem, min(scales, key=lambda at: at.chi))
-    for at in sorted(scales, key=lambda at: at.chi):
-        population, anneal = _anneal(problem, population, anneal, at)
-        population, anneal, sample = _measure(problem, population, anneal, at)
-        if "tree_level" in levels:
-            results["tree_level", at.chi] = neuron_levels.tree_level(sample, space, y, at, activation)
-        if "laplace" in levels:
-            results["laplace", at.chi] = neuron_levels.laplace(sample, space, y, at, activation)
-        if "one_loop" in levels:
-            results["one_loop", at.chi] = neuron_levels.one_loop(
-                sample, space, y, at, activation, problem.effort.min_ess
-            )
+    scales = sorted(scales, key=lambda at: at.chi)
+    state = start(problem, scales[0])
+    upward: dict[float, _Field] = {}
+    for at in scales:
+        state, sample = _measure(problem, carry(problem, state, at))
+        for level, prediction in _predict(problem, sample, levels, at).items():
+            results[level, at.chi] = prediction
+        upward[at.chi] = _Field.of(sample, y_train)
+    for chi, certificate in _turn_back(problem, state, scales, upward).items():
+        for level in NEURON_LEVELS:
+            if level in levels:
+                results[level, chi] = certificate.judge(results[level, chi])
+    return results
+
+
+def _predict(problem: Problem, sample: Sample, levels: Sequence[str], at: Network) -> dict[str, Prediction]:
+    """Return the sampled levels among `levels` at one scale."""
+    space, y, activation = problem.space, problem.y, problem.activation
+    results = {}
+    if "tree_level" in levels and "laplace" in levels:
+        both = neuron_levels.tree_and_laplace(sample, space, y, at, activation)
+        results["tree_level"], results["laplace"] = both
+    elif "tree_level" in levels:
+        results["tree_level"] = neuron_levels.tree_level(sample, space, y, at, activation)
+    elif "laplace" in levels:
+        results["laplace"] = neuron_levels.laplace(sample, space, y, at, activation)
+    if "one_loop" in levels:
+        results["one_loop"] = neuron_levels.one_loop(sample, space, y, at, activation, problem.effort.min_ess)
     return results
 
 
 @dataclass(frozen=True)
-class _Anneal:
-    """Where the anneal stands: the action there and its first two derivatives in ln chi.
+class _Field:
+    """``y.ft`` at one scale, with its Monte Carlo error."""
 
-    ``dS*/d ln chi = -y.ft/2`` and ``d ft/d ln chi = (ft + G y)/2``: W depends on ft and tau through
-    ``sqrt(tau) ft`` only, and kappa and tau are both proportional to 1/chi.
+    product: float
+    error: float
+
+    @staticmethod
+    def of(sample: Sample, y: Array) -> _Field:
+        batches = np.array([y @ batch.tree.conjugate for batch in sample.batches])
+        return _Field(float(y @ sample.tree.conjugate), float(batch_error(batches)))
+
+
+@dataclass(frozen=True)
+class _Certificate:
+    """How the tree level of the downward anneal compares with that of the upward one.
+
+    The tree level has one solution (docs/theory.md, section 2): where the two differ, one of them has not
+    converged.
     """
 
-    log_chi: float
-    action: float
-    slope: float
-    bend: float
+    difference: float
+    agrees: bool
 
-    def to(self, log_chi: float, slope: float, bend: float) -> _Anneal:
-        """Return the state at another scale: the action by the trapezoid rule with end correction."""
-        step = log_chi - self.log_chi
-        change = 0.5 * step * (self.slope + slope) + step**2 / 12 * (self.bend - bend)
-        return _Anneal(log_chi, self.action + change, slope, bend)
+    def judge(self, prediction: Prediction) -> Prediction:
+        note = prediction.note
+        if not self.agrees:
+            text = f"upward and downward anneals differ by {self.difference:+.2%} in y.ft"
+            note = f"{note}; {text}" if note else text
+        return replace(
+            prediction,
+            anneal_difference=self.difference,
+            converged=prediction.converged and self.agrees,
+            note=note,
+        )
 
 
-def _derivatives(y: Array, conjugate: Array, propagator: Array) -> tuple[float, float]:
-    product = float(y @ conjugate)
-    return -0.5 * product, -0.25 * (product + float(y @ propagator @ y))
+def _turn_back(
+    problem: Problem, state: Anneal, scales: Sequence[Network], upward: Mapping[float, _Field]
+) -> dict[float, _Certificate]:
+    """Anneal from above the highest scale down through all scales, and compare.
 
-
-def _start(problem: _Problem, lowest: Network) -> tuple[Population, _Anneal]:
-    """Return neurons from the prior and a scale low enough that they represent the tilted measure."""
+    Half of the neurons are enough for a comparison.
+    """
     effort, y = problem.effort, problem.y
-    size = effort.neurons or max(4096, 8 * len(y))
-    population = prior_population(problem.space, problem.activation, -(-size // BLOCKS) * BLOCKS, problem.rng)
-    draws = Draws(population.features, np.zeros(population.size))
-    at = lowest
-    while True:
-        tree = solve_tree(draws, y, at, field(population.features, y, at), min_ess=0.5)
-        if tree.converged and tree.tilt.ess_fraction > _START_ESS:
-            break
-        at = at.at(at.chi / 2)
-    slope, bend = _derivatives(y, tree.conjugate, tree.propagator)
-    return population, _Anneal(float(np.log(at.chi)), tree.action, slope, bend)
+    state = replace(state, population=state.population.half())
+    highest = scales[-1]
+    state = carry(problem, state, highest.at(highest.chi * float(np.exp(_OVERSHOOT))))
+    state, _, _ = settle(problem, state, snapshots=1)
+    results = {}
+    for at in reversed(scales):
+        state, snapshots, _ = settle(problem, carry(problem, state, at), snapshots=1)
+        tree = solve_part(problem, snapshots, np.arange(len(snapshots.block)), at, state.conjugate).tree
+        up = upward[at.chi]
+        difference = float(y @ tree.conjugate) - up.product
+        # one snapshot of half the neurons against all of them
+        error = up.error * np.sqrt(1 + 2 * effort.snapshots)
+        allowed = max(effort.tolerance * abs(up.product), 4 * error)
+        results[at.chi] = _Certificate(difference / abs(up.product), tree.converged and abs(difference) < allowed)
+    return results
 
 
-def _anneal(
-    problem: _Problem, population: Population, state: _Anneal, target: Network
-) -> tuple[Population, _Anneal]:
-    """Carry the population from its scale to just below the target's."""
-    distance = float(np.log(target.chi)) - state.log_chi
-    steps = int(np.ceil(distance / _LOG_STEP - 1e-9))
-    origin = state.log_chi
-    for step in range(1, steps):
-        log_chi = origin + distance * step / steps
-        at = target.at(float(np.exp(log_chi)))
-        population, conjugates = move(
-            population, problem.space, problem.y, at, problem.activation, _ANNEAL_SWEEPS, problem.rng
-        )
-        # a calibrated solution removes most of the lag and of the finite population's bias, both of which
-        # the integral of the action would add up
-        conjugate = conjugates[-1]
-        draws = as_draws(
-            population.positions, population.features, conjugate, problem.space, at, problem.activation
-        )
-        tree = solve_tree(draws, problem.y, at, conjugate, problem.effort.min_ess)
-        state = state.to(log_chi, *_derivatives(problem.y, tree.conjugate, tree.propagator))
-    return population, state
-
-
-def _measure(
-    problem: _Problem, population: Population, state: _Anneal, at: Network
-) -> tuple[Population, _Anneal, Sample]:
-    """Settle the population at a scale, collect it, and solve the tree level on what was collected."""
-    effort, space, y, activation, rng = (
-        problem.effort,
-        problem.space,
-        problem.y,
-        problem.activation,
-        problem.rng,
-    )
-    sweeps, done = effort.settle, 0
-    for _ in range(effort.rounds):
-        for _ in range(-(-sweeps // _ANNEAL_SWEEPS)):  # short runs: each renews the preconditioner
-            population, _ = move(population, space, y, at, activation, _ANNEAL_SWEEPS, rng)
-        population, snapshots = collect(
-            population, space, y, at, activation, effort.snapshots, effort.spacing, rng
-        )
-        window = len(snapshots.conjugates)
-        done += sweeps + window
-        relaxation = window / _draws_per_chain(snapshots)
-        stationary = _is_stationary(snapshots.conjugates @ y, effort.drift)
-        if stationary and done > effort.relaxations * relaxation:
-            break
-        sweeps *= 2
-    conjugate = snapshots.conjugates.mean(axis=0)
-    everything = np.arange(len(snapshots.block))
-    whole = _solve_part(problem, snapshots, everything, conjugate, at)
+def _measure(problem: Problem, state: Anneal) -> tuple[Anneal, Sample]:
+    """Settle the population at its scale, collect it, and solve the tree level on what was collected."""
+    y, at = problem.y, state.network
+    state, snapshots, stationary = settle(problem, state, problem.effort.snapshots)
+    whole = solve_part(problem, snapshots, np.arange(len(snapshots.block)), at, state.conjugate)
     tree = whole.tree
-    batches = [_solve_part(problem, snapshots, rows, tree.conjugate, at) for rows in _batches(snapshots, len(y))]
-    state = state.to(float(np.log(at.chi)), *_derivatives(y, tree.conjugate, tree.propagator))
+    batches = [solve_part(problem, snapshots, rows, at, tree.conjugate) for rows in _batches(snapshots, len(y))]
+    products = np.array([y @ batch.tree.conjugate for batch in batches])
+    state = state.integrated(at, tree, y).with_error(0.5 * float(batch_error(products)))
     sample = Sample(
         snapshots=snapshots,
         draws=whole.draws,
         tree=tree,
         batches=batches,
         action=state.action,
+        action_error=state.error,
         stationary=stationary,
-        effective_sample_size=population.size
-        * min(_draws_per_chain(snapshots), snapshots.snapshots * tree.tilt.ess_fraction),
+        effective_sample_size=state.population.size
+        * min(draws_per_chain(snapshots), snapshots.snapshots * tree.tilt.ess_fraction),
     )
-    return population, state, sample
-
-
-def _solve_part(
-    problem: _Problem, snapshots: Snapshots, rows: NDArray[np.int64], conjugate: Array, at: Network
-) -> Batch:
-    """Solve the tree level on some of the draws; the field at which they were sampled is the snapshots'."""
-    sampled_at = snapshots.conjugates.mean(axis=0)
-    draws = as_draws(
-        snapshots.positions[rows], snapshots.features[rows], sampled_at, problem.space, at, problem.activation
-    )
-    return Batch(rows, draws, solve_tree(draws, problem.y, at, conjugate, problem.effort.min_ess))
+    return state, sample
 
 
 def _batches(snapshots: Snapshots, n_train: int) -> list[NDArray[np.int64]]:
     """Return the rows of disjoint groups of blocks, as many as leave each group large against P."""
     count = BLOCKS
-    while count > 4 and len(snapshots.block) < 12 * n_train * count:
+    while count > 4 and len(snapshots.block) < 8 * n_train * count:
         count //= 2
     return [np.flatnonzero(snapshots.block * count // BLOCKS == index) for index in range(count)]
-
-
-def _is_stationary(series: Array, tolerance: float) -> bool:
-    """Return whether the two halves of a series agree, within the tolerance or four standard errors."""
-    half = len(series) // 2
-    first, second = series[:half], series[half:]
-    # sweeps are correlated: a factor 2 on the naive standard error
-    error = 2 * np.sqrt(first.var(ddof=1) / len(first) + second.var(ddof=1) / len(second))
-    allowed = tolerance * abs(float(series.mean()))
-    return bool(abs(float(first.mean() - second.mean())) < max(allowed, min(4 * error, 4 * allowed)))
-
-
-def _draws_per_chain(snapshots: Snapshots) -> float:
-    """Return how many independent draws one neuron contributes, between 1 and the number of snapshots.
-
-    Neurons are independent given ft, so the variance of a draw over that of a neuron's mean counts its draws.
-    """
-    u = np.abs(snapshots.features @ snapshots.conjugates.mean(axis=0)).reshape(snapshots.snapshots, -1)
-    between = float(u.mean(axis=0).var())
-    most = float(snapshots.snapshots)
-    return min(max(float(u.var()) / between, 1.0), most) if between > 0 else most

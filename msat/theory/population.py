@@ -3,7 +3,11 @@
 The population is a wide network: M = cN neurons at ``g' = g/c``, ``kappa' = kappa/c``, whose posterior
 tends to the tree level of (N, g, kappa) for large c (docs/theory.md, section 5c). Given the population the
 field is ``ft = (g H + kappa)^-1 y`` with the hidden kernel ``H = (1/M) sum phi phi^T``; given ft every neuron
-moves by Metropolis-adjusted Hamiltonian steps that leave ``q ~ exp(-|a|^2/2 + tau u^2/2)`` invariant.
+moves by Metropolis-adjusted Hamiltonian trajectories that leave ``q ~ exp(-|a|^2/2 + tau u^2/2)`` invariant.
+
+Strong feature learning splits the neurons into a bulk near the prior and a few far out in narrow cones (for ReLU
+the tilt cancels most of the prior along a ray). No one scale of motion suits both: trajectories alternate between
+the metric of the population and that of the prior, and every neuron draws a step size of its own.
 
 The neurons move in blocks, and ft is solved again after each block. Were they all moved at a fixed ft, the
 population would overshoot (the collective mode is stiff by a factor g H / kappa), and at strong feature
@@ -29,8 +33,10 @@ Array = NDArray[np.float64]
 
 BLOCKS = 16  # equal parts of the population: moved one after the other, and the batches of error estimates
 
-_ACCEPTANCE = 0.7
+_ACCEPTANCE = 0.75
 _MAX_ANGLE = 1.5  # just below pi/2, at which a step on an exactly normal measure is an independent draw
+_LONGEST = 8  # leapfrog steps of one trajectory
+_SMALLEST_SHARE = 0.25  # of a neuron's step size, drawn log-uniformly, in the largest
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,19 +49,29 @@ class Population:
         a, (M, r), M a multiple of `BLOCKS`.
     pre_activations, features
         ``h = Z a`` and ``phi(h)`` on the training points, (M, P).
-    angle
-        Step size of the Hamiltonian move, in radians of its exact rotation.
+    angles
+        Largest step size in the metric of the population and of the prior, in radians of its exact rotation.
     """
 
     positions: Array
     pre_activations: Array
     features: Array
-    angle: float = 0.7
+    angles: tuple[float, float] = (0.5, 0.5)
 
     @property
     def size(self) -> int:
         """Number of neurons M."""
         return len(self.positions)
+
+    def chosen(self, rows: NDArray[np.int64]) -> Population:
+        """Return the population of some of the neurons, with repetition; their number a multiple of `BLOCKS`."""
+        return Population(self.positions[rows], self.pre_activations[rows], self.features[rows], self.angles)
+
+    def half(self) -> Population:
+        """Return every second neuron, as far as `BLOCKS` divides their number; all of a very small population."""
+        rows = np.arange(0, self.size, 2)
+        rows = rows[: len(rows) - len(rows) % BLOCKS]
+        return self.chosen(rows) if len(rows) else self
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,60 +125,98 @@ def move(
 ) -> tuple[Population, Array]:
     """Return the population after some sweeps over all blocks, and ft after each sweep, (sweeps, P).
 
-    The population's covariance, taken once at the start, preconditions the moves.
+    Sweeps alternate between two metrics, that of the population's covariance, taken once at the start, and that
+    of the prior.
     """
-    tau, size = network.tau, population.size
+    size = population.size
     rows = size // BLOCKS
     positions = population.positions.copy()
     pre_activations, features = population.pre_activations.copy(), population.features.copy()
-    angle = population.angle
+    angles = list(population.angles)
 
-    center = positions.mean(axis=0)
     covariance = np.cov(positions, rowvar=False, ddof=0).reshape(space.rank, space.rank)
-    shape = np.linalg.cholesky(covariance + 1e-6 * np.eye(space.rank))
+    variances, axes = np.linalg.eigh(covariance)
+    learned = _Metric(axes.T @ positions.mean(axis=0), np.sqrt(np.maximum(variances, 1e-6)), axes)
+    metrics = (learned, _Metric(np.zeros(space.rank), np.ones(space.rank), np.eye(space.rank)))
+    trains = [space.train @ metric.axes for metric in metrics]
     blocks = [slice(b * rows, (b + 1) * rows) for b in range(BLOCKS)]
     shares = [network.g / size * (features[block].T @ features[block]) for block in blocks]
     noise = network.kappa * np.eye(len(y))
     conjugates = np.empty((sweeps, len(y)))
-    # the same neurons in coordinates in which the population is standard normal to second order
-    standardised = solve_triangular(shape, (positions - center).T, lower=True).T
 
     for sweep in range(sweeps):
         kernel = noise + np.sum(shares, axis=0)  # summed afresh: updates would accumulate rounding
-        accepted = 0.0
+        metric, train, angle, accepted = metrics[sweep % 2], trains[sweep % 2], angles[sweep % 2], 0.0
         for b in rng.permutation(BLOCKS):
             block = blocks[b]
             ft = cho_solve(cho_factor(kernel, lower=True), y)
-            a, h, phi = positions[block], pre_activations[block], features[block]
-            energy, force = _potential(a, h, phi, ft, space, tau, activation)
-            standard = standardised[block]
-            kick = force @ shape - standard
-
-            # potential = |standard|^2 / 2 + rest: rotate exactly under the first, kick by the second
-            momentum = rng.standard_normal(standard.shape)
-            cosine, sine = np.cos(angle), np.sin(angle)
-            half = momentum - 0.5 * angle * kick
-            moved = cosine * standard + sine * half
-            half = cosine * half - sine * standard
-            a_new = center + moved @ shape.T
-            h_new = a_new @ space.train.T
-            phi_new = activation.phi(h_new)
-            energy_new, force_new = _potential(a_new, h_new, phi_new, ft, space, tau, activation)
-            final = half - 0.5 * angle * (force_new @ shape - moved)
-            log_ratio = energy - energy_new + 0.5 * np.sum(momentum**2, axis=1) - 0.5 * np.sum(final**2, axis=1)
-
-            accept = np.log(rng.random(rows)) < log_ratio
-            positions[block][accept] = a_new[accept]
-            standardised[block][accept] = moved[accept]
-            pre_activations[block][accept] = h_new[accept]
-            features[block][accept] = phi_new[accept]
+            state = positions[block], pre_activations[block], features[block]
+            ends, accept = _trajectory(*state, ft, metric, train, angle, network.tau, activation, rng)
+            for array, end in zip(state, ends, strict=True):
+                array[accept] = end[accept]  # a view: this writes into the population
             accepted += float(accept.mean()) / BLOCKS
             share = network.g / size * (features[block].T @ features[block])
             kernel += share - shares[b]
             shares[b] = share
-        angle = float(np.clip(angle * np.exp(0.5 * (accepted - _ACCEPTANCE)), 0.02, _MAX_ANGLE))
+        angles[sweep % 2] = float(np.clip(angle * np.exp(0.5 * (accepted - _ACCEPTANCE)), 0.02, _MAX_ANGLE))
         conjugates[sweep] = cho_solve(cho_factor(noise + np.sum(shares, axis=0), lower=True), y)
-    return Population(positions, pre_activations, features, angle), conjugates
+    return Population(positions, pre_activations, features, (angles[0], angles[1])), conjugates
+
+
+@dataclass(frozen=True, eq=False)
+class _Metric:
+    """Coordinates ``s = (axes^T a - center) / spread`` in which a measure is standard normal to second order."""
+
+    center: Array
+    spread: Array
+    axes: Array
+
+
+def _trajectory(
+    a: Array,
+    h: Array,
+    phi: Array,
+    conjugate: Array,
+    metric: _Metric,
+    train: Array,
+    angle: float,
+    tau: float,
+    activation: Activation,
+    rng: np.random.Generator,
+) -> tuple[tuple[Array, Array, Array], NDArray[np.bool_]]:
+    """Return where Hamiltonian trajectories from a end (a, h and phi there), and which of them are accepted.
+
+    In the metric's coordinates s the potential is ``|s|^2 / 2 + rest``: each leapfrog step kicks by the rest and
+    rotates exactly under the first part. A trajectory is about a quarter turn long. `train` are the training
+    inputs along the metric's axes, (P, r).
+    """
+    center, spread = metric.center, metric.spread
+
+    def rest(s: Array, h: Array, phi: Array) -> tuple[Array, Array]:
+        """Return the potential ``|a|^2/2 - tau u^2/2``, (n,), and the gradient of the rest, (n, r)."""
+        rotated = center + spread * s
+        u = phi @ conjugate
+        pull = (activation.derivative(h) * conjugate) @ train
+        potential = 0.5 * np.sum(rotated**2, axis=1) - 0.5 * tau * u**2
+        return potential, spread * (rotated - tau * u[:, None] * pull) - s
+
+    s = (a @ metric.axes - center) / spread
+    energy, kick = rest(s, h, phi)
+    momentum = rng.standard_normal(s.shape)
+    kinetic = 0.5 * np.sum(momentum**2, axis=1)
+    steps = angle * _SMALLEST_SHARE ** rng.random((len(a), 1))
+    cosine, sine = np.cos(steps), np.sin(steps)
+    mean_share = (1 - _SMALLEST_SHARE) / -np.log(_SMALLEST_SHARE)
+    for _ in range(int(np.clip(round(0.5 * np.pi / (mean_share * angle)), 1, _LONGEST))):
+        momentum -= 0.5 * steps * kick
+        s, momentum = cosine * s + sine * momentum, cosine * momentum - sine * s
+        h = (center + spread * s) @ train.T
+        phi = activation.phi(h)
+        end, kick = rest(s, h, phi)
+        momentum -= 0.5 * steps * kick
+    log_ratio = energy - end + kinetic - 0.5 * np.sum(momentum**2, axis=1)
+    accept = np.log(rng.random(len(a))) < log_ratio
+    return ((center + spread * s) @ metric.axes.T, h, phi), accept
 
 
 def collect(
@@ -251,12 +305,3 @@ def as_draws(
     scores = stein_scores(positions, features, conjugate, space, network.tau, activation)
     u = features @ conjugate
     return Draws(features, calibrate(scores) - 0.5 * network.tau * u**2)
-
-
-def _potential(
-    a: Array, h: Array, phi: Array, conjugate: Array, space: RowSpace, tau: float, activation: Activation
-) -> tuple[Array, Array]:
-    """Return ``|a|^2/2 - tau u^2/2`` and its gradient, (n,) and (n, r)."""
-    u = phi @ conjugate
-    slope = (activation.derivative(h) * conjugate) @ space.train
-    return 0.5 * np.sum(a**2, axis=1) - 0.5 * tau * u**2, a - tau * u[:, None] * slope

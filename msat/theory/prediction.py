@@ -41,6 +41,14 @@ class Prediction:
     mean_train_batches, mean_test_batches
         The means on disjoint batches of neurons, (B, P) and (B, Q), from which the Monte Carlo error of any
         linear function of the outputs follows; None for closed forms.
+    hidden_kernel_batches, covariance_train_batches
+        The same of the matrices, (B, P, P); of a loop's covariance only the leading order varies between
+        batches. None for closed forms.
+    log_evidence_mc_error
+        Monte Carlo standard error of `log_evidence`, an upper bound; 0 for closed forms.
+    anneal_difference
+        Relative difference in ``y.ft`` between the tree level of a downward and of the upward anneal; NaN for
+        closed forms.
     note
         What a reader must know of this level on these data; empty if nothing.
     """
@@ -62,6 +70,10 @@ class Prediction:
     mean_test_mc_error: Array | None = None
     mean_train_batches: Array | None = None
     mean_test_batches: Array | None = None
+    hidden_kernel_batches: Array | None = None
+    covariance_train_batches: Array | None = None
+    log_evidence_mc_error: float = 0.0
+    anneal_difference: float = float("nan")
     note: str = ""
 
 

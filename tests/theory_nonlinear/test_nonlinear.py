@@ -256,7 +256,7 @@ def test_too_little_sampling_is_reported():
     """With no time to settle the drift test must not pass silently: converged follows it."""
     x, y, x_test, _ = cubic_teacher(16, 10, 2, seed=1)
     network = Network(width=20, activation="relu", g_w=1.0, g_v=1.0, kappa_0=0.05)
-    hurried = Effort(neurons=256, snapshots=2, spacing=2, settle=0, rounds=1, drift=0.0)
+    hurried = Effort(neurons=256, snapshots=2, spacing=2, settle=0, rounds=1, tolerance=0.0)
     result = solve_scales(x, y, x_test, network, [20.0], ["tree_level"], 0, hurried)["tree_level", 20.0]
     assert not result.converged
     assert "settled" in result.note
