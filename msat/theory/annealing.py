@@ -91,7 +91,7 @@ class Anneal:
         S* and its derivatives in ln chi.
     error
         Monte Carlo error of the action. Neurons that do not move between two scales make the errors of the
-        slope add up, so the integral of the slope's error is taken: an upper bound.
+        slope add up, so the integral of the slope's error is taken.
     measured
         ln chi at the scale up to which `error` has been taken.
     """

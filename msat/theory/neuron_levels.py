@@ -333,18 +333,23 @@ def _follow(sample: Sample, y: Array, network: Network, min_ess: float) -> _Path
         trial = _correct(sample, predicted, loop, y, network, target, min_ess)
         iterations, residual = iterations + trial.iterations, trial.residual
         # a root far from the tangent may lie on another branch, beyond a fold
-        if trial.average is not None and _distance(trial.conjugate - predicted, average) < (
+        if trial.average is None:
+            reason = "no root was found beyond"
+        elif _distance(trial.conjugate - predicted, average) > (
             _LARGEST_BEND * _distance(trial.conjugate - ft, average)
         ):
+            reason = "the root turns away from its tangent, as at a fold"
+        else:
             new_loop = _loop_matrix(trial.average, network, sample.monte_carlo)
             candidate = _jacobian(trial.average, new_loop, network, target)
             if _is_stable(candidate, trial.average):
                 ft, average, strength = trial.conjugate, trial.average, target
                 loop, jacobian = new_loop, candidate
                 continue
+            reason = "its curvature is about to lose its sign"
         step /= 2
         if step < _SMALLEST_STEP:
-            note = "the one-loop root ends before the full loop strength"
+            note = f"the one-loop root ends at loop strength {strength:.2f}: {reason}"
             return _Path(ft, None, None, strength, residual, iterations, note)
     return _Path(ft, average, jacobian, strength, residual, iterations)
 

@@ -129,15 +129,18 @@ def _predict(problem: Problem, sample: Sample, levels: Sequence[str], at: Networ
 
 @dataclass(frozen=True)
 class _Field:
-    """``y.ft`` at one scale, with its Monte Carlo error."""
+    """``y.ft`` at one scale, its Monte Carlo error, and that of one snapshot alone."""
 
     product: float
     error: float
+    snapshot_error: float
 
     @staticmethod
     def of(sample: Sample, y: Array) -> _Field:
         batches = np.array([y @ batch.tree.conjugate for batch in sample.batches])
-        return _Field(float(y @ sample.tree.conjugate), float(batch_error(batches)))
+        error = float(batch_error(batches))
+        once = error * float(np.sqrt(draws_per_chain(sample.snapshots)))
+        return _Field(float(y @ sample.tree.conjugate), error, once)
 
 
 @dataclass(frozen=True)
@@ -182,10 +185,10 @@ def _turn_back(
         tree = solve_part(problem, snapshots, np.arange(len(snapshots.block)), at, state.conjugate).tree
         up = upward[at.chi]
         difference = float(y @ tree.conjugate) - up.product
-        # one snapshot of half the neurons against all of them
-        error = up.error * np.sqrt(1 + 2 * effort.snapshots)
+        error = np.hypot(up.error, np.sqrt(2) * up.snapshot_error)  # half the neurons, once
         allowed = max(effort.tolerance * abs(up.product), 4 * error)
-        results[at.chi] = _Certificate(difference / abs(up.product), tree.converged and abs(difference) < allowed)
+        agrees = tree.converged and bool(abs(difference) < allowed)
+        results[at.chi] = _Certificate(difference / abs(up.product), agrees)
     return results
 
 

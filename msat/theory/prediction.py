@@ -45,7 +45,7 @@ class Prediction:
         The same of the matrices, (B, P, P); of a loop's covariance only the leading order varies between
         batches. None for closed forms.
     log_evidence_mc_error
-        Monte Carlo standard error of `log_evidence`, an upper bound; 0 for closed forms.
+        Monte Carlo standard error of `log_evidence`; 0 for closed forms.
     anneal_difference
         Relative difference in ``y.ft`` between the tree level of a downward and of the upward anneal; NaN for
         closed forms.

@@ -4,6 +4,7 @@ import pytest
 from msat.activations import get_activation
 from msat.network import Network
 from msat.row_space import RowSpace, row_space
+from msat.theory.annealing import _resampled
 from msat.theory.population import (
     BLOCKS,
     calibrate,
@@ -106,6 +107,29 @@ def test_population_samples_the_tree_level(name):
     assert np.all(np.abs(means.mean(axis=0) - expected) < 6 * error + 2e-3 * np.abs(Y))
     mean_output = Y - network.kappa * snapshots.conjugates.mean(axis=0)
     np.testing.assert_allclose(mean_output, expected, atol=0.01)
+
+
+def test_resampling_keeps_the_weighted_mean_and_the_blocks():
+    """Systematic resampling: a neuron of weight w appears n w times, rounded up or down."""
+    rng = np.random.default_rng(5)
+    population = prior_population(SPACE, get_activation("erf"), 16 * BLOCKS, rng)
+    weights = rng.random(population.size) ** 2
+    resampled = _resampled(population, weights / weights.sum(), rng)
+    for block in range(BLOCKS):
+        rows = slice(16 * block, 16 * (block + 1))
+        expected = 16 * weights[rows] / weights[rows].sum()
+        equal = population.positions[rows, None] == resampled.positions[None, rows]
+        counts = equal.all(axis=2).sum(axis=1)
+        assert counts.sum() == 16
+        assert np.all(np.abs(counts - expected) < 1)
+    np.testing.assert_allclose(resampled.features, get_activation("erf").phi(resampled.pre_activations))
+
+
+def test_half_a_population_keeps_its_blocks():
+    population = prior_population(SPACE, get_activation("erf"), 6 * BLOCKS, np.random.default_rng(6))
+    half = population.half()
+    assert half.size == 3 * BLOCKS
+    np.testing.assert_array_equal(half.positions, population.positions[::2])
 
 
 def test_same_generator_gives_the_same_numbers():
