@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from scipy import special
 from msat.errors import InputError
 
 Array = NDArray[np.float64]
+ActivationName = Literal["linear", "erf", "relu", "tanh", "gelu", "softplus", "quadratic"]
 
 
 @dataclass(frozen=True)

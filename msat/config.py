@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from msat.activations import ActivationName
 from msat.errors import InputError
 from msat.langevin.settings import LangevinSettings
 from msat.network import Network
 from msat.settings import validated
 from msat.tasks.ising import IsingSettings
+from msat.tasks.mnist import FOLDER, MnistSettings
+from msat.tasks.mnist_files import FILES
+from msat.tasks.table import TableSettings
 from msat.tasks.teacher_student import TeacherStudentSettings
 
 ExperimentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 LevelName = Literal["nngp", "rescaling", "tree_level", "one_loop", "laplace", "exact"]
-ActivationName = Literal["linear", "erf", "relu", "tanh", "gelu", "softplus", "quadratic"]
 FigureFormat = Literal["pdf", "png", "svg"]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Gamma = Annotated[float, Field(ge=-1, le=2)]
@@ -41,9 +45,36 @@ class IsingTask(IsingSettings):
 
 
 class TeacherStudentTask(TeacherStudentSettings):
-    """Gaussian inputs with labels from a single-index Hermite teacher."""
+    """Gaussian inputs with labels from a teacher: a Hermite series of one direction, linear, or a network."""
 
     name: Literal["teacher_student"] = Field(description="Which task.")
+
+
+class MnistTask(MnistSettings):
+    """Two digits of MNIST."""
+
+    name: Literal["mnist"] = Field(description="Which task.")
+
+
+class TableTask(TableSettings):
+    """A table of the user's."""
+
+    name: Literal["table"] = Field(description="Which task.")
+
+
+Task = IsingTask | TeacherStudentTask | MnistTask | TableTask
+
+
+class Sizes(NamedTuple):
+    """What a job's memory and time depend on."""
+
+    n_train: int
+    n_test: int
+    dimension: int
+
+
+# what a table's job asks for where the config does not say: the file is not read for it
+_UNSTATED = 1000
 
 
 class NetworkSection(Section):
@@ -125,6 +156,23 @@ class LoopMap(Section):
     seed: Seed = Field(0, description="Seed of the data.")
 
 
+class Mnist(Section):
+    """Where the files of MNIST are, and where they come from."""
+
+    folder: str = Field(
+        FOLDER, pattern=r"^[A-Za-z0-9_./-]+$", description="Folder of the four IDX files; no spaces."
+    )
+    sources: list[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_./~-]+$")]] = Field(
+        ["https", "npm"],
+        min_length=1,
+        description="Where to get them, in this order: https, npm, or a folder that has them, raw or .gz.",
+    )
+    required: bool = Field(
+        False,
+        description="Whether a run gets missing files; if not, experiments on MNIST are left out.",
+    )
+
+
 class Figures(Section):
     """How figures are written."""
 
@@ -141,7 +189,7 @@ class Experiment(Section):
     """A named combination of a task and a network; scales and seeds may differ from the common ones."""
 
     title: str = Field("", description="Title in figures and report.")
-    task: Annotated[IsingTask | TeacherStudentTask, Field(discriminator="name")] = Field(description="Data.")
+    task: Annotated[Task, Field(discriminator="name")] = Field(description="Data.")
     network: NetworkSection = Field(description="Network.")
     scales: Scales | None = Field(None, description="Scales of this experiment; null for the common ones.")
     seeds: list[Seed] | None = Field(None, min_length=1, description="Seeds; null for the common ones.")
@@ -169,6 +217,7 @@ class Config(Section):
     checks: Checks = Field(Checks(), description="Comparison of theory and training.")
     loop_map: LoopMap = Field(LoopMap(), description="Map of where one_loop exists.")
     figures: Figures = Field(Figures(), description="Figures.")
+    mnist: Mnist = Field(Mnist(), description="Files of MNIST.")
 
     def chi(self, experiment: str) -> list[float]:
         """Return the scales of one experiment."""
@@ -182,6 +231,36 @@ class Config(Section):
     def levels_of(self, experiment: str) -> list[str]:
         """Return the levels of theory of one experiment."""
         return list(self.experiments[experiment].levels or self.theory.levels)
+
+    def single_index(self, experiment: str) -> bool:
+        """Return whether the labels of one experiment depend on one direction of the inputs, which is known."""
+        task = self.experiments[experiment].task
+        return isinstance(task, TeacherStudentTask) and task.single_index
+
+    def sizes(self, experiment: str) -> Sizes:
+        """Return the sizes of one experiment; of a table those that the config states, 1000 otherwise."""
+        task = self.experiments[experiment].task
+        if isinstance(task, TableTask):
+            n_test = _UNSTATED if task.n_test is None else task.n_test
+            return Sizes(task.n_train or _UNSTATED, n_test, len(task.features or ()) or _UNSTATED)
+        return Sizes(task.n_train, task.n_test, task.dimension)
+
+    def task_files(self, experiment: str) -> list[str]:
+        """Return the files that the data set of one experiment is made from."""
+        task = self.experiments[experiment].task
+        if isinstance(task, TableTask):
+            return [task.file]
+        return self.mnist_files() if isinstance(task, MnistTask) else []
+
+    def task_options(self, experiment: str) -> dict[str, Any]:
+        """Return the options of ``msat task`` for one experiment."""
+        task = self.experiments[experiment].task
+        options = task.model_dump(exclude={"name"})
+        return options | {"images": self.mnist.folder} if isinstance(task, MnistTask) else options
+
+    def mnist_files(self) -> list[str]:
+        """Return the paths of MNIST's four files."""
+        return [f"{self.mnist.folder}/{name}" for name in FILES]
 
 
 def parse_config(values: Mapping[str, Any]) -> Config:
@@ -218,6 +297,33 @@ def parse_config(values: Mapping[str, Any]) -> Config:
         if len(set(seeds)) < len(seeds):
             raise InputError(f"config: experiments.{name}: seeds = {seeds}: a seed is named twice")
     return config
+
+
+def with_files(config: Config) -> tuple[Config, str]:
+    """Return the configuration without experiments whose files are not there, and a line that says so, or "".
+
+    Only experiments on MNIST can be left out, and only if the config does not require the files.
+
+    Raises
+    ------
+    InputError
+        If a table is missing, or nothing is left to run.
+    """
+    for name, experiment in config.experiments.items():
+        if isinstance(experiment.task, TableTask) and not Path(experiment.task.file).is_file():
+            raise InputError(f"config: experiments.{name}.task.file = {experiment.task.file!r}: no such file")
+    if config.mnist.required or all(Path(path).is_file() for path in config.mnist_files()):
+        return config, ""
+    kept = {name: at for name, at in config.experiments.items() if not isinstance(at.task, MnistTask)}
+    left_out = [name for name in config.experiments if name not in kept]
+    if not left_out:
+        return config, ""
+    line = (
+        f"MNIST is not in {config.mnist.folder}: left out {', '.join(left_out)}; `snakemake mnist` gets the files"
+    )
+    if not kept:
+        raise InputError(f"config: no experiment is left to run. {line}")
+    return config.model_copy(update={"experiments": kept}), line
 
 
 def schema() -> dict[str, Any]:

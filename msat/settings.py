@@ -41,6 +41,8 @@ def describe(model: type[BaseModel], error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "missing":
         return f"{key}: required but missing"
+    if not first["loc"]:
+        return message  # of several keys together: it names them
     shown = repr(first["input"])
     return f"{key} = {shown if len(shown) <= 60 else shown[:57] + '...'}: {message[0].lower()}{message[1:]}"
 

@@ -178,7 +178,9 @@ def test_every_rule_has_a_log_a_benchmark_and_a_message():
         for block in re.split(r"^(?:    )?rule\b", path.read_text(), flags=re.MULTILINE)[1:]:
             if "shell:" in block:
                 for part in ("log:", "benchmark:", "message:", "resources:", "job="):
-                    assert part in block, f"{path.name}: {part}"
+                    # a missing benchmark file would remove files of MNIST that are there, and get them again
+                    fetches = block.startswith(" mnist:") and part == "benchmark:"
+                    assert part in block or fetches, f"{path.name}: {part}"
 
 
 # last, since it changes a result

@@ -1,23 +1,30 @@
 # What all stages share: the checked configuration, the grid of jobs, and sizes as resources.
 
+import shlex
 import shutil
+import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-from msat.config import parse_config
+from msat.config import parse_config, with_files
 from msat.errors import InputError
 from msat.figures import MAP_FIGURES, TABLE_FIGURES, figures_of
 from msat.provenance import code_digest, digest
 
 try:
-    CONFIG = parse_config(config)
+    CONFIG, LEFT_OUT = with_files(parse_config(config))
 except InputError as error:
     raise WorkflowError(str(error)) from None
 # The generated schema says the same to editors and to other tools; defaults are parse_config's affair, since
 # Snakemake's own filling fails on optional sections.
 validate(config, "../schemas/config.schema.json", set_default=False)
+
+if LEFT_OUT and workflow.is_main_process:
+    print(f"msat: {LEFT_OUT}", file=sys.stderr)
+# what the report names
+config["select"] = list(CONFIG.experiments)
 
 # Where training runs on a GPU each job takes one, so that the profile can say how many run at once.
 ON_GPU = CONFIG.langevin.device == "cuda" or (
@@ -94,7 +101,7 @@ def flag(name, value):
         return f"--{option}" if value else f"--no-{option}"
     if isinstance(value, list):
         value = ",".join(str(item) for item in value)
-    return f"--{option}={value}"
+    return shlex.quote(f"--{option}={value}")
 
 
 def flags(values):
@@ -110,6 +117,7 @@ def figure_files():
         f"{experiment}/{figure}"
         for experiment in CONFIG.experiments
         for figure in figures_of(task_of(experiment)["name"])
+        if figure != "components" or CONFIG.single_index(experiment)
     ]
     return [
         f"<results>/figures/{stem}.{suffix}"
@@ -137,6 +145,11 @@ def task_of(experiment):
     return CONFIG.experiments[experiment].task.model_dump()
 
 
+def sizes_of(experiment):
+    """Number of samples and dimension, for the resources of a job."""
+    return CONFIG.sizes(experiment)._asdict()
+
+
 def network_of(experiment):
     return CONFIG.experiments[experiment].network.model_dump()
 
@@ -146,7 +159,7 @@ def network_of(experiment):
 
 def theory_mb(wildcards, attempt):
     """Two P by P matrices a level and scale are held, in float64."""
-    task = task_of(wildcards.experiment)
+    task = sizes_of(wildcards.experiment)
     levels, scales = len(CONFIG.levels_of(wildcards.experiment)), len(
         CONFIG.chi(wildcards.experiment)
     )
@@ -158,7 +171,7 @@ def theory_mb(wildcards, attempt):
 
 def training_mb(wildcards, attempt):
     """A few copies of all chains' first layers, some P by P moments, and block means of all outputs."""
-    task, network = task_of(wildcards.experiment), network_of(wildcards.experiment)
+    task, network = sizes_of(wildcards.experiment), network_of(wildcards.experiment)
     n_train, n_test = task["n_train"], task["n_test"]
     first_layer = (
         CONFIG.langevin.chains * network["width"] * min(n_train, task["dimension"])
@@ -171,7 +184,7 @@ def training_mb(wildcards, attempt):
 
 def training_minutes(wildcards, attempt):
     """Time to draw the noise of max_steps at 1e8 numbers a second, twice over, with 10 minutes to start."""
-    task, network = task_of(wildcards.experiment), network_of(wildcards.experiment)
+    task, network = sizes_of(wildcards.experiment), network_of(wildcards.experiment)
     numbers = (
         CONFIG.langevin.chains
         * network["width"]

@@ -1,9 +1,49 @@
-# Data sets.
-# Requires nothing but the config.
+# Data sets, and the files of MNIST.
+# Requires nothing but the config, and the table of a task of that name.
 # Makes    <results>/{experiment}/seed{seed}/data.npz
+#          the four files of MNIST in mnist.folder: `snakemake mnist`, on a machine with a network
+
+from msat.tasks.mnist_files import FILES as MNIST_FILES
+
+# not params: the checksums say what the files are, so that neither another source nor a code edit gets them again
+MNIST_FLAGS = " ".join(flag("source", source) for source in CONFIG.mnist.sources)
+
+
+localrules:
+    mnist,
+
+
+rule mnist:
+    output:
+        [
+            ensure(f"{CONFIG.mnist.folder}/{name}", sha256=checksum)
+            for name, checksum in MNIST_FILES.items()
+        ],
+    log:
+        "<results>/logs/mnist.log",
+    # no benchmark file: files that came by `msat mnist` have none, and would be removed and got again for it
+    retries: 0  # the sources were tried in turn already
+    resources:
+        mem_mb=500,
+        runtime=15,
+    params:
+        job=job([], **MNIST_FILES),
+        folder=lambda wildcards, output: Path(output[0]).parent,
+    message:
+        "Files of MNIST"
+    shell:
+        "msat mnist --out {params.folder} {MNIST_FLAGS} > {log} 2>&1"
+
+
+def task_files(wildcards):
+    """A changed table makes its data sets anew; MNIST never changes, whatever its files' dates say."""
+    files = CONFIG.task_files(wildcards.experiment)
+    return ancient(files) if files == CONFIG.mnist_files() else files
 
 
 rule task:
+    input:
+        task_files,
     output:
         data="<results>/{experiment}/seed{seed}/data.npz",
     log:
@@ -19,9 +59,7 @@ rule task:
             **task_of(wildcards.experiment),
         ),
         name=lambda wildcards: task_of(wildcards.experiment)["name"],
-        flags=lambda wildcards: flags(
-            {k: v for k, v in task_of(wildcards.experiment).items() if k != "name"}
-        ),
+        flags=lambda wildcards: flags(CONFIG.task_options(wildcards.experiment)),
     message:
         "Data set of {wildcards.experiment}, seed {wildcards.seed}"
     shell:

@@ -1,0 +1,150 @@
+"""Two digits of MNIST as a binary task (docs/theory.md, section 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from msat.errors import InputError
+from msat.settings import validated
+from msat.tasks.base import Task
+from msat.tasks.mnist_files import SIDE, read_folder, read_images, read_labels
+from msat.tasks.scaling import centred_and_scaled, whitened
+
+Array = NDArray[np.float64]
+FOLDER = "data/mnist"
+
+
+class MnistSettings(BaseModel):
+    """Digits, sizes and preparation of the MNIST task."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+    digits: list[Annotated[int, Field(ge=0, le=9)]] = Field(
+        [0, 3], min_length=2, max_length=2, description="Two different digits; they are y = -1 and y = +1."
+    )
+    n_train: int = Field(
+        80, ge=2, description="Number of training samples P, from the 60000 training images, half of each digit."
+    )
+    n_test: int = Field(
+        1000, ge=0, description="Number of test samples Q, from the 10000 test images, half of each digit."
+    )
+    pool: int = Field(1, ge=1, description="Average pooling: pixels are means of pool x pool blocks; divides 28.")
+    whiten: int | None = Field(
+        None,
+        ge=1,
+        description="Number of principal components of the train split to whiten to, the new D; null for none.",
+    )
+
+    @field_validator("digits")
+    @classmethod
+    def _different(cls, digits: list[int]) -> list[int]:
+        if digits[0] == digits[1]:
+            raise ValueError("the two digits must differ")
+        return digits
+
+    @field_validator("pool")
+    @classmethod
+    def _divides(cls, pool: int) -> int:
+        if SIDE % pool:
+            raise ValueError(f"must divide {SIDE}")
+        return pool
+
+    @property
+    def dimension(self) -> int:
+        """Input dimension D."""
+        return self.whiten or (SIDE // self.pool) ** 2
+
+
+def mnist(
+    n_train: int = 80,
+    n_test: int = 1000,
+    digits: Sequence[int] = (0, 3),
+    pool: int = 1,
+    whiten: int | None = None,
+    seed: int = 0,
+    images: str | Path = FOLDER,
+) -> Task:
+    """Return images of two digits with labels -1 and +1 in equal numbers.
+
+    Training samples are drawn without replacement from MNIST's 60000 training images, test samples from its
+    10000 test images, so that the two cannot overlap. Pixels are averaged over blocks if asked; then the mean
+    of each pixel over the train split is subtracted, and everything divided by one number such that the mean
+    |x|^2 over the train split is D. With `whiten` x is instead the leading principal components of the train
+    split, of unit variance there.
+
+    Parameters
+    ----------
+    n_train, n_test
+        Numbers of training and test samples P and Q; of an odd number, the last label is random.
+    digits
+        The digits of y = -1 and of y = +1.
+    pool
+        Side of the blocks of pixels that are averaged; divides 28.
+    whiten
+        Number of principal components.
+    seed
+        Seed of the choice. Training data do not depend on n_test.
+    images
+        Folder with MNIST's four IDX files, raw or .gz, as ``msat mnist`` makes it.
+
+    Raises
+    ------
+    InputError
+        If a parameter is out of its range, there are fewer images than asked for, or a file is missing or damaged.
+    """
+    settings = validated(
+        MnistSettings,
+        {"digits": list(digits), "n_train": n_train, "n_test": n_test, "pool": pool, "whiten": whiten},
+    )
+    try:
+        files = read_folder(Path(images))
+    except InputError as error:
+        raise InputError(f"images: {error}; `msat mnist --out {images}` gets the files") from None
+    train_rng, test_rng = (
+        np.random.Generator(np.random.PCG64(sequence)) for sequence in np.random.SeedSequence(seed).spawn(2)
+    )
+    x_train, y_train, chosen_train = _draw("n_train", settings.n_train, "train", settings, files, train_rng)
+    x_test, y_test, chosen_test = _draw("n_test", settings.n_test, "t10k", settings, files, test_rng)
+    if settings.whiten is None:
+        x_train, x_test = centred_and_scaled(x_train, x_test)
+    else:
+        x_train, x_test = whitened(x_train, x_test, settings.whiten)
+    provenance = {
+        "task": "mnist",
+        "seed": seed,
+        **settings.model_dump(exclude_none=True),
+        "train_images": chosen_train.tolist(),
+        "test_images": chosen_test.tolist(),
+    }
+    return Task(x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test, provenance=provenance)
+
+
+def _draw(
+    key: str, rows: int, part: str, settings: MnistSettings, files: dict[str, bytes], rng: np.random.Generator
+) -> tuple[Array, Array, NDArray[np.int64]]:
+    """Return pooled images (rows, D), labels (rows,), and the places of the images in their file."""
+    y = np.where(np.arange(rows) % 2 == 0, -1.0, 1.0)
+    if rows % 2:
+        y[-1] = rng.choice([-1.0, 1.0])  # exactly half of each sign; an odd remainder at random
+    y = rng.permutation(y)
+    of_digit = read_labels(files[f"{part}-labels-idx1-ubyte"])
+    chosen = np.empty(rows, dtype=np.int64)
+    for sign, digit in zip((-1.0, 1.0), settings.digits, strict=True):
+        places = np.flatnonzero(of_digit == digit)
+        wanted = int(np.sum(y == sign))
+        if wanted > len(places):
+            kind = "training" if part == "train" else "test"
+            raise InputError(
+                f"{key} = {rows}: needs {wanted} {kind} images of digit {digit}, MNIST has {len(places)}"
+            )
+        chosen[y == sign] = rng.choice(places, wanted, replace=False)
+    pixels = read_images(files[f"{part}-images-idx3-ubyte"])[chosen].astype(np.float64) / 255
+    blocks = SIDE // settings.pool
+    x = pixels.reshape(rows, blocks, settings.pool, blocks, settings.pool).mean(axis=(2, 4))
+    return x.reshape(rows, blocks**2), y, chosen

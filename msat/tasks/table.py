@@ -1,0 +1,321 @@
+"""A task from a table of the user's: .csv, .parquet, or arrays in .npz."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from msat.errors import InputError
+from msat.settings import validated
+from msat.tasks.base import Task
+from msat.tasks.scaling import standardised
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+Standardise = Literal["none", "features", "features_and_target"]
+# commas separate names on the command line
+Column = Annotated[str, StringConstraints(pattern=r"^[^,]+$")]
+SUFFIXES = (".csv", ".parquet", ".npz")
+
+
+class TableSettings(BaseModel):
+    """File, columns, split and standardisation of a table."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+    file: str = Field(
+        min_length=1,
+        description="The table: .csv, .parquet, or .npz with arrays x (rows, D) and y (rows,). "
+        "A relative path starts at the folder that the command runs in.",
+    )
+    target: Column | None = Field(
+        None, description="Column (or array of .npz) of the labels. Null for y, which only .npz may leave out."
+    )
+    features: list[Column] | None = Field(
+        None,
+        min_length=1,
+        description="Columns (or arrays of .npz) of the inputs. Null for all other numeric columns (or x).",
+    )
+    n_train: int | None = Field(
+        None, ge=1, description="Number of training samples P. With split: what the column must give, if stated."
+    )
+    n_test: int | None = Field(
+        None,
+        ge=0,
+        description="Number of test samples Q; null for all rows left. With split: what the column must give, "
+        "if stated.",
+    )
+    split: Column | None = Field(
+        None, description="Column (or array) that says train or test for each row; null to draw rows by the seed."
+    )
+    standardise: Standardise = Field(
+        "features",
+        description="none: numbers as they are. features: of each input column its train mean is subtracted, and "
+        "it is divided by its train standard deviation, so that the mean |x|^2 over the train split is D. "
+        "features_and_target: the labels likewise.",
+    )
+
+    @field_validator("file")
+    @classmethod
+    def _known_suffix(cls, file: str) -> str:
+        if Path(file).suffix.lower() not in SUFFIXES:
+            raise ValueError(f"must end in {', '.join(SUFFIXES)}")
+        return file
+
+    @field_validator("features")
+    @classmethod
+    def _no_repetition(cls, features: list[str] | None) -> list[str] | None:
+        if features and len(set(features)) < len(features):
+            raise ValueError("a column is named twice")
+        return features
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TableSettings:
+        if self.target is None and Path(self.file).suffix.lower() != ".npz":
+            raise ValueError("target: required but missing; name the column of the labels")
+        if self.split is None and self.n_train is None:
+            raise ValueError("n_train: required but missing; give n_train, or a split column")
+        for name in ("target", "split"):
+            if getattr(self, name) in (self.features or ()):
+                raise ValueError(f"{name} = {getattr(self, name)!r}: is among the features as well")
+        if self.split is not None and self.split == self.target:
+            raise ValueError(f"split = {self.split!r}: is the target as well")
+        return self
+
+
+def table(
+    file: str | Path,
+    target: str | None = None,
+    features: Sequence[str] | None = None,
+    n_train: int | None = None,
+    n_test: int | None = None,
+    split: str | None = None,
+    standardise: Standardise = "features",
+    seed: int = 0,
+) -> Task:
+    """Return a data set from a table.
+
+    Parameters
+    ----------
+    file
+        .csv, .parquet, or .npz. Every column is read as numbers. An array of .npz with two dimensions counts as
+        that many columns.
+    target
+        Column of the labels; of .npz by default "y".
+    features
+        Columns of the inputs, in this order; by default every other column but those that hold only text (listed
+        as ``left_out`` in the provenance); of .npz by default "x".
+    n_train, n_test
+        Numbers of training and test samples P and Q, drawn without replacement; n_test None for all rows left.
+    split
+        Column with "train" or "test" in each row, which then decides.
+    standardise
+        "none", "features" or "features_and_target": subtract the train mean and divide by the train standard
+        deviation (that of P, not of P - 1), column by column.
+    seed
+        Seed of the split. Training data do not depend on n_test.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, a column is missing, holds text or a missing value, or there are too few rows.
+    """
+    settings = validated(
+        TableSettings,
+        {
+            "file": str(file),
+            "target": target,
+            "features": None if features is None else list(features),
+            "n_train": n_train,
+            "n_test": n_test,
+            "split": split,
+            "standardise": standardise,
+        },
+    )
+    content = _content(settings.file)
+    columns = _read(settings.file, content)
+    groups = _groups(columns)
+    default = Path(settings.file).suffix.lower() == ".npz"
+    target = settings.target or "y"
+    y_name = _one(settings.file, "target", target, groups)
+    split_name = None if settings.split is None else _one(settings.file, "split", settings.split, groups)
+    left_out: list[str] = []
+    if settings.features is not None or default:
+        named = settings.features or ["x"]
+        names = [name for group in named for name in _columns(settings.file, "features", group, groups)]
+    else:
+        others = [name for name in columns.columns if name not in (y_name, split_name)]
+        left_out = [name for name in others if _is_text(columns[name])]
+        names = [name for name in others if name not in left_out]
+        if not names:
+            raise InputError(f"{settings.file}: no numeric column is left for the inputs beside {target!r}")
+    y = _numbers(settings.file, y_name, columns[y_name])
+    x = np.column_stack([_numbers(settings.file, name, columns[name]) for name in names])
+    train, test = _split(settings, None if split_name is None else columns[split_name], len(y), seed)
+    x_train, x_test, y_train, y_test = x[train], x[test], y[train], y[test]
+    provenance: dict[str, Any] = {
+        "task": "table",
+        "seed": seed,
+        **settings.model_dump(exclude_none=True),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "rows": len(y),
+        "n_train": len(train),
+        "n_test": len(test),
+        "target": target,
+        "features": names,
+        "left_out": left_out,
+    }
+    if settings.standardise != "none":
+        x_train, x_test = standardised(x_train, x_test, names)
+    if settings.standardise == "features_and_target":
+        provenance |= {"target_mean": float(y_train.mean()), "target_sd": float(y_train.std())}
+        scaled = standardised(y_train[:, None], y_test[:, None], [target])
+        y_train, y_test = (part[:, 0] for part in scaled)
+    try:
+        return Task(x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test, provenance=provenance)
+    except InputError as error:
+        raise InputError(f"{settings.file}: {error}") from None
+
+
+def _content(file: str) -> bytes:
+    try:
+        return Path(file).read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{file}: no such file") from None
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror})") from None
+
+
+def _read(file: str, content: bytes) -> pd.DataFrame:
+    """Return the file as columns; those of a two-dimensional array are called name[0], name[1], ..."""
+    import pandas as pd
+    import pyarrow
+
+    suffix = Path(file).suffix.lower()
+    try:
+        if suffix == ".csv":
+            columns = pd.read_csv(io.BytesIO(content), skipinitialspace=True, low_memory=False)
+        elif suffix == ".parquet":
+            columns = pd.read_parquet(io.BytesIO(content))
+        else:
+            columns = _arrays(file, content)
+    except InputError:
+        raise
+    except (
+        *(ValueError, OSError, EOFError, KeyError, TypeError, MemoryError),
+        *(zipfile.BadZipFile, zlib.error, pyarrow.ArrowException, pd.errors.ParserError),
+    ) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{file}: not a readable {suffix} file ({reason})") from None
+    columns.columns = [str(name).strip() for name in columns.columns]
+    if columns.columns.has_duplicates:
+        name = columns.columns[columns.columns.duplicated()][0]
+        raise InputError(f"{file}: two columns are called {name!r}")
+    return columns
+
+
+def _arrays(file: str, content: bytes) -> pd.DataFrame:
+    import pandas as pd
+
+    columns: dict[str, Any] = {}
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    rows = {name: len(array) for name, array in arrays.items() if array.ndim in (1, 2)}
+    if len(set(rows.values())) > 1:
+        lengths = ", ".join(f"{name} {count}" for name, count in rows.items())
+        raise InputError(f"{file}: arrays of different lengths ({lengths}): must be equal")
+    for name in rows:
+        array = arrays[name]
+        columns |= (
+            {name: array} if array.ndim == 1 else {f"{name}[{j}]": array[:, j] for j in range(array.shape[1])}
+        )
+    return pd.DataFrame(columns)
+
+
+def _groups(columns: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the columns by the name that a user gives: an array's name stands for all its columns."""
+    groups: dict[str, list[str]] = {name: [name] for name in columns.columns}
+    for name in columns.columns:
+        array, bracket, _ = name.rpartition("[")
+        if bracket and name.endswith("]") and array not in columns.columns:
+            groups.setdefault(array, []).append(name)
+    return groups
+
+
+def _columns(file: str, key: str, name: str, groups: dict[str, list[str]]) -> list[str]:
+    if name not in groups:
+        known = list(groups)
+        shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
+        raise InputError(f"{key} = {name!r}: no such column in {file}; it has {shown}")
+    return groups[name]
+
+
+def _one(file: str, key: str, name: str, groups: dict[str, list[str]]) -> str:
+    found = _columns(file, key, name, groups)
+    if len(found) != 1:
+        raise InputError(f"{key} = {name!r}: has {len(found)} columns in {file}, must have one")
+    return found[0]
+
+
+def _is_text(column: pd.Series) -> bool:
+    """Whether no entry can be read as a number, although some are there."""
+    import pandas as pd
+
+    return bool(column.notna().any() and pd.to_numeric(column, errors="coerce").isna().all())
+
+
+def _numbers(file: str, name: str, column: pd.Series) -> Array:
+    """Return a column as numbers. Rows are counted from 1 in the message, without a header."""
+    import pandas as pd
+
+    if column.dtype.kind in "mMc":
+        raise InputError(f"{file}: column {name!r} has dtype {column.dtype}: must be real numbers")
+    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        row, entry = int(bad[0]), column.iloc[int(bad[0])]
+        found = "missing" if pd.isna(entry) else repr(entry) if isinstance(entry, str) else str(entry)
+        more = f" ({len(bad)} such rows)" if len(bad) > 1 else ""
+        raise InputError(f"{file}: column {name!r}, row {row + 1} is {found}{more}: must be a finite number")
+    return np.asarray(values)
+
+
+def _split(
+    settings: TableSettings, column: pd.Series | None, rows: int, seed: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the rows of the training and of the test split."""
+    if column is not None:
+        values = column.astype(str).str.strip().to_numpy()
+        wrong = np.flatnonzero((values != "train") & (values != "test"))
+        if len(wrong):
+            raise InputError(
+                f"{settings.file}: column {settings.split!r}, row {int(wrong[0]) + 1} "
+                f"is {str(values[wrong[0]])!r}: must be train or test"
+            )
+        parts = np.flatnonzero(values == "train"), np.flatnonzero(values == "test")
+        for key, part in zip(("n_train", "n_test"), parts, strict=True):
+            stated = getattr(settings, key)
+            if stated is not None and stated != len(part):
+                raise InputError(
+                    f"{key} = {stated}: column {settings.split!r} of {settings.file} gives {len(part)}; "
+                    "leave it out, or correct it"
+                )
+        return parts
+    wanted = settings.n_train or 0
+    if wanted + (settings.n_test or 0) > rows:
+        asked = f"n_train = {wanted}" + (f", n_test = {settings.n_test}" if settings.n_test else "")
+        raise InputError(f"{asked}: {settings.file} has {rows} rows, too few")
+    order = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed))).permutation(rows)
+    end = rows if settings.n_test is None else wanted + settings.n_test
+    return order[:wanted], order[wanted:end]
