@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from msat.config import parse_config, schema
+from msat.config import parse_config, schema, with_files
 from msat.errors import InputError
 
 ROOT = Path(__file__).parent.parent
@@ -45,7 +45,7 @@ def test_every_key_has_a_description():
             assert value.get("description"), f"{name}.{key}"
 
 
-@pytest.mark.parametrize("overlay", [None, "smoke", "paper"])
+@pytest.mark.parametrize("overlay", [None, "smoke", "paper", "own_data"])
 def test_shipped_configurations_are_valid(overlay):
     values = yaml.safe_load((ROOT / "config.yaml").read_text())
     if overlay:
@@ -105,6 +105,18 @@ def test_an_experiment_may_have_its_own_scales_and_seeds():
         ("experiments.a.task.n_train", 0, "n_train = 0"),
         ("experiments.a.task.name", "xor", "experiments.a.task"),
         ("experiments.a.network.activation", "erf", "level exact needs activation linear"),
+        ("experiments.a.task", {"name": "mnist", "digits": [3, 3]}, "digits = .*the two digits must differ"),
+        ("experiments.a.task", {"name": "mnist", "digits": [3, 10]}, "digits.1 = 10"),
+        ("experiments.a.task", {"name": "mnist", "pool": 3}, "pool = 3: must divide 28"),
+        ("experiments.a.task", {"name": "table", "file": "a.xlsx", "target": "y"}, "file = 'a.xlsx': must end in"),
+        ("experiments.a.task", {"name": "table", "file": "a.csv", "n_train": 3}, "target: required but missing"),
+        ("experiments.a.task", {"name": "table", "file": "a.csv", "target": "a,b"}, "target = 'a,b'"),
+        (
+            "experiments.a.task",
+            {"name": "teacher_student", "teacher": "linear", "basis": "physicists"},
+            "belongs to teacher hermite, not to linear",
+        ),
+        ("mnist.sources", [], "mnist.sources"),
         ("experiments.A-b", {}, "experiments.A-b"),
         ("scales", {"chi": [1], "gamma": [0.0]}, "either as chi or as gamma"),
         ("scales", {"chi": [0]}, r"scales.chi.0 = 0: input should be greater than 0"),
@@ -123,3 +135,51 @@ def test_bad_keys_are_named_in_one_line(path, value, message):
     with pytest.raises(InputError, match=message) as caught:
         parse_config(_changed(path, value))
     assert "\n" not in str(caught.value)
+
+
+MNIST = {"name": "mnist", "n_train": 40, "n_test": 10, "pool": 2}
+
+
+def test_experiments_on_mnist_need_its_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    values = _changed("experiments.b", {"task": MNIST, "network": {"width": 10}})
+    config = parse_config(values)
+    kept, line = with_files(config)
+    assert list(kept.experiments) == ["a"]
+    assert line == "MNIST is not in data/mnist: left out b; `snakemake mnist` gets the files"
+    required = parse_config(values | {"mnist": {"required": True}})
+    assert with_files(required) == (required, "")
+    with pytest.raises(InputError, match=r"no experiment is left to run\. MNIST is not in data/mnist: left out b"):
+        with_files(parse_config(values | {"select": ["b"]}))
+    assert with_files(parse_config(values | {"select": ["a"]}))[1] == ""
+    (tmp_path / "data/mnist").mkdir(parents=True)
+    for path in config.mnist_files():
+        Path(path).touch()
+    assert with_files(config) == (config, "")
+
+
+def test_a_table_must_be_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    task = {"name": "table", "file": "mine.csv", "target": "y", "split": "part"}
+    config = parse_config(_changed("experiments.a.task", task))
+    with pytest.raises(InputError, match=r"experiments\.a\.task\.file = 'mine\.csv': no such file"):
+        with_files(config)
+    (tmp_path / "mine.csv").touch()
+    assert with_files(config) == (config, "")
+    assert config.task_files("a") == ["mine.csv"]
+    assert config.sizes("a") == (1000, 1000, 1000)
+
+
+def test_sizes_and_options_of_a_task():
+    config = parse_config(
+        _changed("experiments.b", {"task": MNIST, "network": {"width": 10}}) | {"mnist": {"folder": "images"}}
+    )
+    assert config.sizes("b") == (40, 10, 196)
+    assert config.task_options("b")["images"] == "images"
+    assert config.task_files("b")[0] == "images/train-images-idx3-ubyte"
+    assert config.task_files("a") == []
+    assert config.sizes("a") == (80, 1000, 200)
+    assert not config.single_index("b")
+    for teacher, known in (("hermite", True), ("linear", True), ("network", False)):
+        task = {"name": "teacher_student", "teacher": teacher}
+        assert parse_config(_changed("experiments.a.task", task)).single_index("a") is known
