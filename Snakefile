@@ -1,6 +1,6 @@
 # msat: theory of feature learning against Langevin-trained networks, from kernels to features.
 # The stages in run order: tasks -> theory and training -> tables -> checks -> figures.
-# Menu: all (default), theory, training, tables, checks, figures.
+# Menu: all (default), theory, training, tables, checks, figures, mnist.
 
 from snakemake.utils import min_version
 
