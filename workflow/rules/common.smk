@@ -150,6 +150,17 @@ def sizes_of(experiment):
     return CONFIG.sizes(experiment)._asdict()
 
 
+def task_files(wildcards):
+    """A changed table makes its data sets anew; MNIST never changes, whatever its files' dates say."""
+    files = CONFIG.task_files(wildcards.experiment)
+    return ancient(files) if files == CONFIG.mnist_files() else files
+
+
+def mnist_sources():
+    """The options that say where MNIST comes from."""
+    return " ".join(flag("source", source) for source in CONFIG.mnist.sources)
+
+
 def network_of(experiment):
     return CONFIG.experiments[experiment].network.model_dump()
 

@@ -5,9 +5,6 @@
 
 from msat.tasks.mnist_files import FILES as MNIST_FILES
 
-# not params: the checksums say what the files are, so that neither another source nor a code edit gets them again
-MNIST_FLAGS = " ".join(flag("source", source) for source in CONFIG.mnist.sources)
-
 
 localrules:
     mnist,
@@ -29,16 +26,12 @@ rule mnist:
     params:
         job=job([], **MNIST_FILES),
         folder=lambda wildcards, output: Path(output[0]).parent,
+        # a function of the output, so that another source is no reason to get the files again
+        sources=lambda wildcards, output: mnist_sources(),
     message:
         "Files of MNIST"
     shell:
-        "msat mnist --out {params.folder} {MNIST_FLAGS} > {log} 2>&1"
-
-
-def task_files(wildcards):
-    """A changed table makes its data sets anew; MNIST never changes, whatever its files' dates say."""
-    files = CONFIG.task_files(wildcards.experiment)
-    return ancient(files) if files == CONFIG.mnist_files() else files
+        "msat mnist --out {params.folder} {params.sources} > {log} 2>&1"
 
 
 rule task:
