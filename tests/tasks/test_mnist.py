@@ -153,6 +153,7 @@ def test_https_goes_on_to_the_next_mirror(folder, tmp_path, monkeypatch, capsys)
         address = f"http://127.0.0.1:{server.server_address[1]}"
         mirrors = {"first": f"{address}/first", "second": f"{address}/second"}
         monkeypatch.setattr("msat.tasks.mnist_sources.MIRRORS", mirrors)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         assert fetch(out, ["https"]) == "https"
         assert mnist(images=out, n_test=5).digest() == mnist(images=folder, n_test=5).digest()
         last = served / "second/t10k-labels-idx1-ubyte.gz"
@@ -231,6 +232,7 @@ def test_every_source_that_failed_is_named_in_one_line(tmp_path, capsys, monkeyp
     fakes = _fakes(tmp_path / "fakes")
     closed = "http://127.0.0.1:9"
     monkeypatch.setattr("msat.tasks.mnist_sources.MIRRORS", {"first": closed, "second": closed})
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("PATH", str(tmp_path))
     out = tmp_path / "mnist"
     line = _refused(
