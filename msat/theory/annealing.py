@@ -22,7 +22,7 @@ from msat.theory.tilted_neuron import Draws, TreeSolution, solve_tree
 
 Array = NDArray[np.float64]
 
-_LOG_STEP = 0.3  # of chi while annealing
+_LOG_STEP = 0.4  # of chi while annealing
 _SMALLEST_LOG_STEP = 1e-3
 _STEP_ESS = 0.5  # of the weights of one step
 _ANNEAL_SWEEPS = 2  # one in each metric
@@ -57,7 +57,7 @@ class Effort:
     snapshots: int = 3
     spacing: int = 2
     settle: int = 4
-    relaxations: float = 4.0
+    relaxations: float = 3.0
     rounds: int = 7
     tolerance: float = 5e-3
     min_ess: float = 0.3
@@ -87,8 +87,8 @@ class Anneal:
         The network at the scale reached.
     population, conjugate
         The neurons and the ft to which they are tilted, (P,).
-    action, slope, bend
-        S* and its derivatives in ln chi.
+    log_chi, action, slope, bend
+        ln chi to which the action has been integrated, S* and its derivatives in ln chi there.
     error
         Monte Carlo error of the action. Neurons that do not move between two scales make the errors of the
         slope add up, so the integral of the slope's error is taken.
@@ -99,23 +99,20 @@ class Anneal:
     network: Network
     population: Population
     conjugate: Array
+    log_chi: float
     action: float
     slope: float
     bend: float
     error: float
     measured: float
 
-    @property
-    def log_chi(self) -> float:
-        """Ln chi of the scale reached."""
-        return float(np.log(self.network.chi))
-
-    def integrated(self, network: Network, tree: TreeSolution, y: Array) -> Anneal:
-        """Return the state with the action at another scale: the trapezoid rule with end correction."""
-        step = float(np.log(network.chi)) - self.log_chi
+    def integrated(self, tree: TreeSolution, y: Array) -> Anneal:
+        """Return the state with the action at its scale: the trapezoid rule with end correction."""
+        log_chi = float(np.log(self.network.chi))
+        step = log_chi - self.log_chi
         slope, bend = _derivatives(y, tree)
         change = 0.5 * step * (self.slope + slope) + step**2 / 12 * (self.bend - bend)
-        return replace(self, network=network, action=self.action + change, slope=slope, bend=bend)
+        return replace(self, log_chi=log_chi, action=self.action + change, slope=slope, bend=bend)
 
     def with_error(self, slope_error: float) -> Anneal:
         """Return the state with the error gathered since the last scale, given the slope's error at this one."""
@@ -139,7 +136,8 @@ def start(problem: Problem, lowest: Network) -> Anneal:
     error = at.width * float(np.sqrt((1 / tree.tilt.ess_fraction - 1) / population.size))
     population = _resampled(population, tree.tilt.weights, problem.rng)
     slope, bend = _derivatives(y, tree)
-    return Anneal(at, population, tree.conjugate, tree.action, slope, bend, error, float(np.log(at.chi)))
+    log_chi = float(np.log(at.chi))
+    return Anneal(at, population, tree.conjugate, log_chi, tree.action, slope, bend, error, measured=log_chi)
 
 
 def carry(problem: Problem, state: Anneal, target: Network) -> Anneal:
@@ -147,14 +145,16 @@ def carry(problem: Problem, state: Anneal, target: Network) -> Anneal:
     space, y, activation = problem.space, problem.y, problem.activation
     end, longest = float(np.log(target.chi)), _LOG_STEP
     while state.network.chi != target.chi:
-        population, distance = state.population, end - state.log_chi
-        step = float(np.clip(distance, -longest, longest))
+        population, here = state.population, float(np.log(state.network.chi))
+        step = float(np.clip(end - here, -longest, longest))
         # the last step ends on the target exactly
-        at = target if abs(distance) <= longest else target.at(float(np.exp(state.log_chi + step)))
-        # calibrated draws take most of the finite population's bias out of the action's integral
+        at = target if abs(end - here) <= longest else target.at(float(np.exp(here + step)))
         draws = as_draws(
             population.positions, population.features, state.conjugate, space, state.network, activation
         )
+        if state.log_chi != here:
+            # calibrated draws take most of the finite population's bias out of the action's integral
+            state = state.integrated(solve_tree(draws, y, state.network, state.conjugate, _STEP_ESS), y)
         # at the same sqrt(tau) ft every neuron keeps its weight
         tree = solve_tree(draws, y, at, state.conjugate * np.exp(0.5 * step), _STEP_ESS)
         if not tree.converged and longest > _SMALLEST_LOG_STEP:
@@ -162,7 +162,7 @@ def carry(problem: Problem, state: Anneal, target: Network) -> Anneal:
             continue
         population = _resampled(population, tree.tilt.weights, problem.rng)
         population, conjugates = move(population, space, y, at, activation, _ANNEAL_SWEEPS, problem.rng)
-        state = replace(state.integrated(at, tree, y), population=population, conjugate=conjugates[-1])
+        state = replace(state, network=at, population=population, conjugate=conjugates[-1])
     return state
 
 
@@ -187,7 +187,8 @@ def settle(problem: Problem, state: Anneal, snapshots: int) -> tuple[Anneal, Sna
         done += len(products) + window
         late = np.array(products[len(products) // 2 :])
         stationary = _agree(late, collected.conjugates @ y, effort.tolerance)
-        if stationary and done > effort.relaxations * window / draws_per_chain(collected):
+        # one snapshot says nothing of the autocorrelation time
+        if stationary and (snapshots == 1 or done > effort.relaxations * window / draws_per_chain(collected)):
             break
         sweeps *= 2
     state = replace(state, population=population, conjugate=collected.conjugates.mean(axis=0))

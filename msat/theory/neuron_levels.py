@@ -35,7 +35,7 @@ VARIANCE_NOTE = "of the loop corrections, test variances hold those of <w^2> and
 UNSETTLED_NOTE = "the neuron population had not settled"
 
 _TENSOR_LIMIT = 400  # largest P for which (P, P, P) cumulants are formed
-_TENSOR_DRAWS = 8192  # draws used for them
+_TENSOR_DRAWS = 4096  # draws used for them
 _SQUARE_DRAWS = 2048  # draws behind the residual part of the test variance
 _SMALLEST_STEP = 0.06  # of the loop strength
 _LARGEST_BEND = 0.25  # of the path of one_loop: distance of a root from its tangent, relative to the step

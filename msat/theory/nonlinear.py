@@ -200,7 +200,7 @@ def _measure(problem: Problem, state: Anneal) -> tuple[Anneal, Sample]:
     tree = whole.tree
     batches = [solve_part(problem, snapshots, rows, at, tree.conjugate) for rows in _batches(snapshots, len(y))]
     products = np.array([y @ batch.tree.conjugate for batch in batches])
-    state = state.integrated(at, tree, y).with_error(0.5 * float(batch_error(products)))
+    state = state.integrated(tree, y).with_error(0.5 * float(batch_error(products)))
     sample = Sample(
         snapshots=snapshots,
         draws=whole.draws,
