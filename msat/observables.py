@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.polynomial import hermite_e
 from numpy.typing import NDArray
+
+from msat.activations import get_activation
+from msat.row_space import row_space
 
 Array = NDArray[np.float64]
 
@@ -48,9 +52,215 @@ def along_target(y: Array, matrix: Array) -> float:
     matrix
         Symmetric matrix, (P, P).
     """
-    if matrix.shape != (len(y), len(y)):
-        raise ValueError(f"matrix has shape {matrix.shape}, expected {(len(y), len(y))}")
+    _square(y, matrix)
     return float(y @ matrix @ y / (y @ y))
+
+
+def across_target(y: Array, matrix: Array) -> float:
+    """Return ``(tr M - y.M y/|y|^2) / (P - 1)``: the mean over directions orthogonal to the target; NaN for P = 1.
+
+    Parameters
+    ----------
+    y
+        Labels, (P,).
+    matrix
+        Symmetric matrix, (P, P).
+    """
+    if len(y) == 1:
+        return float("nan")
+    return (float(np.trace(matrix)) - along_target(y, matrix)) / (len(y) - 1)
+
+
+def spectrum(matrix: Array) -> Array:
+    """Return the eigenvalues of a symmetric matrix (P, P), descending, (P,); NaN if an entry is NaN."""
+    if not np.all(np.isfinite(matrix)):
+        return np.full(len(matrix), np.nan)
+    return np.asarray(np.linalg.eigvalsh(matrix)[::-1])
+
+
+def effective_rank(matrix: Array) -> float:
+    """Return the participation ratio ``(tr M)^2 / tr M^2``: P if all eigenvalues are equal, 1 if one counts.
+
+    Parameters
+    ----------
+    matrix
+        Symmetric matrix, (P, P).
+    """
+    return float(np.trace(matrix) ** 2 / np.sum(matrix**2))
+
+
+def gain(y: Array, kernel: Array, prior: Array) -> float:
+    """Return ``y.H y / y.K y``: how much larger a kernel is along the target than the prior one.
+
+    Parameters
+    ----------
+    y
+        Labels, (P,).
+    kernel, prior
+        H and K, (P, P).
+    """
+    return along_target(y, kernel) / along_target(y, prior)
+
+
+def centred_alignment(y: Array, kernel: Array) -> float:
+    """Return the centred kernel alignment of H with ``y y^T``, a cosine between 0 and 1.
+
+    ``yc.H yc / (|yc|^2 |Z H Z|_F)`` with ``Z = 1 - 11^T/P`` and ``yc = Z y`` (Cortes, Mohri & Rostamizadeh 2012).
+    NaN where the labels are all the same.
+
+    Parameters
+    ----------
+    y
+        Labels, (P,).
+    kernel
+        H, (P, P).
+    """
+    _square(y, kernel)
+    yc = y - y.mean()
+    if np.linalg.norm(yc) <= 1e-12 * np.linalg.norm(y):
+        return float("nan")
+    centred = kernel - kernel.mean(axis=0) - kernel.mean(axis=1)[:, None] + kernel.mean()
+    return float(yc @ kernel @ yc / (yc @ yc * np.linalg.norm(centred)))
+
+
+def weight_alignment(moment: Array, direction: Array) -> float:
+    """Return ``E[(1/N) sum_i (V_i.u)^2] D / g_v``, the first layer's weight along a direction; 1 under the prior.
+
+    Training moves only the part of V in the row space of the training inputs; what of u lies outside keeps its
+    prior share ``1 - |u_r|^2``.
+
+    Parameters
+    ----------
+    moment
+        ``E[(1/N) sum_i a_i a_i^T]`` of the whitened row-space coordinates, (r, r); the identity under the prior.
+    direction
+        The row-space coordinates u_r of a unit vector u, (r,).
+    """
+    return float(direction @ moment @ direction + 1 - direction @ direction)
+
+
+# what `Frame` gives of a covariance and of a hidden kernel: the numbers, and the eigenvalues
+COVARIANCE_OBSERVABLES = ("variance_across_target", "covariance_outlier")
+HIDDEN_OBSERVABLES = (
+    "hidden_kernel_gain",
+    "hidden_kernel_alignment",
+    "hidden_kernel_outlier",
+    "hidden_kernel_bulk",
+    "hidden_kernel_effective_rank",
+)
+SPECTRA = ("covariance_spectrum", "hidden_kernel_spectrum")
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """What observables of one data set are taken against. Build it with `frame`.
+
+    Attributes
+    ----------
+    y
+        Training labels, (P,).
+    prior_kernel
+        The prior hidden kernel ``K = E_prior[phi phi^T]`` on the training points, (P, P).
+    inputs
+        Training inputs in whitened row-space coordinates, (P, r): pre-activations are ``inputs @ a``.
+    direction
+        Row-space coordinates of the unit vector along which weights are looked at, (r,).
+    """
+
+    y: Array
+    prior_kernel: Array
+    inputs: Array
+    direction: Array
+
+    def covariance(self, covariance: Array) -> dict[str, Any]:
+        """Return `COVARIANCE_OBSERVABLES` and the spectrum of an output covariance (P, P).
+
+        ``variance_across_target`` is `across_target`, ``covariance_outlier`` the largest eigenvalue.
+        """
+        eigenvalues = spectrum(covariance)
+        return {
+            "variance_across_target": across_target(self.y, covariance),
+            "covariance_outlier": float(eigenvalues[0]),
+            "covariance_spectrum": eigenvalues,
+        }
+
+    def hidden(self, kernel: Array) -> dict[str, Any]:
+        """Return `HIDDEN_OBSERVABLES` and the spectrum of a hidden kernel (P, P).
+
+        See `gain`, `centred_alignment` and `effective_rank`; the outlier is the largest eigenvalue, the bulk the
+        mean of the others.
+        """
+        eigenvalues = spectrum(kernel)
+        return {
+            "hidden_kernel_gain": gain(self.y, kernel, self.prior_kernel),
+            "hidden_kernel_alignment": centred_alignment(self.y, kernel),
+            "hidden_kernel_outlier": float(eigenvalues[0]),
+            "hidden_kernel_bulk": float(eigenvalues[1:].mean()) if len(eigenvalues) > 1 else float("nan"),
+            "hidden_kernel_effective_rank": effective_rank(kernel),
+            "hidden_kernel_spectrum": eigenvalues,
+        }
+
+    def weights(self, moment: Array) -> float:
+        """Return `weight_alignment` of a first-layer moment (r, r) along the direction."""
+        return weight_alignment(moment, self.direction)
+
+    def linear_moment(self, hidden_kernel: Array) -> Array:
+        """Return ``E[a a^T] = Z^+ H Z^+T`` of a linear network, (r, r): its kernel H is ``Z E[a a^T] Z^T``."""
+        inverse = np.linalg.pinv(self.inputs)
+        return np.asarray(inverse @ hidden_kernel @ inverse.T)
+
+
+def frame(x: Array, y: Array, provenance: Mapping[str, Any], g_v: float, activation: str) -> Frame:
+    """Return the `Frame` of training data (P, D), (P,) for a first-layer prior variance ``g_v / D``.
+
+    The direction is the teacher's where the provenance names one (``direction``), else the label-weighted mean
+    input ``sum_a y_a x_a``, normalised; NaN where that vanishes.
+    """
+    scale = g_v / x.shape[1]
+    inputs = row_space(x, x[:0], g_v).train
+    u = np.asarray(provenance.get("direction", y @ x), dtype=np.float64)
+    length = np.linalg.norm(u)
+    u = u / length if length > 0 else np.full_like(u, np.nan)
+    # inputs = sqrt(g_v/D) X R for an orthonormal basis R (D, r) of the row space, and u_r = R^T u
+    return Frame(
+        y=y,
+        prior_kernel=get_activation(activation).dual_kernel(scale * (x @ x.T)),
+        inputs=inputs,
+        direction=np.linalg.pinv(inputs) @ (np.sqrt(scale) * (x @ u)),
+    )
+
+
+def evidence_slope(y: Array, mean: Array, kappa: float) -> float:
+    """Return ``d ln p(y) / d ln chi = P/2 - y.(y - <f>) / (2 kappa)``.
+
+    Exact for every activation, since ``p(y | chi) = chi^(P/2) p(sqrt(chi) y | 1)`` (docs/theory.md, section 10):
+    the preferred scale is where the train discrepancy equals kappa.
+
+    Parameters
+    ----------
+    y, mean
+        Labels and mean outputs, (P,).
+    kappa
+        Label-noise variance at the scale.
+    """
+    return len(y) / 2 * (1 - discrepancy(y, mean) / kappa)
+
+
+def evidence_bend(y: Array, mean: Array, covariance: Array, kappa: float) -> float:
+    """Return ``d^2 ln p(y) / d(ln chi)^2 = (1/4) [(y.Cov y - kappa |y|^2)/kappa^2 - y.(y - <f>)/kappa]``.
+
+    Parameters
+    ----------
+    y, mean
+        Labels and mean outputs, (P,).
+    covariance
+        Output covariance without label noise, (P, P).
+    kappa
+        Label-noise variance at the scale.
+    """
+    return 0.25 * (
+        (along_target(y, covariance) - kappa) * float(y @ y) / kappa**2 - len(y) * discrepancy(y, mean) / kappa
+    )
 
 
 COMPONENT_DEGREES = (1, 2, 3)
@@ -80,3 +290,8 @@ def _same_shape(y: Array, other: Array) -> None:
     # (P,) minus (P, 1) would broadcast to (P, P) without a word
     if y.ndim != 1 or y.shape != other.shape:
         raise ValueError(f"shapes {y.shape} and {other.shape}: both must be (P,)")
+
+
+def _square(y: Array, matrix: Array) -> None:
+    if matrix.shape != (len(y), len(y)):
+        raise ValueError(f"matrix has shape {matrix.shape}, expected {(len(y), len(y))}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,16 @@ from msat.langevin.progress import Reporter
 from msat.langevin.settings import LangevinSettings
 from msat.langevin.starts import start_names
 from msat.network import Network
-from msat.observables import COMPONENT_DEGREES, along_target, component_projection, discrepancy
+from msat.observables import (
+    COMPONENT_DEGREES,
+    SPECTRA,
+    along_target,
+    component_projection,
+    discrepancy,
+    evidence_bend,
+    evidence_slope,
+    frame,
+)
 from msat.provenance import code_digest, derived_seed, digest, environment
 from msat.settings import validated
 from msat.store import attributes
@@ -153,8 +163,9 @@ def _dataset(task: Task, network: Network, settings: LangevinSettings, state: sa
     y, y_test = task.y_train, task.y_test
     blocks, sums = state.blocks, state.sums
     f_train, f_test, f_rb = blocks.array("f_train"), blocks.array("f_test"), blocks.array("f_train_rb")
-    mean_train, mean_test = sums.mean("f_train"), sums.mean("f_test")
-    covariance = sums.mean("ff_train") - np.outer(mean_train, mean_train)
+    by_chain = {name: sums.mean(name) for name in ("f_train", "ff_train", "hidden_kernel", "first_layer")}
+    mean_train, mean_test = by_chain["f_train"].mean(axis=0), sums.mean("f_test")
+    covariance = by_chain["ff_train"].mean(axis=0) - np.outer(mean_train, mean_train)
     mean_rb = f_rb.mean(axis=(0, 1))
     variance_test = sums.mean("f_test_squared") - mean_test**2 + sums.mean("test_residual_variance")
     error = diagnostics.standard_error(f_train)
@@ -178,6 +189,13 @@ def _dataset(task: Task, network: Network, settings: LangevinSettings, state: sa
             float(blocks.array("first_layer_variance").mean()),
             blocks.array("first_layer_variance"),
         ),
+    }
+    kappa = network.kappa
+    slope_blocks = len(y) / 2 * (1 - train_blocks / kappa)
+    bend_blocks = 0.25 * ((variance_blocks - kappa) * (length / kappa) ** 2 - len(y) * train_blocks / kappa)
+    scalars |= {
+        "evidence_slope": (evidence_slope(y, mean_train, kappa), slope_blocks),
+        "evidence_bend": (evidence_bend(y, mean_train, covariance, kappa), bend_blocks),
     }
     if task.n_test:
         test_blocks = (y_test @ y_test - f_test @ y_test) / len(y_test)
@@ -212,7 +230,7 @@ def _dataset(task: Task, network: Network, settings: LangevinSettings, state: sa
         ),
         "hidden_kernel": (
             ("train", "train_"),
-            sums.mean("hidden_kernel"),
+            by_chain["hidden_kernel"].mean(axis=0),
             "E[(1/N) sum_i phi_i phi_i^T] on the training points",
         ),
         "chain_mean_train": (("chain", "train"), f_train.mean(axis=1), "mean_train of each chain"),
@@ -242,6 +260,18 @@ def _dataset(task: Task, network: Network, settings: LangevinSettings, state: sa
         "y_train": (("train",), y),
         "y_test": (("test",), y_test),
     }
+    variables["evidence_error_correlation"] = (("chi",), [diagnostics.error_product(slope_blocks, bend_blocks)])
+    axes = frame(task.x_train, y, task.provenance, network.g_v, network.activation)
+
+    def observed(means: Mapping[str, Array]) -> dict[str, Any]:
+        spread = means["ff_train"] - np.outer(means["f_train"], means["f_train"])
+        weights = {"weight_alignment": axes.weights(means["first_layer"])}
+        return axes.covariance(spread) | axes.hidden(means["hidden_kernel"]) | weights
+
+    for name, estimate in diagnostics.jackknife(by_chain, observed).items():
+        dims = ("chi", "eigenvalue") if name in SPECTRA else ("chi",)
+        for suffix, array in zip(("", "_error"), estimate, strict=True):
+            variables[f"{name}{suffix}"] = (dims, array[None])
     projection = component_projection(task.provenance, task.x_test)
     if projection is not None:
         components = f_test @ projection.T

@@ -7,6 +7,9 @@ and R-hat on them sees differences between chains at the size that matters for t
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import numpy as np
 from arviz_stats.base import array_stats
 from numpy.typing import NDArray
@@ -47,3 +50,46 @@ def error_correlation(blocks: Array) -> Array:
     scale[scale == 0] = 1.0
     centred = centred / scale
     return np.asarray(centred.T @ centred)
+
+
+def error_product(first: Array, second: Array) -> float:
+    """Return the correlation between the errors of two means, from their block means (chains, blocks)."""
+    scaled = [blocks / float(standard_error(blocks)) for blocks in (first, second)]
+    if not all(np.all(np.isfinite(blocks)) for blocks in scaled):
+        return 0.0
+    # var(a + b) = 2 + 2 rho for errors of unit size
+    return float(np.clip(float(standard_error(scaled[0] + scaled[1])) ** 2 / 2 - 1, -1, 1))
+
+
+def jackknife(
+    means: Mapping[str, Array], function: Callable[[Mapping[str, Array]], Mapping[str, Any]]
+) -> dict[str, tuple[Array, Array]]:
+    """Return ``{name: (value, standard error)}`` of functions of means, by leaving out one chain at a time.
+
+    With B chains, ``t`` the function of all and ``t_j`` that without chain j, the value is
+    ``B t - (B - 1) mean(t_j)``, free of the bias of leading order that noise gives a function, and the squared
+    error is ``(B - 1)/B sum_j (t_j - mean)^2``. Chains are independent whatever the correlation within each, which
+    batches of time would not be; the price is an error known from B numbers only: (value - truth)/error follows
+    Student's t with B - 1 degrees of freedom.
+
+    Parameters
+    ----------
+    means
+        For each quantity the means of the single chains, (B, ...).
+    function
+        Maps means over chains to named numbers or arrays.
+    """
+    chains = len(next(iter(means.values())))
+    totals = {name: values.sum(axis=0) for name, values in means.items()}
+    whole = function({name: total / chains for name, total in totals.items()})
+    left_out = [
+        function({name: (total - means[name][j]) / (chains - 1) for name, total in totals.items()})
+        for j in range(chains)
+    ]
+    result = {}
+    for name, value in whole.items():
+        parts = np.array([item[name] for item in left_out])
+        centre = parts.mean(axis=0)
+        error = np.sqrt((chains - 1) / chains * np.sum((parts - centre) ** 2, axis=0))
+        result[name] = (np.asarray(chains * value - (chains - 1) * centre), np.asarray(error))
+    return result

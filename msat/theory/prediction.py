@@ -42,10 +42,13 @@ class Prediction:
         The means on disjoint batches of neurons, (B, P) and (B, Q), from which the Monte Carlo error of any
         linear function of the outputs follows; None for closed forms.
     hidden_kernel_batches, covariance_train_batches
-        The same of the matrices, (B, P, P); of a loop's covariance only the leading order varies between
-        batches. None for closed forms.
+        The same of the matrices, (B, P, P), for any function of them; of a loop's covariance only the leading
+        order varies between batches. None for closed forms.
     log_evidence_mc_error
         Monte Carlo standard error of `log_evidence`; 0 for closed forms.
+    weight_alignment, weight_alignment_mc_error
+        `msat.observables.weight_alignment` of the level, and its Monte Carlo standard error; NaN where the level
+        does not give it (for linear networks it follows from the hidden kernel).
     anneal_difference
         Relative difference in ``y.ft`` between the tree level of a downward and of the upward anneal; NaN for
         closed forms.
@@ -73,6 +76,8 @@ class Prediction:
     hidden_kernel_batches: Array | None = None
     covariance_train_batches: Array | None = None
     log_evidence_mc_error: float = 0.0
+    weight_alignment: float = float("nan")
+    weight_alignment_mc_error: float = 0.0
     anneal_difference: float = float("nan")
     note: str = ""
 
