@@ -6,14 +6,22 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from msat.tables import COMPARED
+from msat.tables import COMPARED, JACKKNIFED, normal_score, worst_score, z_score
+
+# The gain is hidden_kernel_along_target over a constant: pooled, it would count twice.
+POOLED = tuple(name for name in COMPARED if name != "hidden_kernel_gain")
+# Not defined without test data, for one sample, for labels that are all the same, or without a direction.
+_OPTIONAL = ("test_discrepancy", "variance_across_target", "hidden_kernel_bulk", "hidden_kernel_alignment")
 
 
 def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
     """Return one row for each experiment, scale and level, pooled over seeds.
 
     Each seed has its own data and so its own prediction. ``q_z`` is the summed difference between
-    measurement and prediction over its standard error, ``q_p`` its two-sided p-value. ``chi2`` is summed
+    measurement and prediction over its standard error, ``q_p`` its two-sided p-value: of the normal law, for the
+    quantities of `msat.tables.JACKKNIFED` of Student's t (Welch-Satterthwaite over seeds). ``worst_z`` is the z
+    largest in magnitude, on the scale of the normal law, and ``worst_observable`` its name. ``observables_chi2``
+    sums squared z on the same scale over seeds and the `POOLED` quantities. ``chi2`` is summed
     over training samples and seeds; its p-value is that of a scaled chi-squared law with the mean and variance
     that the correlation of the errors gives (Satterthwaite). ``max_relative_difference`` is the largest
     relative difference of the train discrepancy over seeds.
@@ -36,13 +44,24 @@ def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
             "target_met": bool(group["target_met"].all()),
             "rhat_max": group["rhat_max"].max(),
         }
+        scores, squares = {}, []
         for name in COMPARED:
             # NumPy's sums keep a NaN, pandas' would drop it
-            difference = (group[f"{name}_langevin"] - group[name]).to_numpy()
+            measured, predicted = group[f"{name}_langevin"].to_numpy(), group[name].to_numpy()
             error = group[f"{name}_error"].to_numpy()
-            z = float(difference.sum() / np.sqrt(np.sum(error**2)))
+            z = z_score(measured.sum(), predicted.sum(), float(np.sqrt(np.sum(error**2))))
+            dofs = group["jackknife_dof"].to_numpy() if name in JACKKNIFED else np.full(len(group), np.inf)
+            weight = float(np.sum(error**4 / dofs))
+            dof = float(np.sum(error**2)) ** 2 / weight if weight > 0 else np.inf
+            scores[name] = normal_score(z, dof)
             row[f"{name}_z"] = z
-            row[f"{name}_p"] = float(2 * stats.norm.sf(abs(z)))
+            row[f"{name}_p"] = float(2 * (stats.t.sf(abs(z), dof) if np.isfinite(dof) else stats.norm.sf(abs(z))))
+            if name in POOLED:
+                values = zip(measured, predicted, error, dofs, strict=True)
+                squares += [normal_score(z_score(m, p, e), d) ** 2 for m, p, e, d in values]
+        row["worst_z"], row["worst_observable"] = worst_score(scores)
+        squares = [value for value in squares if not np.isnan(value)]
+        row |= {"observables_chi2": float(np.sum(squares)), "observables_dof": len(squares)}
         relative = group["train_discrepancy"] / group["train_discrepancy_langevin"] - 1
         row["max_relative_difference"] = relative.abs().max(skipna=False)
         chi2, mean, variance = (
@@ -70,9 +89,9 @@ def disagreements(checks: pd.DataFrame, alpha: float) -> list[str]:
         False-alarm rate of the whole table.
     """
     exact = checks[checks["level"] == "exact"]
-    # without test data there is no test discrepancy; any other missing number is a disagreement
-    has_test = bool(exact["test_discrepancy_p"].notna().any())
-    tests = [*(name for name in COMPARED if has_test or name != "test_discrepancy"), "chi2"]
+    # some quantities do not exist on some data; any other missing number is a disagreement
+    missing = [name for name in _OPTIONAL if exact[f"{name}_p"].isna().all()]
+    tests = [*(name for name in COMPARED if name not in missing), "chi2"]
     limit = alpha / max(1, len(tests) * len(exact))
     lines = []
     for _, row in exact.iterrows():
@@ -96,9 +115,12 @@ def verdict(checks: pd.DataFrame, alpha: float) -> str:
     if exact.empty:
         return "no experiment has the level exact: nothing was checked against it"
     pooled = exact["chi2"].sum() / exact["chi2_dof"].sum()
+    observables = exact["observables_chi2"].sum() / exact["observables_dof"].sum()
     return (
         f"chi-squared per degree of freedom of exact, pooled over scales and seeds: {pooled:.2f} "
-        f"({exact['chi2_dof'].sum()} mean train outputs)\nexact and Langevin agree (alpha = {alpha:g})."
+        f"({exact['chi2_dof'].sum()} mean train outputs)\n"
+        f"the same of the scalar observables: {observables:.2f} ({exact['observables_dof'].sum()} values of "
+        f"{len(POOLED)} observables)\nexact and Langevin agree (alpha = {alpha:g})."
     )
 
 
@@ -130,6 +152,8 @@ def summary(checks: pd.DataFrame) -> str:
         "test_discrepancy_z": "z test",
         "variance_along_target_z": "z variance",
         "hidden_kernel_along_target_z": "z hidden",
+        "worst_z": "worst z",
+        "worst_observable": "of",
         "chi2_per_dof": "chi2/dof",
         "max_relative_difference": "train diff",
         "rhat_max": "R-hat",

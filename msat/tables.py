@@ -2,27 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy import stats
 
 from msat.errors import InputError
+from msat.evidence import evidence_tables
 from msat.langevin.diagnostics import standard_error
-from msat.observables import along_target, discrepancy, mean_squared_error
+from msat.observables import (
+    COVARIANCE_OBSERVABLES,
+    HIDDEN_OBSERVABLES,
+    along_target,
+    discrepancy,
+    mean_squared_error,
+)
 from msat.store import atomic
 
-TABLES = ("theory", "langevin", "comparison", "samples", "chains", "components")
+TABLES = (
+    "theory",
+    "langevin",
+    "comparison",
+    "samples",
+    "chains",
+    "components",
+    "evidence",
+    "evidence_maximum",
+)
 
+# measured with an error from leaving out one chain at a time: their z follows Student's t
+JACKKNIFED = (*COVARIANCE_OBSERVABLES, *HIDDEN_OBSERVABLES, "weight_alignment")
 # what a level predicts and Langevin measures with an error: column name of both
 COMPARED = (
     "train_discrepancy",
     "test_discrepancy",
     "variance_along_target",
     "hidden_kernel_along_target",
+    "readout_norm",
+    *JACKKNIFED,
+)
+_PRINTED = (
+    "train_discrepancy",
+    "test_discrepancy",
+    "variance_along_target",
+    "variance_across_target",
+    "hidden_kernel_along_target",
+    "hidden_kernel_alignment",
+    "weight_alignment",
     "readout_norm",
 )
 _NETWORK = ("width", "activation", "g_w", "g_v", "kappa_0")
@@ -42,6 +72,7 @@ def theory_table(theory: xr.Dataset) -> pd.DataFrame:
                 _keys(theory, float(chi))
                 | {
                     "level": str(level),
+                    "n_train": len(y),
                     "train_discrepancy": discrepancy(y, mean),
                     "test_discrepancy": discrepancy(y_test, mean_test) if has_test else np.nan,
                     "train_squared_error": mean_squared_error(y, mean, covariance),
@@ -53,10 +84,14 @@ def theory_table(theory: xr.Dataset) -> pd.DataFrame:
                     **{
                         name: float(at[name])
                         for name in (
-                            "train_discrepancy_mc_error",
-                            "test_discrepancy_mc_error",
+                            *JACKKNIFED,
+                            *(f"{name}_mc_error" for name in COMPARED if name != "readout_norm"),
                             "readout_norm",
                             "log_evidence",
+                            "log_evidence_mc_error",
+                            "evidence_slope",
+                            "evidence_slope_mc_error",
+                            "evidence_bend",
                             "action",
                             "residual",
                             "loop_strength",
@@ -75,9 +110,13 @@ def langevin_table(langevin: xr.Dataset) -> pd.DataFrame:
     """Return the one row of a training result: scalars with standard errors, and how the run went."""
     at = langevin.isel(chi=0)
     row = _keys(langevin, float(at["chi"]))
-    for name in (*COMPARED, "train_discrepancy_rb", "first_layer_variance"):
+    row["n_train"] = langevin.sizes["train"]
+    evidence = ("evidence_slope", "evidence_bend")
+    for name in (*COMPARED, "train_discrepancy_rb", "first_layer_variance", *evidence):
         row[name] = float(at[name]) if name in at else np.nan
         row[f"{name}_error"] = float(at[f"{name}_error"]) if name in at else np.nan
+    row["evidence_error_correlation"] = float(at["evidence_error_correlation"])
+    row["jackknife_dof"] = langevin.sizes["chain"] - 1
     row |= {name: float(at[name]) for name in ("step_size", "curvature")}
     row |= {name: int(at[name]) for name in ("steps", "burn_in_steps")}
     row |= {"ess_min": float(at["ess"].min()), "rhat_max": float(langevin.attrs["rhat_max"])}
@@ -130,9 +169,9 @@ def compare(theory: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
     """Return each level against the measurement, one row a level.
 
     For every quantity q of `COMPARED`: the level's ``q``, the measured ``q_langevin``, ``q_error`` and
-    ``q_z = (measured - predicted) / error``. The error of the discrepancies and of the mean outputs includes
-    the Monte Carlo error of a sampled level; that of the other quantities is the measurement's alone.
-    ``chi2`` is the sum over training samples of the squared z of the mean outputs; ``chi2_variance`` is its
+    ``q_z = (measured - predicted) / error``. The error includes the Monte Carlo error that a sampled level gives.
+    The z of `JACKKNIFED` quantities follow Student's t with ``jackknife_dof`` degrees of freedom, others the
+    normal law. ``chi2`` is the sum over training samples of the squared z of the mean outputs; ``chi2_variance`` is its
     variance under agreement, ``2 tr R^2`` with R the correlation of the measurement's errors, so that a
     p-value can allow for it.
 
@@ -155,7 +194,8 @@ def compare(theory: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
             row[name] = prediction[name]
             row[f"{name}_langevin"] = measured[name]
             row[f"{name}_error"] = np.hypot(measured[f"{name}_error"], prediction.get(f"{name}_mc_error", 0.0))
-            row[f"{name}_z"] = (measured[name] - prediction[name]) / row[f"{name}_error"]
+            row[f"{name}_z"] = z_score(measured[name], prediction[name], row[f"{name}_error"])
+        row["jackknife_dof"] = int(measured["jackknife_dof"])
         mean = theory["mean_train"].sel(chi=chi, level=level).to_numpy()
         sampled_error = theory["mean_train_mc_error"].sel(chi=chi, level=level).to_numpy()
         difference = at["mean_train"].to_numpy() - mean
@@ -173,7 +213,7 @@ def printed(comparison: pd.DataFrame) -> str:
     """Return the comparison of one scale as text: for each quantity the measurement, then the levels with z."""
     first = comparison.iloc[0]
     lines = [f"chi = {first['chi']:g}, seed {first['seed']}: measured value +- standard error, then level (z)"]
-    for name in COMPARED:
+    for name in _PRINTED:
         if np.isnan(first[f"{name}_langevin"]):
             continue
         lines.append(f"  {name:<27} {first[f'{name}_langevin']:>12.6g} +- {first[f'{name}_error']:.2g}")
@@ -184,7 +224,41 @@ def printed(comparison: pd.DataFrame) -> str:
         ]
     lines.append("  mean outputs on the training points: chi-squared per degree of freedom")
     lines += [f"    {row['level']:<25} {row['chi2'] / row['chi2_dof']:>12.6g}" for _, row in comparison.iterrows()]
+    lines.append(f"  largest |z| of all {len(COMPARED)} observables (on the scale of the normal law), and which")
+    for _, row in comparison.iterrows():
+        scores = {
+            name: normal_score(row[f"{name}_z"], row["jackknife_dof"] if name in JACKKNIFED else np.inf)
+            for name in COMPARED
+        }
+        worst, name = worst_score(scores)
+        lines.append(f"    {row['level']:<25} {worst:>+12.2f}    {name}")
     return "\n".join(lines)
+
+
+def z_score(measured: float, predicted: float, error: float) -> float:
+    """Return ``(measured - predicted) / error``; 0 if the two agree to rounding, whatever the error."""
+    difference = measured - predicted
+    if abs(difference) <= 1e-12 * max(abs(measured), abs(predicted)):
+        return 0.0
+    return float(difference / error) if error else float(np.copysign(np.inf, difference))
+
+
+def normal_score(z: float, dof: float) -> float:
+    """Return the normal z with the same p-value as a Student's t value of `dof` degrees of freedom."""
+    if not np.isfinite(dof) or not np.isfinite(z):
+        return float(z)
+    # far out the p-value underflows; the normal score is never the larger of the two
+    score = min(abs(z), float(stats.norm.isf(stats.t.sf(abs(z), dof))))
+    return float(np.copysign(score, z))
+
+
+def worst_score(scores: Mapping[str, float]) -> tuple[float, str]:
+    """Return the score largest in magnitude and its name; NaN and "" if there is none."""
+    known = {name: score for name, score in scores.items() if not np.isnan(score)}
+    if not known:
+        return float("nan"), ""
+    name = max(known, key=lambda key: abs(known[key]))
+    return known[name], name
 
 
 def components_table(dataset: xr.Dataset) -> pd.DataFrame:
@@ -231,13 +305,16 @@ def collect(theory: Sequence[xr.Dataset], langevin: Sequence[xr.Dataset]) -> dic
         comparison.append(compare(by_key[key], item))
         samples.append(samples_table(by_key[key], item))
     order = ["experiment", "seed", "chi"]
+    predicted = _stacked(map(theory_table, theory), order)
+    measured = _stacked(map(langevin_table, langevin), order)
     return {
-        "theory": _stacked(map(theory_table, theory), order),
-        "langevin": _stacked(map(langevin_table, langevin), order),
+        "theory": predicted,
+        "langevin": measured,
         "comparison": _stacked(comparison, order),
         "samples": _stacked(samples, order),
         "chains": _stacked(map(chains_table, langevin), order),
         "components": _stacked(map(components_table, [*theory, *langevin]), order),
+        **evidence_tables(predicted, measured),
     }
 
 

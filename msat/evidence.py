@@ -1,0 +1,214 @@
+"""The log evidence against the scale, from theory and from training alone (docs/theory.md, section 10).
+
+The slope of ``ln p(y)`` in ``l = ln chi`` is ``P/2 - u`` with ``u = y.(y - <f>)/(2 kappa) > 0``, so Langevin
+ensembles measure it at each scale, its own slope (the bend) with it, and the evidence relative to the lowest scale
+follows by integrating over l. ``ln u`` is nearly linear in l: it is interpolated by a cubic Hermite spline through
+values and slopes, and u is integrated by Gauss-Legendre quadrature. Against `exact` on the paper's Ising task
+(evidences that differ by 623 between chi = 1 and 100) the interpolation is off by at most 0.4, 0.05 and 0.005 with
+scales a factor of 10, 4.64 and 2.15 apart; two scales a factor of 100 apart are too few (6).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.interpolate import CubicHermiteSpline
+from scipy.optimize import brentq
+
+Array = NDArray[np.float64]
+
+_NODES = 16  # of the quadrature in one interval; the integrand is the exponential of a cubic
+_KEYS = ["experiment", "seed"]
+EVIDENCE = [
+    *_KEYS,
+    "chi",
+    "gamma",
+    "source",
+    "log_evidence",
+    "log_evidence_change",
+    "error",
+    "slope",
+    "slope_error",
+]
+MAXIMUM = [*_KEYS, "source", "chi_best", "chi_best_error", "log_evidence_change", "error", "note"]
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """The evidence along a ladder of scales, by integration of its slope. Build it with `integrate`.
+
+    Attributes
+    ----------
+    change, error
+        ``ln p(y)`` at each scale relative to the lowest, and its standard error, (n,).
+    log_best, log_best_error
+        ``ln chi`` of the maximum and its standard error; NaN if it is at an edge.
+    best_change, best_error
+        The change at the maximum, and its standard error; NaN likewise.
+    note
+        Why there is no maximum; empty if there is one.
+    """
+
+    change: Array
+    error: Array
+    log_best: float
+    log_best_error: float
+    best_change: float
+    best_error: float
+    note: str
+
+
+def integrate(
+    chi: Array,
+    n_train: int,
+    slope: Array,
+    bend: Array,
+    slope_error: Array | None = None,
+    bend_error: Array | None = None,
+    correlation: Array | None = None,
+) -> Curve:
+    """Return the `Curve` through slopes and bends measured at scales.
+
+    Errors propagate linearly; those of different scales are independent.
+
+    Parameters
+    ----------
+    chi
+        Scales, ascending, (n,).
+    n_train
+        P.
+    slope, bend
+        First and second derivative of ``ln p(y)`` in ``ln chi``, (n,).
+    slope_error, bend_error, correlation
+        Their standard errors and the correlation between the two at one scale, (n,); None for zero.
+    """
+    n, half = len(chi), n_train / 2
+    log_chi, u = np.log(chi), half - slope
+    nan, zero = np.full(n, np.nan), np.zeros(n)
+    if not (np.all(u > 0) and np.all(np.isfinite(bend))):
+        return Curve(
+            nan, nan, np.nan, np.nan, np.nan, np.nan, "no solution, or y.(y - <f>) not positive, at some scale"
+        )
+    value, rate = np.log(u), -bend / u
+    # errors of (value, rate) at one scale: both follow from those of slope and bend
+    variance, variance_bend = (np.square(zero if e is None else e) for e in (slope_error, bend_error))
+    covariance = np.sqrt(variance * variance_bend) * (zero if correlation is None else correlation)
+    # d value = -d slope/u; d rate = -d bend/u - bend d slope/u^2
+    to_nodes = np.array([[-1 / u, zero], [-bend / u**2, -1 / u]])  # (value or rate, slope or bend, n)
+    measured = np.array([[variance, covariance], [covariance, variance_bend]])
+    noise = np.einsum("abn,bcn,dcn->nad", to_nodes, measured, to_nodes)
+
+    def basis(points: Array) -> Array:
+        """Return the spline's response at points to each value and rate, (points, n, 2)."""
+        response = np.empty((len(points), n, 2))
+        for j in range(n):
+            unit = np.eye(n)[j]
+            response[:, j, 0] = CubicHermiteSpline(log_chi, unit, zero)(points)
+            response[:, j, 1] = CubicHermiteSpline(log_chi, zero, unit)(points)
+        return response
+
+    def integral(low: float, high: float) -> tuple[float, Array]:
+        """Return the integral of the slope, and its derivative with respect to each value and rate."""
+        nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+        points, step = low + (high - low) * (nodes + 1) / 2, weights * (high - low) / 2
+        height = np.exp(spline(points))
+        return half * (high - low) - float(step @ height), -np.einsum("q,qnk->nk", step * height, basis(points))
+
+    def error_of(gradient: Array) -> float:
+        return float(np.sqrt(np.einsum("na,nab,nb->", gradient, noise, gradient)))
+
+    if n == 1:
+        return Curve(zero, zero, np.nan, np.nan, np.nan, np.nan, "one scale only")
+    spline = CubicHermiteSpline(log_chi, value, rate)
+    change, error, gradient = zero.copy(), zero.copy(), np.zeros((n, 2))
+    gradients = [gradient]
+    for k in range(1, n):
+        part, response = integral(log_chi[k - 1], log_chi[k])
+        gradient = gradient + response
+        gradients.append(gradient)
+        change[k], error[k] = change[k - 1] + part, error_of(gradient)
+    # the highest interior maximum: a root of the slope at which it falls
+    falling = np.flatnonzero((slope[:-1] > 0) & (slope[1:] <= 0))
+    top = int(np.argmax(change))
+    if not len(falling):
+        edge = "lowest" if top == 0 else "highest"
+        return Curve(change, error, np.nan, np.nan, np.nan, np.nan, f"the maximum is at the {edge} scale")
+    k = int(falling[np.argmax(np.maximum(change[falling], change[falling + 1]))])
+    best = float(brentq(lambda at: float(spline(at)) - np.log(half), log_chi[k], log_chi[k + 1]))
+    part, response = integral(log_chi[k], best)
+    best_change = float(change[k]) + part
+    # at the root the slope vanishes, so that its shift does not enter the height
+    best_error = error_of(gradients[k] + response)
+    shift = error_of(basis(np.array([best]))[0]) / abs(float(spline(best, 1)))
+    if max(change[0], change[-1]) > best_change:
+        return Curve(change, error, np.nan, np.nan, np.nan, np.nan, "the maximum is at an edge")
+    return Curve(change, error, best, shift, best_change, best_error, "")
+
+
+def evidence_tables(theory: pd.DataFrame, langevin: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the tables `evidence` (a row a source and scale) and `evidence_maximum` (a row a source).
+
+    A source is a level that has a log evidence, or langevin. ``log_evidence`` is absolute and theory's alone;
+    ``log_evidence_change`` is relative to the lowest scale of the source: for a level the difference of its log
+    evidences, for langevin the integral of the measured slope.
+
+    Parameters
+    ----------
+    theory, langevin
+        The tables of these names (`msat.tables`).
+    """
+    rows, maxima = [], []
+    sources = [(name, group) for name, group in theory.groupby("level", sort=False)]
+    for source, table in [*sources, ("langevin", langevin)]:
+        is_theory = source != "langevin"
+        for (experiment, seed), group in table.groupby(_KEYS, sort=False):
+            at = group.sort_values("chi")
+            column = {name: at[name].to_numpy(dtype=np.float64) for name in ("chi", "gamma")}
+            suffix = "mc_error" if is_theory else "error"
+            slope, bend = (at[f"evidence_{name}"].to_numpy() for name in ("slope", "bend"))
+            slope_error = at[f"evidence_slope_{suffix}"].to_numpy()
+            curve = integrate(
+                column["chi"],
+                int(at["n_train"].iloc[0]),
+                slope,
+                bend,
+                slope_error,
+                None if is_theory else at["evidence_bend_error"].to_numpy(),
+                None if is_theory else at["evidence_error_correlation"].to_numpy(),
+            )
+            absolute, change, error = np.full(len(at), np.nan), curve.change, curve.error
+            if is_theory:
+                absolute, sampled = (at[name].to_numpy() for name in ("log_evidence", "log_evidence_mc_error"))
+                if not np.isfinite(absolute).any():
+                    continue  # tree_level has none
+                change, error = absolute - absolute[0], np.hypot(sampled, sampled[0])
+                error[0] = 0.0
+            key = {"experiment": experiment, "seed": seed, "source": source}
+            rows.append(
+                pd.DataFrame(
+                    key
+                    | column
+                    | {
+                        "log_evidence": absolute,
+                        "log_evidence_change": change,
+                        "error": error,
+                        "slope": slope,
+                        "slope_error": slope_error,
+                    }
+                )
+            )
+            maxima.append(
+                key
+                | {
+                    "chi_best": float(np.exp(curve.log_best)),
+                    "chi_best_error": float(np.exp(curve.log_best) * curve.log_best_error),
+                    "log_evidence_change": curve.best_change,
+                    "error": curve.best_error,
+                    "note": curve.note,
+                }
+            )
+    table = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=EVIDENCE)
+    return {"evidence": table[EVIDENCE], "evidence_maximum": pd.DataFrame(maxima, columns=MAXIMUM)}
