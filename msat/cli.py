@@ -452,6 +452,43 @@ def loop_map(
     write_table(table, out / "loop_map")
 
 
+@app.command("finite-width")
+def finite_width(
+    out: Annotated[Path, typer.Option(help="Folder for the table finite_width.", show_default=False)],
+    widths: Annotated[str, typer.Option(help="Widths N, separated by commas.")],
+    n_train: Annotated[int, typer.Option(min=1, help="Samples P at fixed P.")] = 20,
+    samples_per_neuron: Annotated[float, typer.Option(help="P/N at fixed ratio.")] = 0.8,
+    inputs_per_sample: Annotated[float, typer.Option(help="D/P.")] = 2.5,
+    gamma: Annotated[str, typer.Option(help="Exponents of chi = N^gamma, separated by commas.")] = "0,1",
+    delta_p: Annotated[float, typer.Option(help="Bias of the Ising task.")] = 0.1,
+    g_w: GW = 1.0,
+    g_v: GV = 1.0,
+    kappa_0: Kappa0 = 1.0,
+    seeds: Annotated[str, typer.Option(help="Seeds of the data, separated by commas.")] = "0,1,2,3,4",
+) -> None:
+    """The levels' errors against the width, at fixed P and at fixed P/N (linear networks, Ising task)."""
+    from msat.finite_width import finite_width as run
+    from msat.network import Network
+    from msat.store import check_writable
+    from msat.tables import write_table
+
+    for option, value in (("samples-per-neuron", samples_per_neuron), ("inputs-per-sample", inputs_per_sample)):
+        if not 0 < value < 1e6:
+            raise InputError(f"--{option} = {value:g}: must be between 0 and 1e6")
+    check_writable(out / "finite_width.csv")
+    table = run(
+        Network(1, "linear", g_w, g_v, kappa_0),
+        [int(width) for width in _numbers("--widths", widths)],
+        n_train,
+        samples_per_neuron,
+        inputs_per_sample,
+        _numbers("--gamma", gamma),
+        delta_p,
+        [int(seed) for seed in _numbers("--seeds", seeds)],
+    )
+    write_table(table, out / "finite_width")
+
+
 @app.command()
 def schema(
     out: Annotated[Path | None, typer.Option(help="File to write; standard output if absent.")] = None,

@@ -173,6 +173,23 @@ class Mnist(Section):
     )
 
 
+class FiniteWidth(Section):
+    """How the levels' errors fall with the width: linear networks on the Ising task, theory only."""
+
+    widths: list[Annotated[int, Field(ge=1)]] = Field(
+        [20, 28, 40, 57, 80, 113, 160, 226], min_length=2, description="Widths N."
+    )
+    n_train: int = Field(20, ge=1, description="Samples P of the panels at fixed P.")
+    samples_per_neuron: float = Field(0.8, gt=0, description="P/N of the panels at fixed ratio.")
+    inputs_per_sample: float = Field(2.5, gt=0, description="D/P.")
+    gamma: list[Gamma] = Field([0.0, 1.0], min_length=1, description="Scales, chi = N^gamma.")
+    delta_p: float = Field(0.1, ge=-0.5, le=0.5, description="Bias of the Ising task.")
+    g_w: float = Field(0.5, gt=0, description="Readout prior.")
+    g_v: float = Field(0.5, gt=0, description="First-layer prior.")
+    kappa_0: float = Field(1.0, gt=0, description="Label-noise variance at chi = 1.")
+    seeds: list[Seed] = Field([0, 1, 2, 3, 4], min_length=1, description="Seeds of the data.")
+
+
 class Figures(Section):
     """How figures are written."""
 
@@ -216,6 +233,7 @@ class Config(Section):
     langevin: LangevinSettings = Field(LangevinSettings(), description="Langevin training.")
     checks: Checks = Field(Checks(), description="Comparison of theory and training.")
     loop_map: LoopMap = Field(LoopMap(), description="Map of where one_loop exists.")
+    finite_width: FiniteWidth = Field(FiniteWidth(), description="Errors of the levels against the width.")
     figures: Figures = Field(Figures(), description="Figures.")
     mnist: Mnist = Field(Mnist(), description="Files of MNIST.")
 

@@ -171,8 +171,8 @@ def compare(theory: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
     For every quantity q of `COMPARED`: the level's ``q``, the measured ``q_langevin``, ``q_error`` and
     ``q_z = (measured - predicted) / error``. The error includes the Monte Carlo error that a sampled level gives.
     The z of `JACKKNIFED` quantities follow Student's t with ``jackknife_dof`` degrees of freedom, others the
-    normal law. ``chi2`` is the sum over training samples of the squared z of the mean outputs; ``chi2_variance`` is its
-    variance under agreement, ``2 tr R^2`` with R the correlation of the measurement's errors, so that a
+    normal law. ``chi2`` is the sum over training samples of the squared z of the mean outputs; ``chi2_variance``
+    is its variance under agreement, ``2 tr R^2`` with R the correlation of the measurement's errors, so that a
     p-value can allow for it.
 
     Raises

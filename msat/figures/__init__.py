@@ -15,11 +15,14 @@ TABLE_FIGURES = {
     "samples": ("samples",),
     "convergence": ("langevin", "chains", "samples", "theory"),
     "components": ("components",),
+    "directions": ("theory", "langevin"),
+    "features": ("theory", "langevin"),
+    "evidence": ("evidence", "evidence_maximum"),
 }
 # figures that need whole matrices read result files: a theory result and training results
 STORE_FIGURES = ("kernels",)
 # figures over a grid of their own, from a table of their own
-MAP_FIGURES = ("loop_map",)
+MAP_FIGURES = ("loop_map", "finite_width")
 FIGURES = (*TABLE_FIGURES, *STORE_FIGURES, *MAP_FIGURES)
 
 
@@ -84,7 +87,7 @@ def _tables(name: str, folder: Path | None, experiment: str) -> dict[str, Any]:
         return {name: read_table(folder / f"{name}.parquet")}
     data = {}
     for table in TABLE_FIGURES[name]:
-        rows = read_table(folder / f"{table}.parquet", ("experiment", "seed", "chi"))
+        rows = read_table(folder / f"{table}.parquet", ("experiment", "seed"))
         data[table] = rows[rows["experiment"] == experiment]
         if data[table].empty:
             known = ", ".join(sorted(rows["experiment"].unique())) or "none"

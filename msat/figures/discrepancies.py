@@ -70,21 +70,7 @@ def _relative(axes: Axes, theory: pd.DataFrame, langevin: pd.DataFrame, levels: 
         axes.fill_between(mean.index, by_chi.min(), by_chi.max(), color=color, alpha=0.15, linewidth=0)
     deviation = 100 * (measured / reference - 1)
     error = 200 * langevin.set_index(keys)[f"{quantity}_error"] / reference
-    # seeds side by side, a few per cent of chi apart, or their error bars would hide each other
-    seeds = sorted(langevin["seed"].unique())
-    for position, seed in enumerate(seeds):
-        offset = 1.05 ** (position - (len(seeds) - 1) / 2)
-        at = deviation.xs(seed, level="seed")
-        axes.errorbar(
-            at.index.to_numpy() * offset,
-            at,
-            error.xs(seed, level="seed"),
-            fmt="o",
-            markersize=2,
-            color=style.LANGEVIN_COLOR,
-            elinewidth=0.8,
-            zorder=3,
-        )
+    style.points_by_seed(axes, deviation, error)
     axes.set_yscale("symlog", linthresh=_LINEAR, linscale=1.0)
     axes.set_ylim(1.3 * lowest, 1.3 * highest)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")

@@ -95,6 +95,39 @@ def langevin_points(axes: Axes, chi: Any, value: Any, error: Any) -> None:
     )
 
 
+def points_by_seed(axes: Axes, value: pd.Series, error: pd.Series, label: str | None = None) -> None:
+    """Draw measured values with their error bars, the seeds side by side, or their bars would hide each other.
+
+    Parameters
+    ----------
+    value, error
+        Series over (seed, chi); the error is drawn as it is given.
+    """
+    seeds = sorted(value.index.get_level_values("seed").unique())
+    for position, seed in enumerate(seeds):
+        offset = 1.05 ** (position - (len(seeds) - 1) / 2)
+        at = value.xs(seed, level="seed")
+        axes.errorbar(
+            at.index.to_numpy() * offset,
+            at,
+            error.xs(seed, level="seed"),
+            fmt="o",
+            markersize=2,
+            color=LANGEVIN_COLOR,
+            elinewidth=0.8,
+            label=label if position == 0 else None,
+            zorder=3,
+        )
+
+
+def level_line(axes: Axes, level: str, by_chi: Any, alpha: float = 0.1) -> None:
+    """Draw one level against scale: the mean over seeds as its line, the range over seeds as a band."""
+    color, line = LEVEL_STYLE[level]
+    mean = over_seeds(by_chi)
+    axes.plot(mean.index, mean, color=color, linestyle=line, label=LEVEL_LABEL[level], zorder=2)
+    axes.fill_between(mean.index, by_chi.min(), by_chi.max(), color=color, alpha=alpha, linewidth=0)
+
+
 def check_formats(out: Sequence[Path]) -> None:
     """Raise InputError unless every file's suffix is a format."""
     for path in out:

@@ -45,6 +45,8 @@ TABLES = (
     "samples",
     "chains",
     "components",
+    "evidence",
+    "evidence_maximum",
     "checks",
 )
 
@@ -181,16 +183,16 @@ def theory_mb(wildcards, attempt):
 
 
 def training_mb(wildcards, attempt):
-    """A few copies of all chains' first layers, some P by P moments, and block means of all outputs."""
+    """A few copies of all chains' first layers, P by P moments of each chain, and block means of all outputs."""
     task, network = sizes_of(wildcards.experiment), network_of(wildcards.experiment)
     n_train, n_test = task["n_train"], task["n_test"]
     first_layer = (
         CONFIG.langevin.chains * network["width"] * min(n_train, task["dimension"])
     )
     blocks = 300 * CONFIG.langevin.chains * (2 * n_train + n_test)
-    return attempt * (
-        700 + int(8e-6 * (12 * first_layer + 12 * n_train**2 + 2 * blocks))
-    )
+    # three are summed, as many more are held for a moment, and two copied when the run ends
+    matrices = (12 + 8 * CONFIG.langevin.chains) * n_train**2
+    return attempt * (700 + int(8e-6 * (12 * first_layer + matrices + 2 * blocks)))
 
 
 def training_minutes(wildcards, attempt):

@@ -83,31 +83,38 @@ rule figure_kernels:
         " --title {params.title:q} {params.out} > {log} 2>&1"
 
 
-rule figure_loop_map:
-    input:
-        "<results>/tables/loop_map.parquet",
-    output:
-        report(
-            expand(
-                "<results>/figures/loop_map.{suffix}", suffix=CONFIG.figures.formats
+for figure in MAP_FIGURES:
+
+    rule:
+        name:
+            f"figure_{figure}"
+        input:
+            f"<results>/tables/{figure}.parquet",
+        output:
+            report(
+                expand(
+                    "<results>/figures/{figure}.{suffix}",
+                    figure=figure,
+                    suffix=CONFIG.figures.formats,
+                ),
+                category="Figures",
+                subcategory="theory",
+                caption=f"../report/{figure}.rst",
+                labels={"figure": figure, "experiment": "theory only"},
             ),
-            category="Figures",
-            subcategory="theory",
-            caption="../report/loop_map.rst",
-            labels={"figure": "loop_map", "experiment": "theory only"},
-        ),
-    log:
-        "<results>/logs/figure_loop_map.log",
-    benchmark:
-        "<results>/benchmarks/figure_loop_map.tsv"
-    resources:
-        mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=lambda wildcards, attempt: 5 * attempt,
-    params:
-        job=job(["msat.figures.loop_map", "msat.figures"]),
-        tables=lambda wildcards, input: Path(input[0]).parent,
-        out=lambda wildcards, output: " ".join(f"--out {path}" for path in output),
-    message:
-        "Figure loop_map"
-    shell:
-        "msat figure loop_map --tables {params.tables} {params.out} > {log} 2>&1"
+        log:
+            f"<results>/logs/figure_{figure}.log",
+        benchmark:
+            f"<results>/benchmarks/figure_{figure}.tsv"
+        resources:
+            mem_mb=lambda wildcards, attempt: 1000 * attempt,
+            runtime=lambda wildcards, attempt: 5 * attempt,
+        params:
+            job=job([f"msat.figures.{figure}", "msat.figures"]),
+            figure=figure,
+            tables=lambda wildcards, input: Path(input[0]).parent,
+            out=lambda wildcards, output: " ".join(f"--out {path}" for path in output),
+        message:
+            f"Figure {figure}"
+        shell:
+            "msat figure {params.figure} --tables {params.tables} {params.out} > {log} 2>&1"

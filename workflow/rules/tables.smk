@@ -1,6 +1,6 @@
 # Tables: tidy CSV and parquet over all experiments, seeds and scales.
 # Requires every theory.nc and langevin.nc
-# Makes    <results>/tables/{theory,langevin,comparison,samples,chains,checks}.{csv,parquet}
+# Makes    <results>/tables/{theory,langevin,comparison,samples,chains,components,evidence,evidence_maximum,checks}.{csv,parquet}
 
 
 rule tables:

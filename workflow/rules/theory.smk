@@ -1,6 +1,6 @@
 # Theory: every level, annealed over all scales of one experiment and seed (Algorithm 1).
 # Requires <results>/{experiment}/seed{seed}/data.npz
-# Makes    <results>/{experiment}/seed{seed}/theory.nc, and <results>/tables/loop_map.{csv,parquet}
+# Makes    <results>/{experiment}/seed{seed}/theory.nc, and <results>/tables/{loop_map,finite_width}.{csv,parquet}
 
 
 rule theory:
@@ -65,3 +65,30 @@ rule loop_map:
         "Map of where one_loop exists"
     shell:
         "msat loop-map {params.flags} --out {params.folder} > {log} 2>&1"
+
+
+rule finite_width:
+    output:
+        csv=report(
+            "<results>/tables/finite_width.csv",
+            category="Tables",
+            caption="../report/tables.rst",
+        ),
+        parquet="<results>/tables/finite_width.parquet",
+    log:
+        "<results>/logs/finite_width.log",
+    benchmark:
+        "<results>/benchmarks/finite_width.tsv"
+    resources:
+        mem_mb=lambda wildcards, attempt: 500 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        job=job(
+            ["msat.finite_width", "msat.tables"], **CONFIG.finite_width.model_dump()
+        ),
+        flags=flags(CONFIG.finite_width.model_dump()),
+        folder=lambda wildcards, output: Path(output.csv).parent,
+    message:
+        "Errors of the levels against the width"
+    shell:
+        "msat finite-width {params.flags} --out {params.folder} > {log} 2>&1"
