@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special, stats
 
 from msat.tables import COMPARED, JACKKNIFED, normal_score, worst_score, z_score
 
@@ -55,7 +55,7 @@ def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
             dof = float(np.sum(error**2)) ** 2 / weight if weight > 0 else np.inf
             scores[name] = normal_score(z, dof)
             row[f"{name}_z"] = z
-            row[f"{name}_p"] = float(2 * (stats.t.sf(abs(z), dof) if np.isfinite(dof) else stats.norm.sf(abs(z))))
+            row[f"{name}_p"] = float(2 * (special.stdtr(dof, -abs(z)) if np.isfinite(dof) else special.ndtr(-abs(z))))
             if name in POOLED:
                 values = zip(measured, predicted, error, dofs, strict=True)
                 squares += [normal_score(z_score(m, p, e), d) ** 2 for m, p, e, d in values]

@@ -103,12 +103,9 @@ def integrate(
 
     def basis(points: Array) -> Array:
         """Return the spline's response at points to each value and rate, (points, n, 2)."""
-        response = np.empty((len(points), n, 2))
-        for j in range(n):
-            unit = np.eye(n)[j]
-            response[:, j, 0] = CubicHermiteSpline(log_chi, unit, zero)(points)
-            response[:, j, 1] = CubicHermiteSpline(log_chi, zero, unit)(points)
-        return response
+        unit, none = np.eye(n), np.zeros((n, n))
+        pairs = ((unit, none), (none, unit))
+        return np.stack([CubicHermiteSpline(log_chi, *pair)(points) for pair in pairs], axis=-1)
 
     def integral(low: float, high: float) -> tuple[float, Array]:
         """Return the integral of the slope, and its derivative with respect to each value and rate."""

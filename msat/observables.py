@@ -66,9 +66,10 @@ def across_target(y: Array, matrix: Array) -> float:
     matrix
         Symmetric matrix, (P, P).
     """
+    along = along_target(y, matrix)
     if len(y) == 1:
         return float("nan")
-    return (float(np.trace(matrix)) - along_target(y, matrix)) / (len(y) - 1)
+    return (float(np.trace(matrix)) - along) / (len(y) - 1)
 
 
 def spectrum(matrix: Array) -> Array:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy import stats
+from scipy import special
 
 from msat.errors import InputError
 from msat.evidence import evidence_tables
@@ -248,7 +248,7 @@ def normal_score(z: float, dof: float) -> float:
     if not np.isfinite(dof) or not np.isfinite(z):
         return float(z)
     # far out the p-value underflows; the normal score is never the larger of the two
-    score = min(abs(z), float(stats.norm.isf(stats.t.sf(abs(z), dof))))
+    score = min(abs(z), -float(special.ndtri(special.stdtr(dof, -abs(z)))))
     return float(np.copysign(score, z))
 
 

@@ -3,11 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
-from msat.checks import check_table, disagreements, shortfalls, summary, unconverged, verdict
-from msat.tables import COMPARED
+from msat.checks import POOLED, check_table, disagreements, shortfalls, summary, unconverged, verdict
+from msat.tables import COMPARED, JACKKNIFED, normal_score, worst_score, z_score
 
 P = 40
+DOF = 15
 
 
 def _comparison(rng, shift=0.0, shift_mean=0.0, scales=7, seeds=3, rho=0.5):
@@ -21,9 +23,11 @@ def _comparison(rng, shift=0.0, shift_mean=0.0, scales=7, seeds=3, rho=0.5):
     for seed in range(seeds):
         for chi in range(scales):
             row = {"experiment": "a", "seed": seed, "chi": 1.0 + chi, "gamma": 0.0, "level": "exact"}
-            row |= {"converged": True, "mixed": True, "target_met": True, "rhat_max": 1.0}
+            row |= {"converged": True, "mixed": True, "target_met": True, "rhat_max": 1.0, "jackknife_dof": DOF}
             for name in COMPARED:
-                row |= {name: 1.0, f"{name}_error": 0.01}
+                # an error from leaving out one of 16 chains is itself uncertain
+                known = np.sqrt(rng.chisquare(DOF) / DOF) if name in JACKKNIFED else 1.0
+                row |= {name: 1.0, f"{name}_error": 0.01 * known}
                 row[f"{name}_langevin"] = 1.0 + 0.01 * (rng.normal() + shift)
             z = factor @ rng.normal(size=P) + shift_mean
             row |= {"chi2": z @ z, "chi2_dof": P, "chi2_variance": 2 * np.sum(R**2)}
@@ -36,13 +40,45 @@ def test_p_values_are_right_under_agreement():
     rng = np.random.default_rng(0)
     checks = pd.concat([check_table(_comparison(rng)) for _ in range(300)])
     n = len(checks)
-    for name in (*COMPARED[:2], "chi2"):
+    for name in (*COMPARED[:2], JACKKNIFED[0], "chi2"):
         for level in (0.05, 0.01):
             count = np.sum(checks[f"{name}_p"] < level)
-            # the scaled chi-squared law is an approximation: its tails are right to a quarter
-            slack = 0.25 * n * level if name == "chi2" else 0.0
+            # the scaled chi-squared law and Welch-Satterthwaite are approximations: tails are right to a quarter
+            slack = 0.25 * n * level if name in ("chi2", JACKKNIFED[0]) else 0.0
             assert abs(count - n * level) < 5 * np.sqrt(n * level) + slack, (name, level)
     assert checks["chi2_per_dof"].mean() == pytest.approx(1, abs=0.02)
+    # squares of normal scores: mean 1 and variance 2 each, here independent
+    dof = checks["observables_dof"].sum()
+    assert dof == n * 3 * len(POOLED)
+    assert abs(checks["observables_chi2"].sum() - dof) < 5 * np.sqrt(2 * dof)
+
+
+def test_scores():
+    assert z_score(1.2, 1.0, 0.1) == pytest.approx(2)
+    assert z_score(1.0, 1.0 + 1e-15, 0.0) == 0
+    assert z_score(1.1, 1.0, 0.0) == np.inf
+    assert normal_score(2.0, np.inf) == 2.0
+    for z in (-6.0, 0.1, 3.0):
+        score = normal_score(z, 7)
+        assert np.sign(score) == np.sign(z)
+        assert stats.norm.sf(abs(score)) == pytest.approx(stats.t.sf(abs(z), 7))
+    assert abs(normal_score(1e9, 15)) < 1e9
+    assert worst_score({"a": 1.0, "b": -3.0, "c": np.nan}) == (-3.0, "b")
+    assert worst_score({"a": np.nan})[1] == ""
+
+
+def test_the_worst_observable_is_named():
+    comparison = _comparison(np.random.default_rng(9))
+    comparison["hidden_kernel_bulk_langevin"] += 0.2
+    checks = check_table(comparison)
+    assert set(checks["worst_observable"]) == {"hidden_kernel_bulk"}
+    assert "hidden_kernel_bulk" in summary(checks)
+    assert (checks["observables_chi2"] / checks["observables_dof"] > 1.4).all()
+
+
+def test_pooled_chi_squared_is_printed():
+    text = verdict(check_table(_comparison(np.random.default_rng(10))), alpha=1e-4)
+    assert f"({7 * 3 * len(POOLED)} values of {len(POOLED)} observables)" in text
 
 
 def test_no_alarm_under_agreement():
@@ -88,6 +124,8 @@ def test_only_the_test_discrepancy_may_be_missing():
     comparison = _comparison(np.random.default_rng(7))
     assert disagreements(check_table(comparison.assign(test_discrepancy=np.nan)), alpha=1e-4) == []
     lines = disagreements(check_table(comparison.assign(train_discrepancy=np.nan)), alpha=1e-4)
+    assert len(lines) == 7
+    lines = disagreements(check_table(comparison.assign(weight_alignment=np.nan)), alpha=1e-4)
     assert len(lines) == 7
 
 

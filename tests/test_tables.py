@@ -33,7 +33,14 @@ def test_compare_holds_the_z_scores(results, small_task):
         z = (mean - predicted) / langevin["mean_train_error"].to_numpy()[0]
         assert table.loc[level, "chi2"] == pytest.approx(np.sum(z**2))
     assert (table["chi2_dof"] == 6).all()
-    assert tables.printed(table.reset_index()).count("exact") == 6
+    # eight quantities, chi-squared, and the worst of all
+    assert tables.printed(table.reset_index()).count("exact") == 10
+    for name in tables.COMPARED:
+        row = table.loc["exact"]
+        assert row[f"{name}_z"] == pytest.approx((row[f"{name}_langevin"] - row[name]) / row[f"{name}_error"]), (
+            name
+        )
+    assert (table["jackknife_dof"] == 5).all()
 
 
 def test_collected_tables(results, tmp_path):

@@ -53,12 +53,16 @@ def error_correlation(blocks: Array) -> Array:
 
 
 def error_product(first: Array, second: Array) -> float:
-    """Return the correlation between the errors of two means, from their block means (chains, blocks)."""
-    scaled = [blocks / float(standard_error(blocks)) for blocks in (first, second)]
-    if not all(np.all(np.isfinite(blocks)) for blocks in scaled):
+    """Return the correlation between the errors of two means, from their block means (chains, blocks).
+
+    0 where one of them has no error.
+    """
+    errors = [float(standard_error(blocks)) for blocks in (first, second)]
+    if not all(np.isfinite(error) and error > 0 for error in errors):
         return 0.0
     # var(a + b) = 2 + 2 rho for errors of unit size
-    return float(np.clip(float(standard_error(scaled[0] + scaled[1])) ** 2 / 2 - 1, -1, 1))
+    together = float(standard_error(first / errors[0] + second / errors[1]))
+    return float(np.clip(together**2 / 2 - 1, -1, 1))
 
 
 def jackknife(

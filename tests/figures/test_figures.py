@@ -7,6 +7,7 @@ import msat
 from msat import tables
 from msat.errors import InputError
 from msat.figures import FIGURES, STORE_FIGURES, draw, figures_of, style
+from msat.finite_width import finite_width
 from msat.loop_map import loop_map
 from msat.store import save_dataset
 from msat.theory.levels import LEVELS
@@ -34,6 +35,8 @@ def folder(results, tmp_path_factory):
     network = msat.Network(width=1, g_w=0.5, g_v=0.5)
     table = loop_map(network, [10, 40], [6, 12], [0.0, 1.0], dimension=20, delta_p=0.1, seed=0)
     tables.write_table(table, path / "loop_map")
+    table = finite_width(network, [10, 20, 40], 6, 0.5, 2.0, [0.0, 1.0], delta_p=0.1, seeds=[0, 1])
+    tables.write_table(table, path / "finite_width")
     theory, langevin = results
     save_dataset(path / "theory.nc", theory[0])
     save_dataset(path / "low.nc", langevin[0])
@@ -72,6 +75,30 @@ def test_levels_without_a_solution_end_their_line(folder):
     (line,) = (line for line in figure.axes[0].get_lines() if line.get_label() == style.LEVEL_LABEL["one_loop"])
     assert np.isnan(line.get_ydata()[-1])
     assert np.isfinite(line.get_ydata()[:-1]).all()
+
+
+def test_directions_say_what_rescaling_misses(folder):
+    from msat.figures import directions
+
+    theory, langevin = (tables.read_table(folder / f"{name}.parquet") for name in ("theory", "langevin"))
+    figure = directions.draw(theory, langevin)
+    keys = theory.set_index(["level", "seed", "chi"])["variance_along_target"]
+    ratio = 100 * (keys["rescaling"] / keys["exact"] - 1)
+    shown = {line.get_label(): line for line in figure.axes[4].get_lines()}
+    np.testing.assert_allclose(shown["rescaling"].get_ydata(), ratio.groupby("chi").mean())
+    (note,) = (text.get_text() for text in figure.axes[4].texts)
+    assert f"{ratio.groupby('chi').mean()[12.0]:+.2g}" in note
+
+
+def test_evidence_without_a_maximum_inside_is_drawn(folder):
+    from msat.figures import evidence
+
+    read = {name: tables.read_table(folder / f"{name}.parquet") for name in ("evidence", "evidence_maximum")}
+    maximum = read["evidence_maximum"].assign(
+        chi_best=np.nan, chi_best_error=np.nan, note="the maximum is at an edge"
+    )
+    figure = evidence.draw(read["evidence"], maximum)
+    assert "the maximum is at an edge" in figure.axes[1].texts[0].get_text()
 
 
 def test_every_level_has_a_style_of_its_own():

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from msat.langevin import diagnostics
 from msat.langevin.moments import CAPACITY, BlockMeans, Sums
@@ -60,3 +61,59 @@ def test_error_correlation():
     correlation = diagnostics.error_correlation(blocks)
     expected = np.array([[1, 2 / np.sqrt(2 * 5), 0], [2 / np.sqrt(2 * 5), 1, 0], [0, 0, 1]])
     np.testing.assert_allclose(correlation, expected, atol=Z_LIMIT / np.sqrt(32000))
+
+
+def test_jackknife_of_a_mean_is_the_standard_error():
+    values = np.random.default_rng(3).normal(size=(9, 4))
+    value, error = diagnostics.jackknife({"x": values}, lambda means: {"x": means["x"]})["x"]
+    np.testing.assert_allclose(value, values.mean(axis=0))
+    np.testing.assert_allclose(error, values.std(axis=0, ddof=1) / 3)
+
+
+def test_jackknife_of_eigenvalues_is_unbiased_and_covers_as_student_t():
+    """Variance and largest eigenvalue of Gaussian ensembles with a known covariance.
+
+    4000 ensembles of 8 chains. The plain estimate is biased by many standard errors of the mean over ensembles,
+    the jackknife's by less than 5 (a false alarm in 1.7 million); p-values of Student's t with 7 degrees of
+    freedom are below 5 % in 5 % of them, to a tenth of that (an allowance for the functions being non-linear) and
+    5 binomial errors. By the normal law they would be below 5 % far more often.
+    """
+    rng = np.random.default_rng(4)
+    chains, draws, ensembles = 8, 40, 4000
+    covariance = np.array([[2.0, 0.5, 0.0], [0.5, 0.8, 0.1], [0.0, 0.1, 0.3]])
+    factor, truth = np.linalg.cholesky(covariance), np.linalg.eigvalsh(covariance)[-1]
+
+    def functions(means):
+        spread = means["ff"] - np.outer(means["f"], means["f"])
+        return {"top": np.linalg.eigvalsh(spread)[-1], "log_trace": np.log(np.trace(spread))}
+
+    plain, found = [], []
+    for _ in range(ensembles):
+        f = 3.0 + rng.normal(size=(chains, draws, 3)) @ factor.T
+        means = {"f": f.mean(axis=1), "ff": np.einsum("cta,ctb->cab", f, f) / draws}
+        plain.append(functions({name: values.mean(axis=0) for name, values in means.items()})["log_trace"])
+        result = diagnostics.jackknife(means, functions)
+        found.append([*result["top"], *result["log_trace"]])
+    top, top_error, log_trace, log_trace_error = np.array(found).T
+    for values, error, expected in (
+        (top, top_error, truth),
+        (log_trace, log_trace_error, np.log(np.trace(covariance))),
+    ):
+        assert abs(values.mean() - expected) < Z_LIMIT * values.std() / np.sqrt(ensembles)
+        assert np.sqrt(np.mean(error**2)) == pytest.approx(values.std(), rel=0.1)
+        t = np.abs(values - expected) / error
+        wrong = np.sum(2 * stats.t.sf(t, chains - 1) < 0.05)
+        assert abs(wrong - 0.05 * ensembles) < 0.1 * 0.05 * ensembles + Z_LIMIT * np.sqrt(0.05 * ensembles)
+        assert np.sum(2 * stats.norm.sf(t) < 0.05) > 1.5 * wrong
+    shift = np.mean(plain) - np.log(np.trace(covariance))
+    assert abs(shift) > 3 * abs(log_trace.mean() - np.log(np.trace(covariance)))
+    assert abs(shift) > Z_LIMIT * np.std(plain) / np.sqrt(ensembles)
+
+
+def test_correlation_of_the_errors_of_two_means():
+    rng = np.random.default_rng(5)
+    a = rng.normal(size=(16, 250))
+    b = 0.6 * a + 0.8 * rng.normal(size=(16, 250))
+    assert diagnostics.error_product(a, b) == pytest.approx(0.6, abs=0.1)
+    assert diagnostics.error_product(a, -3 * a) == pytest.approx(-1, abs=0.05)
+    assert diagnostics.error_product(a, np.ones_like(a)) == 0.0

@@ -8,7 +8,9 @@ import msat
 from msat.errors import ComputationError, InputError
 from msat.langevin import sampler
 from msat.network import Network
+from msat.observables import across_target, centred_alignment
 from msat.run_langevin import find_device
+from msat.tables import COMPARED, JACKKNIFED, normal_score
 from tests.conftest import Z_LIMIT
 
 
@@ -40,6 +42,28 @@ def test_ensemble_agrees_with_the_exact_posterior(small_task, small_network, dty
     np.testing.assert_allclose(at["covariance_train_rb"], exact["covariance_train"], atol=0.1 * 0.2)
     np.testing.assert_allclose(at["chain_mean_train"].mean("chain"), at["mean_train"], atol=1e-12)
     assert at["y_train"].to_numpy() == pytest.approx(y)
+
+
+@pytest.mark.parametrize("chi", [0.5, 8.0])
+def test_every_observable_agrees_with_exact(small_task, small_network, chi):
+    """Each scalar within 5 normal standard errors (a false alarm in 1.7 million), all together by chi-squared.
+
+    The bound on the sum is that of 16 independent values at 1e-6; they are correlated, so it is wide. The spectra
+    are held to 5 standard errors by Student's t as well.
+    """
+    network = small_network.at(chi)
+    trained = msat.train(small_task, network, seed=3, steps=6000, chains=24)
+    theory = msat.solve(small_task, network, levels=["exact"])
+    row = msat.compare(theory, trained).iloc[0]
+    dof = trained.sizes["chain"] - 1
+    scores = {name: normal_score(row[f"{name}_z"], dof if name in JACKKNIFED else np.inf) for name in COMPARED}
+    assert max(map(abs, scores.values())) < Z_LIMIT, scores
+    assert sum(score**2 for score in scores.values()) < 60, scores
+    for name in ("covariance_spectrum", "hidden_kernel_spectrum"):
+        z = _z(trained, name, theory[name].isel(chi=0, level=0).to_numpy())
+        assert max(abs(normal_score(value, dof)) for value in z) < Z_LIMIT, name
+    for name in ("evidence_slope", "evidence_bend"):
+        assert abs(_z(trained, name, float(theory[name].isel(chi=0, level=0)))) < Z_LIMIT, name
 
 
 def test_euler_maruyama_agrees_in_the_mean_at_a_small_step(small_task, small_network):
@@ -109,6 +133,14 @@ def test_prior_only_run_returns_both_layers_prior_variances(small_task):
     at = trained.isel(chi=0)
     np.testing.assert_allclose(at["hidden_kernel"], C, atol=0.05 * C.max())
     np.testing.assert_allclose(at["covariance_train"], network.g * C, atol=0.08 * network.g * C.max())
+    for name, expected in (
+        ("hidden_kernel_gain", 1.0),
+        ("weight_alignment", 1.0),
+        ("variance_across_target", network.g * across_target(small_task.y_train, C)),
+        ("hidden_kernel_alignment", centred_alignment(small_task.y_train, C)),
+    ):
+        score = normal_score(float(_z(trained, name, expected)), trained.sizes["chain"] - 1)
+        assert abs(score) < Z_LIMIT, name
 
 
 def test_the_seed_fixes_the_result_and_only_the_seed(small_task, small_network):

@@ -14,7 +14,15 @@ ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.workflow
 
 # with the number of experiments that have the figure
-TABLE_FIGURES = {"discrepancies": 2, "samples": 2, "convergence": 2, "components": 1}
+TABLE_FIGURES = {
+    "discrepancies": 2,
+    "samples": 2,
+    "convergence": 2,
+    "components": 1,
+    "directions": 2,
+    "features": 2,
+    "evidence": 2,
+}
 FIGURE_RULES = {f"figure_{name}": count for name, count in TABLE_FIGURES.items()}
 
 
@@ -129,7 +137,7 @@ def test_a_theory_edit_does_not_retrain(finished, edited):
 def test_a_plotting_edit_only_draws(finished, edited):
     edited("msat/figures/style.py", lambda text: text + "\n_EDITED = True\n")
     planned = set(_planned(_snakemake(finished, "-n")))
-    assert planned == {*FIGURE_RULES, "figure_kernels", "figure_loop_map", "all"}
+    assert planned == {*FIGURE_RULES, "figure_kernels", "figure_loop_map", "figure_finite_width", "all"}
 
 
 def test_a_training_edit_retrains_and_does_not_solve(finished, edited):
