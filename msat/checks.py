@@ -55,7 +55,8 @@ def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
             dof = float(np.sum(error**2)) ** 2 / weight if weight > 0 else np.inf
             scores[name] = normal_score(z, dof)
             row[f"{name}_z"] = z
-            row[f"{name}_p"] = float(2 * (special.stdtr(dof, -abs(z)) if np.isfinite(dof) else special.ndtr(-abs(z))))
+            tail = special.stdtr(dof, -abs(z)) if np.isfinite(dof) else special.ndtr(-abs(z))
+            row[f"{name}_p"] = float(2 * tail)
             if name in POOLED:
                 values = zip(measured, predicted, error, dofs, strict=True)
                 squares += [normal_score(z_score(m, p, e), d) ** 2 for m, p, e, d in values]

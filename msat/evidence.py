@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.interpolate import CubicHermiteSpline
+from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
 from scipy.optimize import brentq
 
 Array = NDArray[np.float64]
@@ -32,6 +32,8 @@ EVIDENCE = [
     "error",
     "slope",
     "slope_error",
+    "bend",
+    "n_train",
 ]
 MAXIMUM = [*_KEYS, "source", "chi_best", "chi_best_error", "log_evidence_change", "error", "note"]
 
@@ -145,6 +147,39 @@ def integrate(
     return Curve(change, error, best, shift, best_change, best_error, "")
 
 
+def along(rows: pd.DataFrame, chi: Array) -> Array:
+    """Return ``ln p(y)`` of one source and seed at any scales, relative to the lowest in the table, (n,).
+
+    Between the scales of the table by the same interpolation as `integrate`; what its integral and the table's
+    ``log_evidence_change`` differ by is spread evenly over the interval. NaN where that has no values.
+
+    Parameters
+    ----------
+    rows
+        Rows of the table `evidence`, at least two scales.
+    chi
+        Scales within those of the rows, (n,).
+    """
+    at = rows.sort_values("chi")
+    log_chi, half = np.log(at["chi"].to_numpy()), float(at["n_train"].iloc[0]) / 2
+    slope, bend, change = (at[name].to_numpy() for name in ("slope", "bend", "log_evidence_change"))
+    u = half - slope
+    if not (np.all(u > 0) and np.all(np.isfinite(bend)) and np.all(np.isfinite(change))):
+        return np.full(len(chi), np.nan)
+    spline = CubicHermiteSpline(log_chi, np.log(u), -bend / u)
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+
+    def integral(low: Array, high: Array) -> Array:
+        points = low[:, None] + (high - low)[:, None] * (nodes + 1) / 2
+        return np.asarray((high - low) * (half - np.exp(spline(points)) @ weights / 2))
+
+    whole = integral(log_chi[:-1], log_chi[1:])
+    target = np.clip(np.log(chi), log_chi[0], log_chi[-1])
+    k = np.clip(np.searchsorted(log_chi, target, side="right") - 1, 0, len(log_chi) - 2)
+    share = (target - log_chi[k]) / (log_chi[k + 1] - log_chi[k])
+    return np.asarray(change[k] + integral(log_chi[k], target) + share * (change[k + 1] - change[k] - whole[k]))
+
+
 def evidence_tables(theory: pd.DataFrame, langevin: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Return the tables `evidence` (a row a source and scale) and `evidence_maximum` (a row a source).
 
@@ -167,6 +202,10 @@ def evidence_tables(theory: pd.DataFrame, langevin: pd.DataFrame) -> dict[str, p
             suffix = "mc_error" if is_theory else "error"
             slope, bend = (at[f"evidence_{name}"].to_numpy() for name in ("slope", "bend"))
             slope_error = at[f"evidence_slope_{suffix}"].to_numpy()
+            if source == "rescaling" and len(at) > 1 and np.all(slope < at["n_train"] / 2):
+                # its covariance is not the response of its mean: the bend is taken from the slopes of the ladder
+                log_chi, u = np.log(column["chi"]), at["n_train"].to_numpy() / 2 - slope
+                bend = -u * PchipInterpolator(log_chi, np.log(u))(log_chi, 1)
             curve = integrate(
                 column["chi"],
                 int(at["n_train"].iloc[0]),
@@ -194,6 +233,8 @@ def evidence_tables(theory: pd.DataFrame, langevin: pd.DataFrame) -> dict[str, p
                         "error": error,
                         "slope": slope,
                         "slope_error": slope_error,
+                        "bend": bend,
+                        "n_train": at["n_train"].to_numpy(),
                     }
                 )
             )

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import msat
-from msat.evidence import evidence_tables, integrate
+from msat.evidence import along, evidence_tables, integrate
 from msat.tables import langevin_table, theory_table
 from tests.conftest import Z_LIMIT
 
@@ -91,3 +91,17 @@ def test_tables_hold_theory_and_training(small_task, small_network):
     if np.isfinite(best.loc["exact", "chi_best"]):
         difference = best.loc["langevin", "chi_best"] - best.loc["exact", "chi_best"]
         assert abs(difference) < Z_LIMIT * best.loc["langevin", "chi_best_error"]
+
+
+def test_the_curve_between_scales(paper_task, paper_network):
+    """Through the table's values, and within the interpolation's error of the exact evidence between them."""
+    theory = theory_table(msat.solve(paper_task, paper_network, [1.0, 4.64, 21.5, 100.0], ["exact", "rescaling"]))
+    theory["experiment"] = "a"
+    table = evidence_tables(theory, theory.iloc[:0].assign(evidence_slope_error=[]))["evidence"]
+    for source in ("exact", "rescaling"):
+        rows = table[table["source"] == source]
+        np.testing.assert_allclose(along(rows, rows["chi"].to_numpy()), rows["log_evidence_change"], atol=1e-9)
+    rows = table[table["source"] == "exact"]
+    between = np.array([1.7, 3.0, 10.0, 50.0])
+    log_evidence, _, _ = _exact(paper_task, paper_network, [1.0, *between])
+    np.testing.assert_allclose(along(rows, between), log_evidence[1:] - log_evidence[0], atol=0.05)

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from msat.figures import style
 
@@ -54,6 +55,10 @@ def draw(theory: pd.DataFrame, langevin: pd.DataFrame) -> Figure:
         style.panel_label(below, "def"[column])
     for above in grid[0]:  # a letter beside a title of two lines would run into it
         above.set_title(above.get_title(loc="left"), loc="left", fontweight="bold", x=-0.14)
+    low, high = grid[0, 0].get_ylim()
+    if high > 10 * low:  # powers of ten are enough
+        for above in grid[0]:
+            above.yaxis.set_minor_formatter(NullFormatter())
     low, high = grid[1, 0].get_ylim()
     grid[1, 0].set_ylim(low - 0.2 * (high - low), high)  # room for the numbers
     grid[0, 0].set_ylabel("value")

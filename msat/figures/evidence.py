@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
-from scipy.interpolate import CubicHermiteSpline
 
+from msat.evidence import along
 from msat.figures import style
 
 Array = NDArray[np.float64]
@@ -24,7 +24,7 @@ def draw(evidence: pd.DataFrame, evidence_maximum: pd.DataFrame) -> Figure:
 
     The reference is `exact` where there is one, else `laplace`. In the first and last panel lines are means over
     seeds, bands the range over seeds and points single seeds; the middle panel is the first seed. Curves between
-    scales are cubic Hermite through the log evidence and its slope. Error bars: two standard errors.
+    scales are those of `msat.evidence.along`. Error bars: two standard errors.
     """
     sources = [level for level in style.LEVEL_STYLE if level in set(evidence["source"])]
     reference = "exact" if "exact" in sources else "laplace"
@@ -59,19 +59,11 @@ def _of(table: pd.DataFrame, source: str) -> pd.DataFrame:
 
 
 def _curves(rows: pd.DataFrame, low: float | None = None, high: float | None = None) -> tuple[Array, Array]:
-    """Return scales (n,) and each seed's log evidence along them, (seeds, n): through its values and slopes.
-
-    NaN where a seed lacks a value.
-    """
+    """Return scales (n,) and each seed's log evidence along them, (seeds, n); NaN where a seed lacks a value."""
     points = np.geomspace(low or rows["chi"].min(), high or rows["chi"].max(), 300)
-    curves = []
-    for _, seed in rows.groupby("seed"):
-        at = seed.sort_values("chi")
-        values = at[["chi", "log_evidence_change", "slope"]].to_numpy()
-        if len(at) < 2 or not np.isfinite(values).all():
-            curves.append(np.full(len(points), np.nan))
-            continue
-        curves.append(CubicHermiteSpline(np.log(values[:, 0]), values[:, 1], values[:, 2])(np.log(points)))
+    curves = [
+        along(seed, points) if len(seed) > 1 else np.full(len(points), np.nan) for _, seed in rows.groupby("seed")
+    ]
     return points, np.array(curves)
 
 
@@ -109,7 +101,7 @@ def _near_maximum(
         row = best.loc[source]
         name = style.LEVEL_LABEL.get(source, "Langevin")
         if np.isnan(row["chi_best"]):
-            lines.append(f"{name}: {row['note']}")
+            lines.append(f"{name}: no maximum inside")
             continue
         axes.axvline(row["chi_best"], color=color, linewidth=0.7, linestyle=":", zorder=1)
         if source == "langevin":
@@ -121,13 +113,12 @@ def _near_maximum(
             measured_error = rf" \pm {error:.{digits}f}"
         lines.append(rf"{name}: $\chi^* = {row['chi_best']:.{digits}f}{measured_error}$")
     axes.text(
-        0.42,
-        0.04,
+        0.02,
+        0.03,
         "\n".join(lines),
         transform=axes.transAxes,
-        ha="center",
         va="bottom",
-        fontsize=6.5,
+        fontsize=6,
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
         zorder=5,
     )

@@ -86,6 +86,8 @@ def _panel(axes: Axes, at: pd.DataFrame, widths: np.ndarray) -> None:
             text, (widths[-1], height), (4, 0), textcoords="offset points", va="center", fontsize=7, color="0.35"
         )
     axes.set_xlim(widths[0] / 1.1, widths[-1] * 1.45)
-    axes.xaxis.set_major_locator(FixedLocator([int(width) for width in widths[::2]]))
+    axes.xaxis.set_major_locator(
+        FixedLocator([int(width) for width in (widths if len(widths) < 6 else widths[::2])])
+    )
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())

@@ -98,7 +98,7 @@ def test_evidence_without_a_maximum_inside_is_drawn(folder):
         chi_best=np.nan, chi_best_error=np.nan, note="the maximum is at an edge"
     )
     figure = evidence.draw(read["evidence"], maximum)
-    assert "the maximum is at an edge" in figure.axes[1].texts[0].get_text()
+    assert "no maximum inside" in figure.axes[1].texts[0].get_text()
 
 
 def test_every_level_has_a_style_of_its_own():
