@@ -151,7 +151,8 @@ def along(rows: pd.DataFrame, chi: Array) -> Array:
     """Return ``ln p(y)`` of one source and seed at any scales, relative to the lowest in the table, (n,).
 
     Between the scales of the table by the same interpolation as `integrate`; what its integral and the table's
-    ``log_evidence_change`` differ by is spread evenly over the interval. NaN where that has no values.
+    ``log_evidence_change`` differ by is spread evenly over the interval. NaN if values are missing, or if that
+    difference is above 0.5 + 1 % somewhere: the scales are then too far apart to say what is between them.
 
     Parameters
     ----------
@@ -174,6 +175,8 @@ def along(rows: pd.DataFrame, chi: Array) -> Array:
         return np.asarray((high - low) * (half - np.exp(spline(points)) @ weights / 2))
 
     whole = integral(log_chi[:-1], log_chi[1:])
+    if np.any(np.abs(np.diff(change) - whole) > 0.5 + 0.01 * np.abs(np.diff(change))):
+        return np.full(len(chi), np.nan)
     target = np.clip(np.log(chi), log_chi[0], log_chi[-1])
     k = np.clip(np.searchsorted(log_chi, target, side="right") - 1, 0, len(log_chi) - 2)
     share = (target - log_chi[k]) / (log_chi[k + 1] - log_chi[k])

@@ -24,14 +24,18 @@ def draw(evidence: pd.DataFrame, evidence_maximum: pd.DataFrame) -> Figure:
 
     The reference is `exact` where there is one, else `laplace`. In the first and last panel lines are means over
     seeds, bands the range over seeds and points single seeds; the middle panel is the first seed. Curves between
-    scales are those of `msat.evidence.along`. Error bars: two standard errors.
+    scales are those of `msat.evidence.along`, straight lines where it has none. Error bars: two standard errors.
     """
     sources = [level for level in style.LEVEL_STYLE if level in set(evidence["source"])]
     reference = "exact" if "exact" in sources else "laplace"
     figure, grid = plt.subplots(1, 3, figsize=(style.WIDTH, 2.7))
     for level in sources:
-        chi, curves = _curves(_of(evidence, level))
+        rows = _of(evidence, level)
+        chi, curves = _curves(rows)
         color, line = style.LEVEL_STYLE[level]
+        if np.isnan(curves).all():  # the scales are too far apart for a curve
+            style.level_line(grid[0], level, rows.groupby("chi")["log_evidence_change"])
+            continue
         grid[0].plot(
             chi, curves.mean(axis=0), color=color, linestyle=line, label=style.LEVEL_LABEL[level], zorder=2
         )
