@@ -163,7 +163,8 @@ class Frame:
     prior_kernel
         The prior hidden kernel ``K = E_prior[phi phi^T]`` on the training points, (P, P).
     inputs
-        Training inputs in whitened row-space coordinates, (P, r): pre-activations are ``inputs @ a``.
+        Training inputs in whitened row-space coordinates, (P, r): pre-activations are ``inputs @ a``. Columns are
+        orthogonal.
     direction
         Row-space coordinates of the unit vector along which weights are looked at, (r,).
     """
@@ -205,10 +206,14 @@ class Frame:
         """Return `weight_alignment` of a first-layer moment (r, r) along the direction."""
         return weight_alignment(moment, self.direction)
 
-    def linear_moment(self, hidden_kernel: Array) -> Array:
-        """Return ``E[a a^T] = Z^+ H Z^+T`` of a linear network, (r, r): its kernel H is ``Z E[a a^T] Z^T``."""
-        inverse = np.linalg.pinv(self.inputs)
-        return np.asarray(inverse @ hidden_kernel @ inverse.T)
+    def linear_weights(self, hidden_kernel: Array) -> float:
+        """Return `weight_alignment` of a linear network from its hidden kernel (P, P).
+
+        ``H = Z M Z^T`` with Z the inputs in row-space coordinates and M the first-layer moment, so that
+        ``u_r.M u_r = p.H p`` with ``p = Z^+T u_r``.
+        """
+        probe = self.inputs @ (self.direction / np.sum(self.inputs**2, axis=0))
+        return float(probe @ hidden_kernel @ probe + 1 - self.direction @ self.direction)
 
 
 def frame(x: Array, y: Array, provenance: Mapping[str, Any], g_v: float, activation: str) -> Frame:
@@ -222,12 +227,13 @@ def frame(x: Array, y: Array, provenance: Mapping[str, Any], g_v: float, activat
     u = np.asarray(provenance.get("direction", y @ x), dtype=np.float64)
     length = np.linalg.norm(u)
     u = u / length if length > 0 else np.full_like(u, np.nan)
-    # inputs = sqrt(g_v/D) X R for an orthonormal basis R (D, r) of the row space, and u_r = R^T u
+    # inputs = sqrt(g_v/D) X R for an orthonormal basis R (D, r) of the row space, and u_r = R^T u; its columns are
+    # orthogonal, so that the pseudo-inverse is the transpose over their squared lengths
     return Frame(
         y=y,
         prior_kernel=get_activation(activation).dual_kernel(scale * (x @ x.T)),
         inputs=inputs,
-        direction=np.linalg.pinv(inputs) @ (np.sqrt(scale) * (x @ u)),
+        direction=inputs.T @ (np.sqrt(scale) * (x @ u)) / np.sum(inputs**2, axis=0),
     )
 
 

@@ -250,7 +250,7 @@ def _observed(axes: Frame, prediction: Prediction, level: str, network: Network)
     if prediction.mean_train_batches is not None:
         values["evidence_slope_mc_error"] = batch_error(prediction.mean_train_batches @ y) / (2 * network.kappa)
     if network.activation == "linear":
-        values["weight_alignment"] = axes.weights(axes.linear_moment(hidden))
+        values["weight_alignment"] = axes.linear_weights(hidden)
     elif level == "nngp":
         values["weight_alignment"] = 1.0  # the first layer stays at its prior
     else:

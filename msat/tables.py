@@ -115,7 +115,8 @@ def langevin_table(langevin: xr.Dataset) -> pd.DataFrame:
     for name in (*COMPARED, "train_discrepancy_rb", "first_layer_variance", *evidence):
         row[name] = float(at[name]) if name in at else np.nan
         row[f"{name}_error"] = float(at[f"{name}_error"]) if name in at else np.nan
-    row["evidence_error_correlation"] = float(at["evidence_error_correlation"])
+    name = "evidence_error_correlation"
+    row[name] = float(at[name]) if name in at else np.nan
     row["jackknife_dof"] = langevin.sizes["chain"] - 1
     row |= {name: float(at[name]) for name in ("step_size", "curvature")}
     row |= {name: int(at[name]) for name in ("steps", "burn_in_steps")}
