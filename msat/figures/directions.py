@@ -25,25 +25,25 @@ _SHOWN = {
 def draw(theory: pd.DataFrame, langevin: pd.DataFrame) -> Figure:
     """Return the figure: train discrepancy, variance along and across the target; deviations in per cent below.
 
-    Deviations are from `exact` where there is one, else from `laplace`, seed by seed, on one common axis whose
-    shaded band is one per cent. Lines are means over seeds, bands the range over seeds, points single seeds with
-    error bars of two standard errors. The number is rescaling's deviation at the scale nearest 10.
+    Deviations are from `exact`, `laplace` or the measurement, whichever comes first, seed by seed, on one common
+    axis whose shaded band is one per cent. Lines are means over seeds, bands the range over seeds, points single
+    seeds with error bars of two standard errors. The number is rescaling's deviation at the scale nearest 10.
     """
     levels = [level for level in _LEVELS if level in set(theory["level"])]
-    reference = "exact" if "exact" in levels else "laplace"
+    reference = next((level for level in ("exact", "laplace") if level in levels), "")
     keys = ["seed", "chi"]
     figure, grid = plt.subplots(2, 3, figsize=(style.WIDTH, 4.0), sharex=True, sharey="row", height_ratios=(3, 2))
     for column, (quantity, label) in enumerate(_SHOWN.items()):
         above, below = grid[0, column], grid[1, column]
         at = theory.set_index(keys)
-        exact = at[at["level"] == reference][quantity]
+        measured, error = (langevin.set_index(keys)[name] for name in (quantity, f"{quantity}_error"))
+        exact = at[at["level"] == reference][quantity] if reference else measured
         below.axhline(0, color="0.6", linewidth=0.6, zorder=0)
         below.axhspan(-1, 1, color="0.93", zorder=-1, linewidth=0)
         for level in levels:
             values = at[at["level"] == level][quantity]
             style.level_line(above, level, values.groupby("chi"))
             style.level_line(below, level, (100 * (values / exact - 1)).groupby("chi"), alpha=0.15)
-        measured, error = (langevin.set_index(keys)[name] for name in (quantity, f"{quantity}_error"))
         style.langevin_points(above, langevin["chi"], langevin[quantity], langevin[f"{quantity}_error"])
         style.points_by_seed(below, 100 * (measured / exact - 1), 200 * error / exact)
         if "rescaling" in levels:
@@ -62,7 +62,7 @@ def draw(theory: pd.DataFrame, langevin: pd.DataFrame) -> Figure:
     low, high = grid[1, 0].get_ylim()
     grid[1, 0].set_ylim(low - 0.2 * (high - low), high)  # room for the numbers
     grid[0, 0].set_ylabel("value")
-    grid[1, 0].set_ylabel(f"deviation from {style.LEVEL_LABEL[reference]} (%)")
+    grid[1, 0].set_ylabel(f"deviation from {style.LEVEL_LABEL.get(reference, 'Langevin')} (%)")
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return figure

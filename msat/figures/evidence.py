@@ -22,12 +22,13 @@ _ZOOM = 2.5  # factor of chi on either side of the maximum
 def draw(evidence: pd.DataFrame, evidence_maximum: pd.DataFrame) -> Figure:
     """Return the figure: change of the log evidence over all scales, near its maximum, and against the reference.
 
-    The reference is `exact` where there is one, else `laplace`. In the first and last panel lines are means over
-    seeds, bands the range over seeds and points single seeds; the middle panel is the first seed. Curves between
-    scales are those of `msat.evidence.along`, straight lines where it has none. Error bars: two standard errors.
+    The reference is `exact`, `laplace` or what there is, in this order. In the first and last panel lines are
+    means over seeds, bands the range over seeds and points single seeds; the middle panel is the first seed. Curves
+    between scales are those of `msat.evidence.along`, straight lines where it has none. Error bars: two standard
+    errors.
     """
     sources = [level for level in style.LEVEL_STYLE if level in set(evidence["source"])]
-    reference = "exact" if "exact" in sources else "laplace"
+    reference = next((level for level in ("exact", "laplace", *sources) if level in sources), "langevin")
     figure, grid = plt.subplots(1, 3, figsize=(style.WIDTH, 2.7))
     for level in sources:
         rows = _of(evidence, level)
@@ -94,14 +95,15 @@ def _near_maximum(
     inside = measured[(measured["chi"] >= 0.99 * low) & (measured["chi"] <= 1.01 * high)]
     style.langevin_points(axes, inside["chi"], inside["log_evidence_change"], inside["error"])
     bottom, top = (float(np.min(heights)), float(np.max(heights))) if heights else (-1.0, 0.0)
-    if not np.isnan(centre):  # the lower of the reference's ends may be far below
+    if heights and not np.isnan(centre):  # the lower of the reference's ends may be far below
         bottom = min(min(curve[[0, -1]].max() for curve in heights), top - 1)
     reach = max(top - bottom, 1e-3)
     axes.set_ylim(bottom - 0.6 * reach, top + 0.15 * reach)  # room for the numbers under the arch
     lines = []
-    for source, color in ((reference, style.LEVEL_STYLE[reference][0]), ("langevin", style.LANGEVIN_COLOR)):
+    for source in dict.fromkeys((reference, "langevin")):
         if source not in best.index:
             continue
+        color = style.LANGEVIN_COLOR if source == "langevin" else style.LEVEL_STYLE[source][0]
         row = best.loc[source]
         name = style.LEVEL_LABEL.get(source, "Langevin")
         if np.isnan(row["chi_best"]):
@@ -147,5 +149,5 @@ def _differences(axes: Axes, evidence: pd.DataFrame, sources: list[str], referen
     style.points_by_seed(axes, measured["log_evidence_change"] - base, 2 * measured["error"])
     axes.set_yscale("symlog", linthresh=1.0)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.set_ylabel(rf"$\ln p(\mathbf{{y}})$ less {style.LEVEL_LABEL[reference]}")
+    axes.set_ylabel(rf"$\ln p(\mathbf{{y}})$ less {style.LEVEL_LABEL.get(reference, 'Langevin')}")
     style.chi_axis(axes)
