@@ -23,13 +23,14 @@ def draw(evidence: pd.DataFrame, evidence_maximum: pd.DataFrame) -> Figure:
     """Return the figure: change of the log evidence over all scales, near its maximum, and against the reference.
 
     The reference is `exact`, `laplace` or what there is, in this order. In the first and last panel lines are
-    means over seeds, bands the range over seeds and points single seeds; the middle panel is the first seed. Curves
-    between scales are those of `msat.evidence.along`, straight lines where it has none. Error bars: two standard
-    errors.
+    means over seeds, bands the range over seeds and points single seeds; the middle panel is the first seed.
+    Curves between scales are those of `msat.evidence.along`, straight lines where it has none. Error bars: two
+    standard errors.
     """
     sources = [level for level in style.LEVEL_STYLE if level in set(evidence["source"])]
     reference = next((level for level in ("exact", "laplace", *sources) if level in sources), "langevin")
     figure, grid = plt.subplots(1, 3, figsize=(style.WIDTH, 2.7))
+    heights = [evidence["log_evidence_change"].to_numpy()]
     for level in sources:
         rows = _of(evidence, level)
         chi, curves = _curves(rows)
@@ -37,6 +38,7 @@ def draw(evidence: pd.DataFrame, evidence_maximum: pd.DataFrame) -> Figure:
         if np.isnan(curves).all():  # the scales are too far apart for a curve
             style.level_line(grid[0], level, rows.groupby("chi")["log_evidence_change"])
             continue
+        heights.append(curves.ravel())
         grid[0].plot(
             chi, curves.mean(axis=0), color=color, linestyle=line, label=style.LEVEL_LABEL[level], zorder=2
         )
@@ -44,7 +46,7 @@ def draw(evidence: pd.DataFrame, evidence_maximum: pd.DataFrame) -> Figure:
     measured = _of(evidence, "langevin")
     style.langevin_points(grid[0], measured["chi"], measured["log_evidence_change"], measured["error"])
     grid[0].set_yscale("symlog", linthresh=_LINEAR)
-    low, high = (float(getattr(evidence["log_evidence_change"], name)()) for name in ("min", "max"))
+    low, high = (float(bound(np.concatenate(heights))) for bound in (np.nanmin, np.nanmax))
     grid[0].set_ylim(min(1.5 * low, -1), max(1.5 * high, 0.3 * _LINEAR))
     grid[0].axhline(0, color="0.8", linewidth=0.6, zorder=0)
     grid[0].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
