@@ -269,7 +269,7 @@ def _dataset(task: Task, network: Network, settings: LangevinSettings, state: sa
         return axes.covariance(spread) | axes.hidden(means["hidden_kernel"]) | weights
 
     for name, estimate in diagnostics.jackknife(by_chain, observed).items():
-        dims = ("chi", "eigenvalue") if name in SPECTRA else ("chi",)
+        dims = ("chi", "train") if name in SPECTRA else ("chi",)
         for suffix, array in zip(("", "_error"), estimate, strict=True):
             variables[f"{name}{suffix}"] = (dims, array[None])
     projection = component_projection(task.provenance, task.x_test)

@@ -70,14 +70,14 @@ _DESCRIPTIONS = {
     "variance_along_target": "y.Cov y / |y|^2",
     "variance_across_target": "(tr Cov - y.Cov y / |y|^2) / (P - 1)",
     "covariance_outlier": "largest eigenvalue of covariance_train",
-    "covariance_spectrum": "eigenvalues of covariance_train, descending",
+    "covariance_spectrum": "eigenvalues of covariance_train, descending (not sample by sample)",
     "hidden_kernel_along_target": "y.H y / |y|^2",
     "hidden_kernel_gain": "y.H y / y.K y, K the prior hidden kernel",
     "hidden_kernel_alignment": "centred kernel alignment of H with y y^T",
     "hidden_kernel_outlier": "largest eigenvalue of H",
     "hidden_kernel_bulk": "mean of the other eigenvalues of H",
     "hidden_kernel_effective_rank": "(tr H)^2 / tr H^2",
-    "hidden_kernel_spectrum": "eigenvalues of H, descending",
+    "hidden_kernel_spectrum": "eigenvalues of H, descending (not sample by sample)",
     "weight_alignment": "E[(1/N) sum_i (V_i.u)^2] D / g_v; 1 under the prior; NaN where not given",
     "evidence_slope": "d ln p(y) / d ln chi = P/2 - y.(y - <f>)/(2 kappa)",
     "evidence_bend": "d^2 ln p(y) / d(ln chi)^2 from covariance_train",
@@ -218,7 +218,7 @@ def solve(
 
 def _dimensions(name: str) -> tuple[str, ...]:
     if name in SPECTRA:
-        return ("eigenvalue",)
+        return ("train",)  # the k-th of P eigenvalues: an axis of its own would add a dimension to the contract
     return _PER_SAMPLE.get(name, _COMPONENTS.get(name, ()))
 
 

@@ -233,7 +233,7 @@ def test_nonlinear_commands(tmp_path, capsys):
         assert _run(f"train --data {data} {network} --steps 2000 --out {langevin}") == 0
         capsys.readouterr()
         assert _run(f"compare {theory} {langevin}") == 0
-        assert capsys.readouterr().out.count("z = ") == 5 * levels
+        assert capsys.readouterr().out.count("z = ") == 8 * levels
         with xr.open_dataset(theory) as dataset:
             assert dataset.sizes["level"] == levels
 
