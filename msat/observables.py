@@ -1,4 +1,4 @@
-"""Numbers drawn from means, covariances and kernels: pure functions (docs/theory.md, section 1)."""
+"""Numbers drawn from means, covariances and kernels: pure functions (docs/theory.md, sections 1 and 10)."""
 
 from __future__ import annotations
 
