@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.polynomial import hermite_e
 from numpy.typing import NDArray
+from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
 from msat.activations import get_activation
 from msat.row_space import row_space
@@ -72,11 +73,27 @@ def across_target(y: Array, matrix: Array) -> float:
     return (float(np.trace(matrix)) - along) / (len(y) - 1)
 
 
+LARGEST_SPECTRUM = 500  # samples up to which whole spectra are given: a diagonalisation costs P^3
+
+
 def spectrum(matrix: Array) -> Array:
-    """Return the eigenvalues of a symmetric matrix (P, P), descending, (P,); NaN if an entry is NaN."""
-    if not np.all(np.isfinite(matrix)):
+    """Return the eigenvalues of a symmetric matrix (P, P), descending, (P,); NaN if an entry is NaN or P > 500."""
+    if len(matrix) > LARGEST_SPECTRUM or not np.all(np.isfinite(matrix)):
         return np.full(len(matrix), np.nan)
     return np.asarray(np.linalg.eigvalsh(matrix)[::-1])
+
+
+def outlier(matrix: Array) -> float:
+    """Return the largest eigenvalue of a symmetric matrix (P, P); NaN if an entry is NaN. Lanczos for P > 500."""
+    if not np.all(np.isfinite(matrix)):
+        return float("nan")
+    if len(matrix) <= LARGEST_SPECTRUM:
+        return float(np.linalg.eigvalsh(matrix)[-1])
+    start = np.random.default_rng(0).standard_normal(len(matrix))  # a fixed start gives the same bits
+    try:
+        return float(eigsh(matrix, k=1, which="LA", v0=start, tol=1e-12, return_eigenvectors=False)[0])
+    except ArpackNoConvergence:  # many eigenvalues nearly as large
+        return float(np.linalg.eigvalsh(matrix)[-1])
 
 
 def effective_rank(matrix: Array) -> float:
@@ -179,11 +196,10 @@ class Frame:
 
         ``variance_across_target`` is `across_target`, ``covariance_outlier`` the largest eigenvalue.
         """
-        eigenvalues = spectrum(covariance)
         return {
             "variance_across_target": across_target(self.y, covariance),
-            "covariance_outlier": float(eigenvalues[0]),
-            "covariance_spectrum": eigenvalues,
+            "covariance_outlier": outlier(covariance),
+            "covariance_spectrum": spectrum(covariance),
         }
 
     def hidden(self, kernel: Array) -> dict[str, Any]:
@@ -192,14 +208,14 @@ class Frame:
         See `gain`, `centred_alignment` and `effective_rank`; the outlier is the largest eigenvalue, the bulk the
         mean of the others.
         """
-        eigenvalues = spectrum(kernel)
+        largest, others = outlier(kernel), len(kernel) - 1
         return {
             "hidden_kernel_gain": gain(self.y, kernel, self.prior_kernel),
             "hidden_kernel_alignment": centred_alignment(self.y, kernel),
-            "hidden_kernel_outlier": float(eigenvalues[0]),
-            "hidden_kernel_bulk": float(eigenvalues[1:].mean()) if len(eigenvalues) > 1 else float("nan"),
+            "hidden_kernel_outlier": largest,
+            "hidden_kernel_bulk": float(np.trace(kernel) - largest) / others if others else float("nan"),
             "hidden_kernel_effective_rank": effective_rank(kernel),
-            "hidden_kernel_spectrum": eigenvalues,
+            "hidden_kernel_spectrum": spectrum(kernel),
         }
 
     def weights(self, moment: Array) -> float:

@@ -47,6 +47,7 @@ _SCALARS = (
     "residual",
     "loop_strength",
     "effective_sample_size",
+    "anneal_difference",
 )
 # functions of mean, covariance and hidden kernel, each with its Monte Carlo error
 _OBSERVABLES = (
@@ -91,6 +92,7 @@ _DESCRIPTIONS = {
     "learned_component": "coefficients of He_k(u.x), u the teacher's direction, in the mean test outputs",
     "learned_component_mc_error": "Monte Carlo standard error of learned_component; 0 for closed forms",
     "teacher_component": "the same of the test labels",
+    "anneal_difference": "relative difference in y.ft of a downward anneal; NaN for closed forms",
     "effective_sample_size": "independent neurons that a sampled level is worth; NaN for closed forms",
     "note": "what a reader must know of the level on these data",
     "converged": "1 where the solver converged",
@@ -161,7 +163,7 @@ def solve(
         arrays |= {name: np.zeros((*shape, len(projection))) for name in _COMPONENTS}
     sampling_seed = derived_seed({"stage": "theory", "seed": seed, "data": task.digest()})
     for column, level, prediction in anneal(
-        task.x_train, task.y_train, task.x_test, network, scales, levels, sampling_seed
+        task.x_train, task.y_train, task.x_test, network, scales, levels, sampling_seed, axes.direction
     ):
         at = (list(levels).index(level), column)
         for name in (*_PER_SAMPLE, *_SCALARS):

@@ -15,6 +15,7 @@ from msat.observables import (
     frame,
     gain,
     mean_squared_error,
+    outlier,
     spectrum,
     weight_alignment,
 )
@@ -54,6 +55,11 @@ def test_matrix_functions_against_brute_force():
     assert across_target(y, M) == pytest.approx(np.mean([v @ M @ v for v in basis.T[1:]]))
     lam = np.linalg.eigvalsh(M)
     np.testing.assert_allclose(spectrum(M), sorted(lam, reverse=True))
+    assert outlier(M) == pytest.approx(max(lam), rel=1e-12)
+    large = _positive(rng, 520)
+    assert outlier(large) == pytest.approx(np.linalg.eigvalsh(large)[-1], rel=1e-11)
+    assert np.isnan(spectrum(large)).all()
+    assert np.isnan(outlier(np.full((3, 3), np.nan)))
     assert effective_rank(M) == pytest.approx(lam.sum() ** 2 / np.sum(lam**2))
     assert effective_rank(np.eye(n)) == pytest.approx(n)
     assert effective_rank(np.outer(y, y)) == pytest.approx(1)

@@ -65,13 +65,17 @@ class Effort:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What stays the same along an anneal: data in row-space coordinates, activation, effort, randomness."""
+    """What stays the same along an anneal: data in row-space coordinates, activation, effort, randomness.
+
+    `direction` is that of the weight alignment, (r,).
+    """
 
     space: RowSpace
     y: Array
     activation: Activation
     effort: Effort
     rng: np.random.Generator
+    direction: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)

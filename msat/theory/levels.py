@@ -54,6 +54,7 @@ def anneal(
     scales: Sequence[float],
     levels: Sequence[str],
     seed: int = 0,
+    direction: Array | None = None,
 ) -> Iterator[tuple[int, str, Prediction]]:
     """Yield (index of the scale, level, prediction), annealing chi upwards (the paper's Algorithm 1).
 
@@ -72,6 +73,8 @@ def anneal(
         Names out of `LEVELS`.
     seed
         Seed of the sampling; closed forms use none.
+    direction
+        Row-space coordinates of the unit vector of the weight alignment, (r,), for sampled levels.
 
     Raises
     ------
@@ -80,7 +83,9 @@ def anneal(
     """
     check_levels(levels, network.activation)
     if network.activation != "linear":
-        results = nonlinear.solve_scales(x_train, y_train, x_test, network, scales, levels, seed)
+        results = nonlinear.solve_scales(
+            x_train, y_train, x_test, network, scales, levels, seed, direction=direction
+        )
         for index, chi in enumerate(scales):
             for level in levels:
                 yield index, level, results[level, float(chi)]

@@ -79,6 +79,8 @@ class Sample:
         Independent neurons that the sample is worth.
     monte_carlo
         Whether the draws are random; False for quadrature nodes.
+    direction
+        Row-space coordinates of the unit vector of the weight alignment, (r,); None for none.
     """
 
     snapshots: Snapshots
@@ -90,6 +92,7 @@ class Sample:
     effective_sample_size: float
     monte_carlo: bool = True
     action_error: float = 0.0
+    direction: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +131,8 @@ class _Outputs:
     hidden_kernel_batches: Array
     covariance_train_batches: Array
     readout_norm: float
+    weight_alignment: float
+    weight_alignment_mc_error: float
 
 
 def tree_level(sample: Sample, space: RowSpace, y: Array, network: Network, activation: Activation) -> Prediction:
@@ -485,6 +490,7 @@ def _outputs(
             network.kappa * (np.eye(len(y)) - network.kappa * part.average.propagator) + loop_part
             for part in level.parts
         ]
+        alignment, parts_alignment = _weight_alignments(sample, level)
         results.append(
             _Outputs(
                 mean_train=y - network.kappa * level.full.field,
@@ -498,9 +504,25 @@ def _outputs(
                 hidden_kernel_batches=np.array([_hidden_kernel(part) for part in level.parts]),
                 covariance_train_batches=np.array(covariances),
                 readout_norm=network.width * float(level.full.average.weights @ level.full.weights.second),
+                weight_alignment=alignment,
+                weight_alignment_mc_error=float(batch_error(parts_alignment)),
             )
         )
     return results
+
+
+def _weight_alignments(sample: Sample, level: _Level) -> tuple[float, Array]:
+    """Return the weight alignment on all draws, and on each batch, (B,): eq. (5) with o = (a.u)^2."""
+    if sample.direction is None:
+        return float("nan"), np.full(len(level.parts), np.nan)
+    squares = (sample.snapshots.positions @ sample.direction) ** 2
+    outside = 1 - float(sample.direction @ sample.direction)
+    full = level.full
+    parts = [
+        float((part.average.weights * part.weights.zeroth) @ squares[batch.rows])
+        for batch, part in zip(sample.batches, level.parts, strict=True)
+    ]
+    return float((full.average.weights * full.weights.zeroth) @ squares) + outside, np.array(parts) + outside
 
 
 def _hidden_kernel(expansion: _Expansion) -> Array:

@@ -47,6 +47,7 @@ def solve_scales(
     levels: Sequence[str],
     seed: int = 0,
     effort: Effort | None = None,
+    direction: Array | None = None,
 ) -> dict[tuple[str, float], Prediction]:
     """Return the predictions of levels at scales, as ``{(level, chi): Prediction}``.
 
@@ -67,6 +68,8 @@ def solve_scales(
         Of the sampling, a non-negative integer.
     effort
         How much sampling; None is the default `Effort`.
+    direction
+        Row-space coordinates of the unit vector of the weight alignment, (r,); None for no weight alignment.
 
     Raises
     ------
@@ -95,6 +98,7 @@ def solve_scales(
         activation=activation,
         effort=effort or Effort(),
         rng=np.random.default_rng(seed),
+        direction=direction,
     )
     scales = sorted(scales, key=lambda at: at.chi)
     state = start(problem, scales[0])
@@ -209,6 +213,7 @@ def _measure(problem: Problem, state: Anneal) -> tuple[Anneal, Sample]:
         action=state.action,
         action_error=state.error,
         stationary=stationary,
+        direction=problem.direction,
         effective_sample_size=state.population.size
         * min(draws_per_chain(snapshots), snapshots.snapshots * tree.tilt.ess_fraction),
     )

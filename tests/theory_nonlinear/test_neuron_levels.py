@@ -1,5 +1,7 @@
 """The levels on quadrature nodes instead of a population: a network of two training points, exactly."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -200,3 +202,15 @@ def test_errors_are_the_spread_of_batches():
     fields = np.array([batch.tree.conjugate for batch in sample.batches])
     expected = network.kappa * fields.std(axis=0, ddof=1) / np.sqrt(2)
     np.testing.assert_allclose(result.mean_train_mc_error, expected)
+
+
+def test_weight_alignment_of_a_linear_network_follows_from_its_hidden_kernel():
+    """Both are averages over the same draws: h = Z a, so u.M u = p.H p with p = Z^+T u."""
+    network, activation = Network(width=8, activation="linear", kappa_0=0.3, chi=4.0), get_activation("linear")
+    sample = replace(quadrature_sample(network), direction=np.array([0.6, -0.5]))
+    probe = np.linalg.solve(SPACE.train.T, sample.direction)
+    for level in (tree_level, laplace):
+        result = level(sample, SPACE, Y, network, activation)
+        expected = probe @ result.hidden_kernel @ probe + 1 - sample.direction @ sample.direction
+        assert result.weight_alignment == pytest.approx(expected, abs=1e-9)
+        assert result.weight_alignment > 1.05  # the network has learned
