@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from msat.errors import ComputationError, InputError
+from msat.errors import ComputationError, InputError, Interrupted
 from msat.langevin.settings import LangevinSettings
 
 # click's UsageError, which Typer takes from click or carries itself, depending on its version
@@ -289,7 +289,16 @@ def train(
     device: Annotated[str, typer.Option(help=_meaning("device"))] = _default("device"),
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="File to save the run to every minute, and to resume it from.")
+        Path | None,
+        typer.Option(help="File to save the run to while it goes on and on SIGTERM, and to resume it from."),
+    ] = None,
+    checkpoint_every: Annotated[float, typer.Option(min=0, help="Seconds between two checkpoints.")] = 60.0,
+    final_state: Annotated[
+        Path | None,
+        typer.Option(
+            help="File in which the finished run leaves its state, and from which one with a smaller target "
+            "error or more steps goes on."
+        ),
     ] = None,
     label: Label = "",
 ) -> None:
@@ -301,6 +310,8 @@ def train(
     check_writable(out)
     if checkpoint is not None:
         check_writable(checkpoint, "--checkpoint")
+    if final_state is not None:
+        check_writable(final_state, "--final-state")
     _not_the_same(data, out)
     network = Network(width, activation, g_w, g_v, kappa_0, chi)
     dataset = run(
@@ -309,6 +320,8 @@ def train(
         seed=seed,
         threads=threads,
         checkpoint=checkpoint,
+        checkpoint_every=checkpoint_every,
+        final_state=final_state,
         progress=True,
         chains=chains,
         steps=steps,
@@ -536,15 +549,16 @@ def _integers(option: str, text: str) -> list[int]:
         raise InputError(f"{option} = {text!r}: must be whole numbers separated by commas") from None
 
 
-def _terminate(*_: Any) -> None:
+def _terminate(number: int, *_: Any) -> None:
     """Leave by an exception, so that temporary files are removed, and say why."""
-    print("msat: terminated by SIGTERM", file=sys.stderr)
-    raise SystemExit(143)
+    print(f"msat: terminated by {signal.Signals(number).name}", file=sys.stderr)
+    raise SystemExit(128 + number)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 for a failed computation, 2 for bad input."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, _terminate)
     try:
         result = app(args=arguments, prog_name="msat", standalone_mode=False)
     except InputError as error:
@@ -558,6 +572,9 @@ def main(arguments: list[str] | None = None) -> int:
     except ComputationError as error:
         print(f"msat: error: {error}", file=sys.stderr)
         return 1
+    except Interrupted as stop:
+        print(f"msat: {stop}", file=sys.stderr)
+        return 128 + stop.signal_number
     except (typer.Abort, KeyboardInterrupt):
         print("msat: interrupted", file=sys.stderr)
         return 130

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 
-from msat.errors import InputError
+from msat.errors import InputError, Interrupted
 from msat.langevin import checkpoint as checkpoints
 from msat.langevin import diagnostics, sampler
+from msat.langevin.interrupt import Stop
 from msat.langevin.potential import make_potential
 from msat.langevin.progress import Reporter
-from msat.langevin.settings import LangevinSettings
+from msat.langevin.settings import STOPPING_RULE, LangevinSettings
 from msat.langevin.starts import start_names
 from msat.network import Network
 from msat.observables import (
@@ -37,7 +39,7 @@ from msat.tasks.base import Task
 
 Array = NDArray[np.float64]
 
-CHECKPOINT_EVERY = 60.0  # seconds between two checkpoints
+CHECKPOINT_EVERY = 60.0  # seconds between two checkpoints, by default
 
 
 def train(
@@ -47,6 +49,8 @@ def train(
     seed: int = 0,
     threads: int = 1,
     checkpoint: Path | None = None,
+    checkpoint_every: float = CHECKPOINT_EVERY,
+    final_state: Path | None = None,
     progress: bool = False,
     **settings: Any,
 ) -> xr.Dataset:
@@ -62,8 +66,15 @@ def train(
     threads
         CPU threads of torch in this process.
     checkpoint
-        File to which the run is saved every minute and from which it resumes. It is left in place: remove it
-        once the result is stored, as the command line does.
+        File to which the run is saved while it goes on, and from which it resumes. On SIGTERM, SIGUSR1 or SIGINT
+        it is saved at the end of the present block and the run stops. The file is left in place: remove it once
+        the result is stored, as the command line does.
+    checkpoint_every
+        Seconds between two checkpoints.
+    final_state
+        File in which a finished run leaves its state, and from which a run that differs only in its end
+        (target_error, max_steps, steps) goes on, with the result that it would have had from the start. It is a
+        cache: a state that does not fit is not used.
     progress
         Whether to show progress on standard error.
     **settings
@@ -82,46 +93,74 @@ def train(
         If a setting is not allowed, the device is not there, or the checkpoint is of another run.
     ComputationError
         If the dynamics diverge.
+    Interrupted
+        If a signal stopped the run; it is saved in the checkpoint.
     """
     started = time.perf_counter()
     chosen = validated(LangevinSettings, settings)
     device = find_device(chosen.device)
     if threads < 1:
         raise InputError(f"threads = {threads}: must be at least 1")
+    if not checkpoint_every >= 0:
+        raise InputError(f"checkpoint_every = {checkpoint_every:g}: must be a number of seconds, at least 0")
     torch.set_num_threads(threads)
+    # TensorFloat-32 keeps ten bits of a product: the forces would be wrong in the third digit
     torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
 
     key = {"seed": seed, "data": task.digest(), **network.parameters()}
     potential, state = sampler.initial_state(
         make_potential(task.x_train, task.y_train, task.x_test, network), chosen, derived_seed(key), device
     )
-    run_key = digest(
+    trajectory = digest(
         {
             **key,
-            "settings": chosen.model_dump(),
+            "settings": chosen.model_dump(exclude=set(STOPPING_RULE)),
             "device": device.type,
             "threads": threads,
             "code": code_digest("msat.run_langevin"),
             "torch": torch.__version__,
         }
     )
-    if checkpoint is not None and checkpoint.exists():
-        state = checkpoints.load(checkpoint, run_key, device)
-    with Reporter(f"langevin chi={network.chi:g} seed={seed} on {device.type}", quiet=not progress) as reporter:
-        if checkpoint is not None and state.burn_in_steps:
-            reporter.note(
-                f"resumed from {checkpoint} in {state.phase} at step {state.burn_in_steps + state.steps}"
-            )
+    label = f"langevin chi={network.chi:g} seed={seed} on {device.type}"
+    with Reporter(label, quiet=not progress) as reporter:
+        reporter.note(_device_line(chosen.device, device, threads))
+        saved = _saved(checkpoint, trajectory, device, reporter, strict=True)
+        kept = _saved(final_state, trajectory, device, reporter, strict=False)
+        kept_steps = kept.steps if kept is not None else 0
+        # the checkpoint first: a run that began at a kept state has gone on from it
+        for path, found, verb in ((checkpoint, saved, "resumed"), (final_state, kept, "goes on")):
+            if found is None:
+                continue
+            where = f"{path} in {found.phase} at step {found.burn_in_steps + found.steps}"
+            if sampler.passes_through(chosen, found, task.n_train):
+                state = found
+                reporter.note(f"{verb} from {where}")
+                break
+            reporter.note(f"does not use {where}: past the end of this run, or with blocks of another length")
         last_saved = time.monotonic()
 
         def on_block(state: sampler.State, progress: sampler.Progress) -> None:
             nonlocal last_saved
             reporter.update(progress)
-            if checkpoint is not None and time.monotonic() - last_saved > CHECKPOINT_EVERY:
-                checkpoints.save(checkpoint, run_key, state)
+            if state.phase == "done":
+                if final_state is not None and state.steps > kept_steps:
+                    checkpoints.save(final_state, trajectory, state)
+            elif checkpoint is not None and (
+                stop.signal is not None or time.monotonic() - last_saved > checkpoint_every
+            ):
+                checkpoints.save(checkpoint, trajectory, state)
                 last_saved = time.monotonic()
+                if stop.signal is not None:
+                    raise Interrupted(
+                        f"stopped by {stop.signal.name} in {state.phase} at step "
+                        f"{state.burn_in_steps + state.steps}, saved in {checkpoint}: the same command goes on "
+                        "from there",
+                        stop.signal,
+                    )
 
-        sampler.run(potential, chosen, state, on_block)
+        with Stop() if checkpoint is not None else nullcontext(Stop()) as stop:
+            sampler.run(potential, chosen, state, on_block)
         dataset = _dataset(task, network, chosen, state)
         reporter.note(
             f"done: {state.steps:,} steps after {state.burn_in_steps:,} of burn-in, relative error "
@@ -134,7 +173,7 @@ def train(
             "seed": seed,
             "data_digest": task.digest(),
             "device": device.type,
-            "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+            "device_name": checkpoints.device_name(device),
             "threads": threads,
             "wall_time_s": time.perf_counter() - started,
             **environment(),
@@ -156,6 +195,37 @@ def find_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("device = 'cuda': torch finds no CUDA device on this machine; use cpu or auto")
     return torch.device(name)
+
+
+def _device_line(asked: str, device: torch.device, threads: int) -> str:
+    """Return what the run runs on, and why."""
+    what = (
+        f"GPU {checkpoints.device_name(device)}"
+        if device.type == "cuda"
+        else f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+    )
+    if asked != "auto":
+        return f"runs on {what}"
+    return f"runs on {what} (device auto: torch finds {'a' if device.type == 'cuda' else 'no'} CUDA device)"
+
+
+def _saved(
+    path: Path | None, trajectory: str, device: torch.device, reporter: Reporter, strict: bool
+) -> sampler.State | None:
+    """Return the state in a file, if there is one; one that does not fit is an error, or a note."""
+    if path is None or not path.exists():
+        return None
+    try:
+        state, saved_on = checkpoints.load(path, trajectory, device)
+    except InputError as error:
+        if strict:
+            raise
+        reporter.note(f"does not use {path}: {error}")
+        return None
+    here = checkpoints.device_name(device)
+    if saved_on != here:
+        reporter.note(f"{path} was saved on {saved_on}, this is {here}: the last digits may differ")
+    return state
 
 
 def _dataset(task: Task, network: Network, settings: LangevinSettings, state: sampler.State) -> xr.Dataset:

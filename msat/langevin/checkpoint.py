@@ -13,12 +13,13 @@ import torch
 from msat.errors import InputError
 from msat.langevin.moments import BlockMeans, Sums
 from msat.langevin.sampler import State
+from msat.store import atomic
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 def save(path: Path, key: str, state: State) -> None:
-    """Write a checkpoint atomically: a killed write leaves the previous one whole.
+    """Write a state atomically: a killed write leaves the previous one whole.
 
     Parameters
     ----------
@@ -29,16 +30,20 @@ def save(path: Path, key: str, state: State) -> None:
     values["generator"] = state.generator.get_state()
     for name in ("blocks", "sums"):
         values[name] = dict(vars(values[name]))
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        torch.save({"format": _FORMAT, "key": key, "state": values}, temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    content = {"format": _FORMAT, "key": key, "device": device_name(state.A.device), "state": values}
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())  # a node that dies now must not leave a name without content
 
 
-def load(path: Path, key: str, device: torch.device) -> State:
-    """Return the state saved under the same key.
+def device_name(device: torch.device) -> str:
+    """Return what a result calls its device: the GPU's model, or cpu."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def load(path: Path, key: str, device: torch.device) -> tuple[State, str]:
+    """Return the state saved under the same key, and the name of the device that saved it.
 
     Raises
     ------
@@ -57,11 +62,12 @@ def load(path: Path, key: str, device: torch.device) -> State:
             f"checkpoint {path} belongs to another run (other data, parameters, seed, settings, device or code): "
             "remove it to start again"
         )
+    saved_on = str(content.get("device"))
     generator = torch.Generator(device=device)
     generator.set_state(values.pop("generator"))
     blocks = BlockMeans(**_moved(values.pop("blocks"), device))
     sums = Sums(**_moved(values.pop("sums"), device))
-    return State(generator=generator, blocks=blocks, sums=sums, **_moved(values, device))
+    return State(generator=generator, blocks=blocks, sums=sums, **_moved(values, device)), saved_on
 
 
 def _moved(value: Any, device: torch.device) -> Any:

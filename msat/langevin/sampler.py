@@ -1,7 +1,8 @@
 """An ensemble of Langevin chains, advanced in one batch: burn-in, then sampling to a target error.
 
 The run is a sequence of blocks. Between blocks everything that determines the future is in a `State`, so
-a run can be saved and resumed at any block with the same result to the last bit.
+a run can be saved and resumed at any block with the same result to the last bit. When to stop (`target_error`,
+`max_steps`, `steps`) does not move the chains: a finished run that is to go on does so from its last state.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ class State:
         Standard error of the train discrepancy over its magnitude, when last looked at.
     rhat
         Largest R-hat, when last looked at.
+    lowest_error
+        Smallest relative error at which a run with a larger target would have stopped before this state.
     blocks, sums
         Streaming moments of the present phase.
     """
@@ -71,6 +74,7 @@ class State:
     burn_in_converged: bool = False
     relative_error: float = math.nan
     rhat: float = math.nan
+    lowest_error: float = math.inf
     blocks: BlockMeans = field(default_factory=BlockMeans)
     sums: Sums = field(default_factory=Sums)
 
@@ -132,7 +136,8 @@ def run(
     Parameters
     ----------
     potential, state
-        From `initial_state`, or a state saved by `on_block`.
+        From `initial_state`, or a state saved by `on_block`: of this run, or of one with another end that
+        `passes_through` accepts.
     on_block
         Called after every block, with the state (to save it) and the progress (to show it).
 
@@ -141,6 +146,11 @@ def run(
     ComputationError
         If a chain diverges or the step is too large for the curvature.
     """
+    if state.phase != "burn_in" and state.steps:
+        # the end may lie further than that of the run that saved the state: judge its last block again
+        state.phase = "sampling"
+        _judge_sampling(potential, settings, state)
+        on_block(state, _progress(settings, state))
     while state.phase != "done":
         _advance_block(potential, settings, state)
         if state.phase == "burn_in":
@@ -156,6 +166,25 @@ def run(
         )
     state.curvature = max(state.curvature, curvature)
     return state
+
+
+def passes_through(settings: LangevinSettings, state: State, n_train: int) -> bool:
+    """Return whether a run of the same trajectory that ends by these settings meets this state on its way.
+
+    It does unless its blocks have another length (a fixed number of steps makes them short), or it would have
+    stopped before.
+    """
+    if state.phase == "burn_in" or not state.steps:
+        return True
+    base_blocks = state.blocks.merged * len(state.blocks) + len(state.blocks.pending)
+    length = state.steps // base_blocks
+    # where the block before this one ended; just after a merger it was half as long
+    before = state.steps - length * max(1, state.blocks.merged // 2)
+    return (
+        length == block_length(settings, state, n_train)
+        and before < (settings.steps or settings.max_steps)
+        and (settings.steps is not None or state.lowest_error >= settings.target_error)
+    )
 
 
 def block_length(settings: LangevinSettings, state: State, n_train: int) -> int:
@@ -293,14 +322,12 @@ def _judge_sampling(potential: Potential, settings: LangevinSettings, state: Sta
         return
     state.relative_error = relative_error(state, potential)
     state.rhat = largest_rhat(state)
-    enough = (
-        settings.steps is None
-        and len(state.blocks) * state.blocks.merged >= MIN_BLOCKS
-        and state.relative_error < settings.target_error
-        and state.rhat < diagnostics.RHAT_LIMIT
-    )
+    believed = len(state.blocks) * state.blocks.merged >= MIN_BLOCKS and state.rhat < diagnostics.RHAT_LIMIT
+    enough = settings.steps is None and believed and state.relative_error < settings.target_error
     if full or enough:
         state.phase = "done"
+    elif believed:
+        state.lowest_error = min(state.lowest_error, state.relative_error)
 
 
 def relative_error(state: State, potential: Potential) -> float:

@@ -11,6 +11,10 @@ Precision = Literal["float32", "float64"]
 IntegratorName = Literal["leimkuhler_matthews", "euler_maruyama"]
 
 
+# when a run ends; all other settings determine the trajectory of the chains
+STOPPING_RULE = ("target_error", "max_steps", "steps")
+
+
 class LangevinSettings(BaseModel):
     """Settings of one ensemble of Langevin chains."""
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import msat
-from msat import run_langevin
 from msat.errors import InputError
 from msat.langevin import checkpoint as checkpoints
 
@@ -28,10 +27,9 @@ def _interrupted(task, network, path: Path, blocks: int, monkeypatch) -> None:
             raise Interrupted
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_langevin, "CHECKPOINT_EVERY", -1.0)
         patch.setattr(checkpoints, "save", save)
         with pytest.raises(Interrupted):
-            msat.train(task, network, checkpoint=path, **SETTINGS)
+            msat.train(task, network, checkpoint=path, checkpoint_every=0, **SETTINGS)
 
 
 @pytest.mark.parametrize("blocks", [1, 20, 33, 100, 290])

@@ -1,0 +1,249 @@
+"""Runs that are stopped by signals, and runs that go on from a finished one, against runs in one go."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import msat
+from msat.cli import main
+from msat.errors import InputError, Interrupted
+from msat.langevin import interrupt, sampler
+from msat.network import Network
+from msat.store import load_dataset, save_dataset, save_task
+
+PROVENANCE = {"wall_time_s"}  # what may differ between two files of one result
+STEPS = {"seed": 5, "steps": 1500, "chains": 4}
+# stops at the target error, after some ten thousand steps
+TARGET = {"seed": 3, "chains": 4, "max_steps": 200_000, "target_error": 0.006}
+
+
+def assert_identical(one: Path, other: Path) -> None:
+    """Compare two NetCDF files to the last bit, but for what says when they were made."""
+    a, b = load_dataset(one, "langevin"), load_dataset(other, "langevin")
+    assert list(a.variables) == list(b.variables)
+    for name in a.variables:
+        assert a[name].dtype == b[name].dtype
+        assert a[name].to_numpy().tobytes() == b[name].to_numpy().tobytes(), name
+    assert set(a.attrs) == set(b.attrs)
+    for name in set(a.attrs) - PROVENANCE:
+        np.testing.assert_equal(a.attrs[name], b.attrs[name], err_msg=name)
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """Train into a file."""
+
+    def train(name: str, *arguments, **settings) -> Path:
+        path = tmp_path / name
+        save_dataset(path, msat.train(*arguments, **settings))
+        return path
+
+    return train
+
+
+@pytest.fixture
+def count_blocks(monkeypatch):
+    """Count the blocks that are computed, and send a signal in the middle of the last one that is wanted."""
+    original = sampler._advance_block
+
+    class Blocks:
+        done = 0
+        until = -1
+        number = signal.SIGTERM
+
+    def advance(*arguments):
+        Blocks.done += 1
+        if Blocks.done == Blocks.until:
+            os.kill(os.getpid(), Blocks.number)
+        original(*arguments)
+
+    monkeypatch.setattr(sampler, "_advance_block", advance)
+    return Blocks
+
+
+@pytest.mark.parametrize("activation", ["linear", "erf"])
+def test_ten_interruptions_change_no_bit(small_task, activation, tmp_path, trained, count_blocks):
+    network = Network(width=7, activation=activation, g_w=1.3, g_v=0.8, kappa_0=0.4, chi=2.0)
+    whole = trained("whole.nc", small_task, network, **STEPS)
+    blocks, count_blocks.done = count_blocks.done, 0
+    checkpoint = tmp_path / "run.pt"
+    rng = np.random.default_rng(1)
+    for stop in np.sort(rng.choice(np.arange(1, blocks), size=10, replace=False)):
+        count_blocks.until = int(stop)
+        count_blocks.number = rng.choice(interrupt.STOPPING)
+        with pytest.raises(Interrupted, match=r"saved in .*: the same command goes on"):
+            msat.train(small_task, network, checkpoint=checkpoint, **STEPS)
+        assert count_blocks.done == stop  # nothing was computed twice
+    resumed = trained("resumed.nc", small_task, network, checkpoint=checkpoint, **STEPS)
+    assert count_blocks.done == blocks
+    assert_identical(whole, resumed)
+
+
+def test_handlers_are_put_back(small_task, small_network, tmp_path):
+    before = [signal.getsignal(number) for number in interrupt.STOPPING]
+    msat.train(small_task, small_network, checkpoint=tmp_path / "run.pt", **(STEPS | {"steps": 64}))
+    assert [signal.getsignal(number) for number in interrupt.STOPPING] == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_command_line_stops_and_goes_on(small_task, tmp_path, number):
+    """The real process: exit code 128 + signal, one line that says how to go on, and the same result."""
+    save_task(tmp_path / "data.npz", small_task)
+    checkpoint, log = tmp_path / "run.pt", tmp_path / "log"
+
+    def command(out: str) -> list[str]:
+        options = "--width 20 --chains 4 --steps 6000 --seed 1 --device cpu --checkpoint-every 0.2"
+        files = f"--data {tmp_path}/data.npz --checkpoint {checkpoint} --out {tmp_path}/{out}"
+        return [sys.executable, "-m", "msat.cli", "train", *options.split(), *files.split()]
+
+    with log.open("w") as file:
+        process = subprocess.Popen(command("out.nc"), stderr=file)
+        deadline = time.monotonic() + 120
+        while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(number)
+        assert process.wait(60) == 128 + number
+    last = log.read_text().splitlines()[-1]
+    assert re.fullmatch(
+        rf"msat: stopped by {number.name} in \w+ at step \d+, saved in .*: the same command goes on from there",
+        last,
+    )
+    assert not (tmp_path / "out.nc").exists()
+    done = subprocess.run(command("out.nc"), capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "resumed from" in done.stderr
+    assert not checkpoint.exists()
+    subprocess.run(command("whole.nc"), check=True, capture_output=True)
+    assert_identical(tmp_path / "whole.nc", tmp_path / "out.nc")
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ({}, {"target_error": 0.004}),
+        ({"max_steps": 10_000, "target_error": 1e-3}, {"max_steps": 15_000, "target_error": 1e-3}),
+        ({"max_steps": 10_000, "target_error": 1e-3}, {"target_error": 0.004}),
+        ({}, {"steps": 40_000}),
+    ],
+    ids=["smaller target", "more steps", "more steps and larger target", "fixed steps"],
+)
+def test_a_longer_run_goes_on_from_a_finished_one(
+    small_task, small_network, tmp_path, trained, count_blocks, first, then, capsys
+):
+    kept = tmp_path / "state.pt"
+    short = trained("short.nc", small_task, small_network, final_state=kept, **(TARGET | first))
+    before, count_blocks.done = count_blocks.done, 0
+    settings = TARGET | then
+    longer = trained("longer.nc", small_task, small_network, final_state=kept, progress=True, **settings)
+    extra, count_blocks.done = count_blocks.done, 0
+    assert f"goes on from {kept} in done" in capsys.readouterr().err
+    whole = trained("whole.nc", small_task, small_network, **settings)
+    assert before + extra == count_blocks.done
+    assert extra > 0
+    assert_identical(whole, longer)
+    assert load_dataset(short, "langevin")["steps"] < load_dataset(longer, "langevin")["steps"]
+
+
+def test_the_same_run_again_computes_nothing(small_task, small_network, tmp_path, trained, count_blocks):
+    kept = tmp_path / "state.pt"
+    once = trained("once.nc", small_task, small_network, final_state=kept, **TARGET)
+    count_blocks.done = 0
+    twice = trained("twice.nc", small_task, small_network, final_state=kept, **TARGET)
+    assert count_blocks.done == 0
+    assert_identical(once, twice)
+
+
+def test_a_shorter_run_starts_again_and_keeps_the_longer_state(
+    small_task, small_network, tmp_path, trained, capsys
+):
+    kept = tmp_path / "state.pt"
+    trained("long.nc", small_task, small_network, final_state=kept, **(TARGET | {"target_error": 0.004}))
+    content = kept.read_bytes()
+    short = trained("short.nc", small_task, small_network, final_state=kept, progress=True, **TARGET)
+    assert "past the end of this run" in capsys.readouterr().err
+    assert_identical(trained("whole.nc", small_task, small_network, **TARGET), short)
+    assert kept.read_bytes() == content
+
+
+def test_states_of_others_are_not_used(small_task, small_network, tmp_path, trained, capsys):
+    kept = tmp_path / "state.pt"
+    fixed = TARGET | {"steps": 640}  # short blocks: 1/256 of the run
+    trained("other.nc", small_task, small_network, final_state=kept, **fixed)
+    own = trained("own.nc", small_task, small_network, final_state=kept, progress=True, **TARGET)
+    assert "blocks of another length" in capsys.readouterr().err
+    assert_identical(trained("whole.nc", small_task, small_network, **TARGET), own)
+    for change in ({"seed": 4}, {"chains": 6}, {"dtype": "float64"}):
+        trained("x.nc", small_task, small_network, final_state=kept, progress=True, **(fixed | change))
+        assert f"does not use {kept}: checkpoint {kept} belongs to another run" in capsys.readouterr().err
+    kept.write_bytes(b"damaged")
+    trained("x.nc", small_task, small_network, final_state=kept, progress=True, **fixed)
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_more_precise_run_takes_up_an_interrupted_one(small_task, small_network, tmp_path, trained, count_blocks):
+    checkpoint = tmp_path / "run.pt"
+    count_blocks.until = 200
+    with pytest.raises(Interrupted):
+        msat.train(small_task, small_network, checkpoint=checkpoint, **TARGET)
+    count_blocks.until = -1
+    settings = TARGET | {"target_error": 0.004}
+    resumed = trained("resumed.nc", small_task, small_network, checkpoint=checkpoint, **settings)
+    taken, count_blocks.done = count_blocks.done, 0
+    assert_identical(trained("whole.nc", small_task, small_network, **settings), resumed)
+    assert taken == count_blocks.done
+
+
+def test_the_device_is_said(small_task, small_network, capsys):
+    msat.train(small_task, small_network, progress=True, device="cpu", **(STEPS | {"steps": 64}))
+    assert "runs on CPU, 1 thread\n" in capsys.readouterr().err
+    msat.train(small_task, small_network, progress=True, **(STEPS | {"steps": 64}))
+    here = "a" if torch.cuda.is_available() else "no"
+    assert f"(device auto: torch finds {here} CUDA device)" in capsys.readouterr().err
+
+
+def test_bad_interval_is_refused(small_task, small_network):
+    with pytest.raises(InputError, match="checkpoint_every = -1"):
+        msat.train(small_task, small_network, checkpoint_every=-1, **STEPS)
+
+
+def test_final_state_must_be_writable(small_task, tmp_path, capsys):
+    save_task(tmp_path / "data.npz", small_task)
+    files = ["--data", f"{tmp_path}/data.npz", "--out", f"{tmp_path}/out.nc"]
+    assert main(["train", "--width", "5", *files, "--final-state", f"{tmp_path}/no/state.pt"]) == 2
+    assert "--final-state" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
+@pytest.mark.parametrize("activation", ["linear", "erf"])
+def test_steps_on_a_gpu_do_not_wait_for_the_host(small_task, activation):
+    from msat.langevin.integrators import INTEGRATORS
+    from msat.langevin.potential import make_potential
+    from msat.langevin.settings import LangevinSettings
+
+    network = Network(width=7, activation=activation)
+    device = torch.device("cuda")
+    potential, state = sampler.initial_state(
+        make_potential(small_task.x_train, small_task.y_train, small_task.x_test, network),
+        LangevinSettings(chains=4),
+        0,
+        device,
+    )
+    assert {t.device.type for t in (state.A, state.b, state.noise_A, state.noise_b)} == {"cuda"}
+    outputs = torch.empty(10, 4, len(small_task.y_train), device=device)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for step in range(10):
+            grad_A, grad_b, outputs[step] = potential.forces(state.A, state.b)
+            INTEGRATORS["leimkuhler_matthews"](
+                (state.A, state.b), (grad_A, grad_b), (state.noise_A, state.noise_b), 0.01, state.generator
+            )
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
