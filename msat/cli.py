@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 import traceback
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -297,15 +298,18 @@ def train(
         Path | None,
         typer.Option(
             help="File in which the finished run leaves its state, and from which one with a smaller target "
-            "error or more steps goes on."
+            "error or more steps goes on. A copy of the result lies beside it until the next one is whole."
         ),
     ] = None,
+    keep_state: Annotated[
+        bool, typer.Option(help="Whether to write --final-state; an existing one is used in any case.")
+    ] = True,
     label: Label = "",
 ) -> None:
     """A Langevin-trained ensemble at one scale, as NetCDF."""
     from msat.network import Network
     from msat.run_langevin import train as run
-    from msat.store import check_writable, load_task, save_dataset
+    from msat.store import check_writable, keep_copy, load_task, save_dataset
 
     check_writable(out)
     if checkpoint is not None:
@@ -322,6 +326,7 @@ def train(
         checkpoint=checkpoint,
         checkpoint_every=checkpoint_every,
         final_state=final_state,
+        keep_state=keep_state,
         progress=True,
         chains=chains,
         steps=steps,
@@ -338,6 +343,8 @@ def train(
     )
     dataset.attrs["label"] = label
     save_dataset(out, dataset)
+    if final_state is not None and keep_state:
+        keep_copy(out, final_state.with_suffix(".nc"))
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)  # only now is the work safe
     for condition, text in (
@@ -371,22 +378,58 @@ def compare(
 
 @app.command()
 def collect(
-    theory: Annotated[list[Path], typer.Option(help="Results of msat solve.", show_default=False)],
-    langevin: Annotated[list[Path], typer.Option(help="Results of msat train.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder for the tables.", show_default=False)],
+    theory: Annotated[list[Path] | None, typer.Option(help="Results of msat solve.", show_default=False)] = None,
+    langevin: Annotated[list[Path] | None, typer.Option(help="Results of msat train.", show_default=False)] = None,
+    list_: Annotated[
+        Path | None,
+        typer.Option(
+            "--list",
+            help="Instead of these: CSV with the columns experiment, seed, chi, theory, langevin.",
+            show_default=False,
+        ),
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Take what of --list exists, and say what is missing.")
+    ] = False,
 ) -> None:
     """Build the tables of all results: tidy CSV and parquet."""
     from msat.checks import check_table
-    from msat.store import check_writable, load_dataset
-    from msat.tables import collect as run
+    from msat.collecting import Derived, collect_files, finished, missing_report, read_list
+    from msat.store import check_writable
     from msat.tables import write_table
 
+    if (list_ is None) == (theory is None and langevin is None) or (list_ is None and not (theory and langevin)):
+        raise InputError("give --theory and --langevin, or --list")
+    if partial and list_ is None:
+        raise InputError("--partial needs --list: it says what is still to come")
+    if partial:
+        out.mkdir(parents=True, exist_ok=True)
     check_writable(out / "theory.csv")
-    tables = run(
-        [load_dataset(path, "theory") for path in theory], [load_dataset(path, "langevin") for path in langevin]
-    )
-    for name, table in (tables | {"checks": check_table(tables["comparison"])}).items():
-        write_table(table, out / name)
+    derived: dict[str, Derived] = {"checks": ("comparison", check_table)}
+    planned = read_list(list_) if list_ is not None else []
+    if partial:
+        solved, trained, missing = finished(planned)
+        if not trained:
+            raise InputError(f"--list {list_}: no run has finished yet")
+        seeds = Counter((item.experiment, item.chi) for item in planned)
+
+        def pooled(comparison: Any) -> Any:
+            table = check_table(comparison)
+            places = zip(table["experiment"], table["chi"], strict=True)
+            table.insert(
+                list(table.columns).index("seeds") + 1, "seeds_planned", [seeds[place] for place in places]
+            )
+            return table
+
+        collect_files(solved, trained, out, {"checks": ("comparison", pooled)})
+        write_table(missing, out / "missing")
+        print(missing_report(planned, missing))
+    elif list_ is not None:
+        solved = list(dict.fromkeys(item.theory for item in planned))
+        collect_files(solved, [item.langevin for item in planned], out, derived)
+    else:
+        collect_files(theory or [], langevin or [], out, derived)
 
 
 @app.command()

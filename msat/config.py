@@ -190,6 +190,22 @@ class FiniteWidth(Section):
     seeds: list[Seed] = Field([0, 1, 2, 3, 4], min_length=1, description="Seeds of the data.")
 
 
+
+
+class Saving(Section):
+    """How trainings are saved beside their results; it changes no result."""
+
+    checkpoint_every: float = Field(
+        60.0, ge=0, description="Seconds between two checkpoints of a running training; it saves on SIGTERM too."
+    )
+    keep_state: bool = Field(
+        True,
+        description="Keep the final state of every training and a second name of its result, so that a smaller "
+        "target_error or more steps go on from there. One state takes 1 to 2 KB times chains times "
+        "(2 n_train + n_test), in states/ under results.",
+    )
+
+
 class Figures(Section):
     """How figures are written."""
 
@@ -231,6 +247,7 @@ class Config(Section):
     seeds: list[Seed] = Field([0, 1, 2], min_length=1, description="Seeds of data and chains.")
     theory: Theory = Field(Theory(), description="Theory.")
     langevin: LangevinSettings = Field(LangevinSettings(), description="Langevin training.")
+    saving: Saving = Field(Saving(), description="Checkpoints and final states of trainings.")
     checks: Checks = Field(Checks(), description="Comparison of theory and training.")
     loop_map: LoopMap = Field(LoopMap(), description="Map of where one_loop exists.")
     finite_width: FiniteWidth = Field(FiniteWidth(), description="Errors of the levels against the width.")

@@ -51,6 +51,7 @@ def train(
     checkpoint: Path | None = None,
     checkpoint_every: float = CHECKPOINT_EVERY,
     final_state: Path | None = None,
+    keep_state: bool = True,
     progress: bool = False,
     **settings: Any,
 ) -> xr.Dataset:
@@ -75,6 +76,8 @@ def train(
         File in which a finished run leaves its state, and from which a run that differs only in its end
         (target_error, max_steps, steps) goes on, with the result that it would have had from the start. It is a
         cache: a state that does not fit is not used.
+    keep_state
+        Whether `final_state` is written, or only read.
     progress
         Whether to show progress on standard error.
     **settings
@@ -144,7 +147,7 @@ def train(
             nonlocal last_saved
             reporter.update(progress)
             if state.phase == "done":
-                if final_state is not None and state.steps > kept_steps:
+                if final_state is not None and keep_state and state.steps > kept_steps:
                     checkpoints.save(final_state, trajectory, state)
             elif checkpoint is not None and (
                 stop.signal is not None or time.monotonic() - last_saved > checkpoint_every

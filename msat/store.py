@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import uuid
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,15 @@ def atomic(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def keep_copy(path: Path, copy: Path) -> None:
+    """Give a result a second name that outlives the first, as a hard link where the file system has them."""
+    with atomic(copy) as temporary:
+        try:
+            os.link(path, temporary)
+        except OSError:
+            shutil.copyfile(path, temporary)
 
 
 def save_task(path: Path, task: Task) -> None:
@@ -125,11 +135,20 @@ def load_dataset(path: Path, kind: str) -> xr.Dataset:
     InputError
         If the file is missing, unreadable, or holds something else.
     """
+    return _opened(path, kind, xr.Dataset.load)
+
+
+def load_attributes(path: Path, kind: str) -> dict[str, Any]:
+    """Return a result's attributes without its arrays; see `load_dataset`."""
+    return dict(_opened(path, kind, lambda file: file).attrs)
+
+
+def _opened(path: Path, kind: str, read: Callable[[xr.Dataset], xr.Dataset]) -> xr.Dataset:
     if not path.exists():
         raise InputError(f"{path}: no such file")
     try:
         with xr.open_dataset(path, engine="h5netcdf") as file:
-            dataset = file.load()
+            dataset = read(file)
     except _UNREADABLE as error:
         raise InputError(f"{path}: not a readable NetCDF file ({_first_line(error)})") from None
     found = dataset.attrs.get("kind") if "data_digest" in dataset.attrs else None

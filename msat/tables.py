@@ -290,7 +290,9 @@ def components_table(dataset: xr.Dataset) -> pd.DataFrame:
 
 
 def collect(theory: Sequence[xr.Dataset], langevin: Sequence[xr.Dataset]) -> dict[str, pd.DataFrame]:
-    """Return the tables of `TABLES` over all results.
+    """Return the tables of `TABLES` over all results; one that has no rows can be without columns.
+
+    Each row is of one experiment, seed and scale: `msat.collecting` calls this for one after the other.
 
     Raises
     ------
@@ -376,4 +378,7 @@ def _matching_scale(theory: xr.Dataset, langevin: xr.Dataset) -> float:
 
 
 def _stacked(tables: Iterable[pd.DataFrame], order: list[str]) -> pd.DataFrame:
-    return pd.concat(list(tables), ignore_index=True).sort_values(order, kind="stable", ignore_index=True)
+    parts = list(tables)
+    if not parts:
+        return pd.DataFrame()
+    return pd.concat(parts, ignore_index=True).sort_values(order, kind="stable", ignore_index=True)

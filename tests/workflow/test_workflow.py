@@ -123,7 +123,7 @@ def test_a_touched_file_does_nothing(finished):
 def test_a_new_seed_adds_only_its_own_jobs(finished, edited):
     edited("configs/smoke.yaml", lambda text: text.replace("seeds: [0, 1]", "seeds: [0, 1, 2]"))
     planned = _planned(_snakemake(finished, "-n"))
-    aggregates = {"collect": 1, "checks": 1, "all": 1} | FIGURE_RULES
+    aggregates = {"plan": 1, "collect": 1, "checks": 1, "all": 1} | FIGURE_RULES
     assert planned == {"task": 1, "solve": 1, "train": 2} | aggregates
 
 

@@ -14,6 +14,7 @@ rule checks:
         "<results>/logs/checks.log",
     benchmark:
         "<results>/benchmarks/checks.tsv"
+    localrule: True
     resources:
         mem_mb=lambda wildcards, attempt: 500 * attempt,
         runtime=lambda wildcards, attempt: 5 * attempt,

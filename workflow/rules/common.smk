@@ -1,5 +1,6 @@
 # What all stages share: the checked configuration, the grid of jobs, and sizes as resources.
 
+import csv
 import shlex
 import shutil
 import sys
@@ -11,6 +12,7 @@ from snakemake.utils import validate
 from msat.config import parse_config, with_files
 from msat.errors import InputError
 from msat.figures import MAP_FIGURES, TABLE_FIGURES, figures_of
+from msat.langevin.settings import STOPPING_RULE
 from msat.provenance import code_digest, digest
 
 try:
@@ -26,7 +28,8 @@ if LEFT_OUT and workflow.is_main_process:
 # what the report names
 config["select"] = list(CONFIG.experiments)
 
-# Where training runs on a GPU each job takes one, so that the profile can say how many run at once.
+# Whether a training job takes a GPU. This machine is asked only for runs on this machine: on a cluster, whose
+# login node need not be like its nodes, the profile's set-resources overrides it.
 ON_GPU = CONFIG.langevin.device == "cuda" or (
     CONFIG.langevin.device == "auto" and shutil.which("nvidia-smi") is not None
 )
@@ -80,12 +83,37 @@ def training_job(experiment):
 
 
 def checkpoint_of(wildcards):
-    """The checkpoint of one training job."""
-    job_digest = digest(
-        training_job(wildcards.experiment) | {"task": task_of(wildcards.experiment)}
+    """The checkpoint of one training job, named by all that determines its trajectory: not by where it ends."""
+    key = training_job(wildcards.experiment) | {"task": task_of(wildcards.experiment)}
+    trajectory = digest(
+        {name: value for name, value in key.items() if name not in STOPPING_RULE}
     )
-    name = f"{wildcards.experiment}-seed{wildcards.seed}-chi{wildcards.chi}-{job_digest}.pt"
+    name = f"{wildcards.experiment}-seed{wildcards.seed}-chi{wildcards.chi}-{trajectory}.pt"
     return f"{CONFIG.results}/checkpoints/{name}"
+
+
+def final_state_of(wildcards):
+    """The final state of one training job: the same name for every version of it, so that one is kept."""
+    run = f"{wildcards.experiment}/seed{wildcards.seed}/chi{wildcards.chi}"
+    return f"{CONFIG.results}/states/{run}/langevin.pt"
+
+
+def write_plan(path):
+    """Write the list of all runs and their files: ten thousand names are too long for a command line."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["experiment", "seed", "chi", "theory", "langevin"])
+        for experiment, seed, chi in GRID:
+            folder = f"{CONFIG.results}/{experiment}/seed{seed}"
+            writer.writerow(
+                [
+                    experiment,
+                    seed,
+                    chi,
+                    f"{folder}/theory.nc",
+                    f"{folder}/chi{chi}/langevin.nc",
+                ]
+            )
 
 
 def figure_job(figure):
@@ -183,25 +211,57 @@ def theory_mb(wildcards, attempt):
 
 
 def training_mb(wildcards, attempt):
-    """A few copies of all chains' first layers, P by P moments of each chain, and block means of all outputs."""
+    """Copies of all chains' first layers, P by P matrices of every chain, and block means of all outputs."""
     task, network = sizes_of(wildcards.experiment), network_of(wildcards.experiment)
     n_train, n_test = task["n_train"], task["n_test"]
     first_layer = (
         CONFIG.langevin.chains * network["width"] * min(n_train, task["dimension"])
     )
     blocks = 300 * CONFIG.langevin.chains * (2 * n_train + n_test)
-    # three are summed, as many more are held for a moment, and two copied when the run ends
-    matrices = (12 + 8 * CONFIG.langevin.chains) * n_train**2
-    return attempt * (700 + int(8e-6 * (12 * first_layer + matrices + 2 * blocks)))
+    return attempt * (
+        700
+        + int(
+            8e-6
+            * (
+                12 * first_layer
+                + 110 * CONFIG.langevin.chains * n_train**2
+                + 2 * blocks
+            )
+        )
+    )
+
+
+# Every number of seconds below is of one core of the machine of docs/cluster.md (benchmarks/bench_sizes.py).
+LONGEST = (
+    24 * 60
+)  # minutes that a job asks for at most: what is left then goes on from the checkpoint
+SHORT = 10  # minutes below which jobs are submitted in groups
+
+
+def expected_minutes(wildcards):
+    """Minutes of a training that goes on to the most steps allowed, without the start."""
+    task, network = sizes_of(wildcards.experiment), network_of(wildcards.experiment)
+    n_train, langevin = task["n_train"], CONFIG.langevin
+    rank = min(n_train, task["dimension"])
+    weights = langevin.chains * network["width"] * rank
+    hidden = langevin.chains * network["width"] * n_train
+    # calls; noise and its sum; the activation; products of first layer and data
+    step = 3e-4 + 1.2e-8 * weights + 5e-9 * hidden + 2e-11 * weights * n_train
+    steps = (langevin.steps or langevin.max_steps) + min(
+        langevin.max_burn_in, langevin.max_steps
+    )
+    return steps * step / 60
 
 
 def training_minutes(wildcards, attempt):
-    """Time to draw the noise of max_steps at 1e8 numbers a second, twice over, with 10 minutes to start."""
-    task, network = sizes_of(wildcards.experiment), network_of(wildcards.experiment)
-    numbers = (
-        CONFIG.langevin.chains
-        * network["width"]
-        * min(task["n_train"], task["dimension"])
-    )
-    steps = CONFIG.langevin.steps or CONFIG.langevin.max_steps
-    return attempt * (10 + int(2 * steps * numbers / 1e8 / 60))
+    """Twice the expected time and ten minutes to start; each retry asks for more."""
+    return min(LONGEST, attempt * (10 + int(2 * expected_minutes(wildcards))))
+
+
+def training_group(wildcards):
+    """Trainings that are too short for a submission of their own share one, where the profile groups."""
+    return "short_training" if expected_minutes(wildcards) < SHORT else None
+
+
+# How trainings are saved changes no result: a shell command reads it from here, since a changed param would rerun.
+SAVING = flags(CONFIG.saving.model_dump())

@@ -31,6 +31,7 @@ for figure, tables in TABLE_FIGURES.items():
             f"<results>/logs/{{experiment}}/{figure}.log",
         benchmark:
             f"<results>/benchmarks/{{experiment}}/{figure}.tsv"
+        localrule: True
         resources:
             mem_mb=lambda wildcards, attempt: 1000 * attempt,
             runtime=lambda wildcards, attempt: 5 * attempt,
@@ -66,6 +67,7 @@ rule figure_kernels:
         "<results>/logs/{experiment}/kernels.log",
     benchmark:
         "<results>/benchmarks/{experiment}/kernels.tsv"
+    localrule: True
     resources:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=lambda wildcards, attempt: 5 * attempt,
@@ -106,6 +108,7 @@ for figure in MAP_FIGURES:
             f"<results>/logs/figure_{figure}.log",
         benchmark:
             f"<results>/benchmarks/figure_{figure}.tsv"
+        localrule: True
         resources:
             mem_mb=lambda wildcards, attempt: 1000 * attempt,
             runtime=lambda wildcards, attempt: 5 * attempt,

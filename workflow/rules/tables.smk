@@ -1,6 +1,7 @@
 # Tables: tidy CSV and parquet over all experiments, seeds and scales.
 # Requires every theory.nc and langevin.nc
-# Makes    <results>/tables/{theory,langevin,comparison,samples,chains,components,evidence,evidence_maximum,checks}.{csv,parquet}
+# Makes    <results>/tables/plan.csv, and
+#          <results>/tables/{theory,langevin,comparison,samples,chains,components,evidence,evidence_maximum,checks}.{csv,parquet}
 
 
 rule tables:
@@ -12,8 +13,27 @@ rule tables:
         ),
 
 
+rule plan:
+    output:
+        "<results>/tables/plan.csv",
+    log:
+        "<results>/logs/plan.log",
+    benchmark:
+        "<results>/benchmarks/plan.tsv"
+    # what has finished can be looked at from the start (docs/cluster.md)
+    priority: 100
+    localrule: True
+    params:
+        job=[f"{experiment} {seed} {chi}" for experiment, seed, chi in GRID],
+    message:
+        "List of all runs"
+    run:
+        write_plan(output[0])
+
+
 rule collect:
     input:
+        plan="<results>/tables/plan.csv",
         theory=sorted(
             {
                 f"<results>/{experiment}/seed{seed}/theory.nc"
@@ -35,19 +55,14 @@ rule collect:
         "<results>/logs/collect.log",
     benchmark:
         "<results>/benchmarks/collect.tsv"
+    localrule: True
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
-        job=job(["msat.tables", "msat.checks"]),
+        job=job(["msat.collecting", "msat.checks"]),
         folder=lambda wildcards, output: Path(output.csv[0]).parent,
-        theory=lambda wildcards, input: " ".join(
-            f"--theory {path}" for path in input.theory
-        ),
-        langevin=lambda wildcards, input: " ".join(
-            f"--langevin {path}" for path in input.langevin
-        ),
     message:
         "Tables of all results"
     shell:
-        "msat collect {params.theory} {params.langevin} --out {params.folder} > {log} 2>&1"
+        "msat collect --list {input.plan} --out {params.folder} > {log} 2>&1"

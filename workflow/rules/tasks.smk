@@ -43,6 +43,8 @@ rule task:
         "<results>/logs/{experiment}/seed{seed}/task.log",
     benchmark:
         "<results>/benchmarks/{experiment}/seed{seed}/task.tsv"
+    group:
+        "task"
     resources:
         mem_mb=lambda wildcards, attempt: 500 * attempt,
         runtime=lambda wildcards, attempt: 5 * attempt,

@@ -22,6 +22,8 @@ rule solve:
         "<results>/logs/{experiment}/seed{seed}/theory.log",
     benchmark:
         "<results>/benchmarks/{experiment}/seed{seed}/theory.tsv"
+    group:
+        "theory"
     resources:
         mem_mb=theory_mb,
         runtime=lambda wildcards, attempt: 10 * attempt,

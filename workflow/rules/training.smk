@@ -20,6 +20,10 @@ rule train:
         "<results>/logs/{experiment}/seed{seed}/chi{chi}/train.log",
     benchmark:
         "<results>/benchmarks/{experiment}/seed{seed}/chi{chi}/train.tsv"
+    # a job that was killed or reached its time limit goes on from its checkpoint: worth more tries than others
+    retries: 3
+    group:
+        training_group
     threads: 1
     resources:
         mem_mb=training_mb,
@@ -30,13 +34,14 @@ rule train:
         flags=lambda wildcards: flags(
             network_of(wildcards.experiment) | CONFIG.langevin.model_dump()
         ),
-        # not an output: it survives a failed job, and the retry resumes from it. Its name holds a digest of
-        # the job, so that a changed job never meets the checkpoint of the old one.
+        # no outputs: checkpoint and final state survive a failed job and the removal of an old result
         checkpoint=checkpoint_of,
+        final_state=final_state_of,
     message:
         "Training of {wildcards.experiment}, seed {wildcards.seed}, chi = {wildcards.chi}"
     shell:
-        "mkdir -p $(dirname {params.checkpoint});"
-        " msat train --data {input.data} {params.flags} --chi {wildcards.chi} --threads {threads}"
+        # exec: a signal that the cluster sends must find msat and no shell that dies of it
+        "mkdir -p $(dirname {params.checkpoint}) $(dirname {params.final_state});"
+        " exec msat train --data {input.data} {params.flags} --chi {wildcards.chi} --threads {threads}"
         " --seed {wildcards.seed} --label {wildcards.experiment} --checkpoint {params.checkpoint}"
-        " --out {output.langevin} > {log} 2>&1"
+        " --final-state {params.final_state} {SAVING} --out {output.langevin} > {log} 2>&1"
