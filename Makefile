@@ -8,11 +8,12 @@ SNAKEMAKE := $(BIN)/snakemake
 SMOKE := --configfile config.yaml configs/smoke.yaml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup reproduce report test smoke lint format bench lock clean
+.PHONY: help setup reproduce report test test-slurm smoke lint format bench lock clean
 
 help:
 	@echo "make reproduce  set up, run the default config: tables, checks, figures, report"
 	@echo "make test       set up, run the whole test suite"
+	@echo "make test-slurm the workflow on a SLURM cluster on this machine, with faults (root; skipped where there is none)"
 	@echo "make smoke      the pipeline at small sizes, with its report"
 	@echo "make lint       ruff, mypy, snakefmt, snakemake --lint"
 	@echo "make bench      measurements, printed; never part of the tests"
@@ -42,7 +43,10 @@ report: $(STAMP)
 	$(SNAKEMAKE) --report results/report.html
 
 test: $(STAMP)
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not slurm"
+
+test-slurm: $(STAMP)
+	$(BIN)/pytest -m slurm tests/slurm
 
 smoke: $(STAMP)
 	$(SNAKEMAKE) $(SMOKE)
