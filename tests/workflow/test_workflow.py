@@ -26,11 +26,12 @@ TABLE_FIGURES = {
 FIGURE_RULES = {f"figure_{name}": count for name, count in TABLE_FIGURES.items()}
 
 
-def _snakemake(folder: Path, *arguments: str, check: bool = True) -> str:
+def _snakemake(folder: Path, *arguments: str, check: bool = True, **variables: str) -> str:
     """Run Snakemake on the smoke overlay with the copy's own package, and return what it prints."""
     environment = os.environ | {
         "PYTHONPATH": str(folder),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        **variables,
     }
     overlay = ["--cores", "2", "--configfile", "config.yaml", "configs/smoke.yaml"]
     done = subprocess.run(
@@ -127,6 +128,27 @@ def test_a_new_seed_adds_only_its_own_jobs(finished, edited):
     assert planned == {"task": 1, "solve": 1, "train": 2} | aggregates
 
 
+def test_how_trainings_are_saved_reruns_nothing(finished, edited):
+    edited("configs/smoke.yaml", lambda text: text + "\nsaving: {checkpoint_every: 5, keep_state: false}\n")
+    assert _planned(_snakemake(finished, "-n")) == {}
+
+
+def test_the_slurm_profile_needs_no_slurm_to_plan(finished, tmp_path):
+    """A dry run with neither SLURM nor anything else on the path but what Snakemake itself calls."""
+    (tmp_path / "bash").symlink_to(shutil.which("bash"))
+    output = _snakemake(
+        finished,
+        "-n",
+        "--forceall",
+        "--profile",
+        "profiles/slurm",
+        PATH=f"{Path(sys.executable).parent}:{tmp_path}",
+    )
+    planned = _planned(output)
+    assert (planned["task"], planned["solve"], planned["train"]) == (3, 3, 6)
+    assert "Group job short_training" in output
+
+
 def test_a_theory_edit_does_not_retrain(finished, edited):
     edited("msat/theory/nngp.py", lambda text: text + "\n_EDITED = True\n")
     planned = _planned(_snakemake(finished, "-n"))
@@ -201,3 +223,14 @@ def test_a_stale_checkpoint_does_not_block(finished, edited):
     target = "results/smoke/ising_linear/seed0/chi1/langevin.nc"
     _snakemake(finished, target)
     assert stale.read_text() == "of another job"
+
+
+def test_a_smaller_target_goes_on_from_the_final_state(finished, edited):
+    edited("configs/smoke.yaml", lambda text: text.replace("target_error: 0.005", "target_error: 0.0015"))
+    target = "results/smoke/ising_linear/seed1/chi1/langevin.nc"
+    kept = finished / "results/smoke/states/ising_linear/seed1/chi1/langevin.nc"
+    assert kept.read_bytes() == (finished / target).read_bytes()
+    _snakemake(finished, target)
+    log = (finished / "results/smoke/logs/ising_linear/seed1/chi1/train.log").read_text()
+    assert re.search(r"goes on from \S*langevin.pt in done at step", log)
+    assert kept.read_bytes() == (finished / target).read_bytes()

@@ -22,7 +22,7 @@ def slurm_request(job):
 
 
 onstart:
-    if workflow.remote_exec and workflow.executor_plugin.name == "slurm":
+    if workflow.executor_plugin.name == "slurm":
         remote = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
         for request in dict.fromkeys(slurm_request(job) for job in remote):
             call = ["sbatch", "--test-only", "--time=1", *request, "--wrap=true"]
