@@ -153,7 +153,11 @@ def load_attributes(path: Path, kind: str) -> dict[str, Any]:
         raise InputError(f"{path}: no such file")
     try:
         with h5py.File(path, "r") as file:
-            found = dict(file.attrs)
+            # NetCDF stores a number as an array of one
+            found = {
+                name: np.asarray(value).item() if np.size(value) == 1 else value
+                for name, value in file.attrs.items()
+            }
     except _UNREADABLE as error:
         raise InputError(f"{path}: not a readable NetCDF file ({_first_line(error)})") from None
     _check_kind(path, found, kind)
