@@ -20,8 +20,6 @@ rule train:
         "<results>/logs/{experiment}/seed{seed}/chi{chi}/train.log",
     benchmark:
         "<results>/benchmarks/{experiment}/seed{seed}/chi{chi}/train.tsv"
-    # a job that was killed or reached its time limit goes on from its checkpoint: worth more tries than others
-    retries: 3
     group:
         training_group
     threads: 1
