@@ -55,8 +55,8 @@ KillWait=10
 SlurmdTimeout={node_timeout}
 GresTypes=gpu
 {nodes}
-PartitionName=cpu Nodes={cpu_nodes} Default=YES MaxTime=60
-PartitionName=gpu Nodes={gpu_node} MaxTime=60
+PartitionName=cpu Nodes={cpu_nodes} Default=YES MaxTime=INFINITE
+PartitionName=gpu Nodes={gpu_node} MaxTime=INFINITE
 """
 
 
