@@ -80,6 +80,7 @@ class Cluster:
         self.nodes = [*(f"n{index}" for index in range(1, cpu_nodes + 1)), "g1"]
         self._node_timeout = node_timeout
         self._links: list[Path] = []
+        self._killed: set[str] = set()
 
     def start(self) -> None:
         """Write the configuration, start the daemons, and wait until every node is idle."""
@@ -104,15 +105,19 @@ class Cluster:
     def start_node(self, node: str) -> None:
         """Start a node's daemon."""
         self._run("slurmd", "-N", node)
+        self._killed.discard(node)
 
     def kill_node(self, node: str) -> None:
         """SIGKILL a node's daemon; what runs on the node goes on, as when only the network fails."""
         os.kill(self._pid(f"slurmd.{node}"), signal.SIGKILL)
+        self._killed.add(node)
 
     def stop(self) -> None:
         """Cancel all jobs, stop the daemons that `start` started, and remove the links."""
         try:
             self._pid("slurmctld")
+            for node in set(self._killed):
+                self.start_node(node)  # it ends the jobs that its dead daemon has left
             self._run("scancel", "--user=root", check=False)
             self.wait(lambda: not self.ask("squeue", "-h", "-t", "running,completing"), 20, "")
         except (OSError, subprocess.SubprocessError, TimeoutError):

@@ -263,5 +263,5 @@ def training_group(wildcards):
     return "short_training" if expected_minutes(wildcards) < SHORT else None
 
 
-# How trainings are saved changes no result: a shell command reads it from here, since a changed param would rerun.
+# How often trainings are saved, and whether they leave their final states.
 SAVING = flags(CONFIG.saving.model_dump())

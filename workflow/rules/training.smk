@@ -27,6 +27,8 @@ rule train:
         mem_mb=training_mb,
         runtime=training_minutes,
         gpu=1 if ON_GPU else 0,
+        # how trainings are saved changes no result: as a param, a change of it would run them again
+        saving=SAVING,
     params:
         job=lambda wildcards: training_job(wildcards.experiment),
         flags=lambda wildcards: flags(
@@ -42,4 +44,4 @@ rule train:
         "mkdir -p $(dirname {params.checkpoint}) $(dirname {params.final_state});"
         " exec msat train --data {input.data} {params.flags} --chi {wildcards.chi} --threads {threads}"
         " --seed {wildcards.seed} --label {wildcards.experiment} --checkpoint {params.checkpoint}"
-        " --final-state {params.final_state} {SAVING} --out {output.langevin} > {log} 2>&1"
+        " --final-state {params.final_state} {resources.saving} --out {output.langevin} > {log} 2>&1"
