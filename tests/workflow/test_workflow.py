@@ -134,16 +134,14 @@ def test_how_trainings_are_saved_reruns_nothing(finished, edited):
 
 
 def test_the_slurm_profile_needs_no_slurm_to_plan(finished, tmp_path):
-    """A dry run with neither SLURM nor anything else on the path but what Snakemake itself calls."""
-    (tmp_path / "bash").symlink_to(shutil.which("bash"))
-    output = _snakemake(
-        finished,
-        "-n",
-        "--forceall",
-        "--profile",
-        "profiles/slurm",
-        PATH=f"{Path(sys.executable).parent}:{tmp_path}",
-    )
+    """A dry run where none of SLURM's programs can be found."""
+    slurm = {"sbatch", "squeue", "sacct", "sacctmgr", "scancel", "scontrol", "sinfo", "srun", "sshare"}
+    for name in ("bash", "env", "git", "ls", "sh", "uname", "which"):
+        if shutil.which(name):
+            (tmp_path / name).symlink_to(shutil.which(name))
+    path = f"{Path(sys.executable).parent}{os.pathsep}{tmp_path}"
+    assert not any(shutil.which(name, path=path) for name in slurm)
+    output = _snakemake(finished, "-n", "--forceall", "--profile", "profiles/slurm", PATH=path)
     planned = _planned(output)
     assert (planned["task"], planned["solve"], planned["train"]) == (3, 3, 6)
     assert "Group job short_training" in output
