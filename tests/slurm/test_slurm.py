@@ -234,8 +234,10 @@ def test_faults_lose_nothing(cluster, local, remote):
         driver = Driver(remote, "again.log")
         _finish(driver.process, remote, "again.log")
 
-    for log in trainings:
-        assert "resumed from" in log.read_text(), log.read_text()
+    # the orphan on the dead node may have come to its end: then its final state is taken up, computing nothing
+    texts = [log.read_text() for log in trainings]
+    assert all(re.search(r"resumed from|goes on from \S+ in done", text) for text in texts), texts
+    assert sum("resumed from" in text for text in texts) >= 2, texts
     assert not checkpoints()
     langevin = pd.read_parquet(results / "tables/langevin.parquet")
     assert list(langevin["chi"]) == [1, 5, 20]
