@@ -113,19 +113,15 @@ def cluster():
 
 @pytest.fixture(scope="module")
 def local(cluster, tmp_path_factory):
-    """The same two runs on this machine without SLURM, in the background."""
+    """Run an overlay on this machine without SLURM, and return its results."""
     folder = _copy(tmp_path_factory.mktemp("local"))
-    process = subprocess.Popen(["true"])
 
     def finished(overlay: str) -> Path:
-        nonlocal process
-        process = _start(folder, overlay, "--cores", "2", "--quiet", log=f"{overlay}.log")
-        _finish(process, folder, log=f"{overlay}.log")
+        log = f"{overlay}.log"
+        _finish(_start(folder, overlay, "--cores", "2", log=log), folder, log)
         return folder / "results" / overlay
 
-    yield finished
-    if process.poll() is None:
-        process.kill()
+    return finished
 
 
 @pytest.fixture(scope="module")
