@@ -190,8 +190,6 @@ class FiniteWidth(Section):
     seeds: list[Seed] = Field([0, 1, 2, 3, 4], min_length=1, description="Seeds of the data.")
 
 
-
-
 class Saving(Section):
     """How trainings are saved beside their results; it changes no result."""
 
