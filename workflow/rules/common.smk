@@ -13,7 +13,7 @@ from msat.config import parse_config, with_files
 from msat.errors import InputError
 from msat.figures import MAP_FIGURES, TABLE_FIGURES, figures_of
 from msat.langevin.settings import STOPPING_RULE
-from msat.provenance import code_digest, digest
+from msat.provenance import code_digest, digest, file_digest
 
 try:
     CONFIG, LEFT_OUT = with_files(parse_config(config))
@@ -84,7 +84,11 @@ def training_job(experiment):
 
 def checkpoint_of(wildcards):
     """The checkpoint of one training job, named by all that determines its trajectory: not by where it ends."""
-    key = training_job(wildcards.experiment) | {"task": task_of(wildcards.experiment)}
+    files = CONFIG.task_files(wildcards.experiment)
+    key = training_job(wildcards.experiment) | {
+        "task": task_of(wildcards.experiment),
+        "files": [] if files == CONFIG.mnist_files() else list(map(file_digest, files)),
+    }
     trajectory = digest(
         {name: value for name, value in key.items() if name not in STOPPING_RULE}
     )
