@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 import xarray as xr
 
 from msat.errors import InputError
+from msat.evidence import evidence_tables
 from msat.store import atomic, load_attributes, load_dataset
-from msat.tables import collect
+from msat.tables import collect_scales
 
 # Makes a further table from one of `msat.tables.collect`: the source's name, and how.
 Derived = tuple[str, Callable[[pd.DataFrame], pd.DataFrame]]
@@ -139,10 +140,16 @@ def collect_files(
         spools: dict[str, _Spool] = {}
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="msat-collect-")))
         for key, path in sorted(solved.items()):
+            along: dict[str, list[pd.DataFrame]] = {"theory": [], "langevin": []}  # one run, all its scales
             for at, here in _by_scale(load_dataset(path, "theory"), sorted(runs.get(key, []))):
                 results = [load_dataset(each, "langevin") for each in here]
-                for name, table in collect([at], results).items():
+                for name, table in collect_scales([at], results).items():
                     spools.setdefault(name, _Spool(scratch / name)).append(table)
+                    if name in along:
+                        along[name].append(table)
+            evidence = evidence_tables(*(pd.concat(parts, ignore_index=True) for parts in along.values()))
+            for name, table in evidence.items():
+                spools.setdefault(name, _Spool(scratch / name)).append(table)
         for name, spool in spools.items():
             _write(stack, folder / name, spool)
         for name, (source, derive) in derived.items():

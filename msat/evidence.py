@@ -10,6 +10,7 @@ scales a factor of 10, 4.64 and 2.15 apart; two scales a factor of 100 apart are
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -196,60 +197,70 @@ def evidence_tables(theory: pd.DataFrame, langevin: pd.DataFrame) -> dict[str, p
         The tables of these names (`msat.tables`).
     """
     rows, maxima = [], []
-    sources = [(name, group) for name, group in theory.groupby("level", sort=False)]
-    for source, table in [*sources, ("langevin", langevin)]:
+    for (experiment, seed), source, group in _sources(theory, langevin):
         is_theory = source != "langevin"
-        for (experiment, seed), group in table.groupby(_KEYS, sort=False):
-            at = group.sort_values("chi")
-            column = {name: at[name].to_numpy(dtype=np.float64) for name in ("chi", "gamma")}
-            suffix = "mc_error" if is_theory else "error"
-            slope, bend = (at[f"evidence_{name}"].to_numpy() for name in ("slope", "bend"))
-            slope_error = at[f"evidence_slope_{suffix}"].to_numpy()
-            if source == "rescaling" and len(at) > 1 and np.all(slope < at["n_train"] / 2):
-                # its covariance is not the response of its mean: the bend is taken from the slopes of the ladder
-                log_chi, u = np.log(column["chi"]), at["n_train"].to_numpy() / 2 - slope
-                bend = -u * PchipInterpolator(log_chi, np.log(u))(log_chi, 1)
-            curve = integrate(
-                column["chi"],
-                int(at["n_train"].iloc[0]),
-                slope,
-                bend,
-                slope_error,
-                None if is_theory else at["evidence_bend_error"].to_numpy(),
-                None if is_theory else at["evidence_error_correlation"].to_numpy(),
-            )
-            absolute, change, error = np.full(len(at), np.nan), curve.change, curve.error
-            if is_theory:
-                absolute, sampled = (at[name].to_numpy() for name in ("log_evidence", "log_evidence_mc_error"))
-                if not np.isfinite(absolute).any():
-                    continue  # tree_level has none
-                change, error = absolute - absolute[0], np.hypot(sampled, sampled[0])
-                error[0] = 0.0
-            key = {"experiment": experiment, "seed": seed, "source": source}
-            rows.append(
-                pd.DataFrame(
-                    key
-                    | column
-                    | {
-                        "log_evidence": absolute,
-                        "log_evidence_change": change,
-                        "error": error,
-                        "slope": slope,
-                        "slope_error": slope_error,
-                        "bend": bend,
-                        "n_train": at["n_train"].to_numpy(),
-                    }
-                )
-            )
-            maxima.append(
+        at = group.sort_values("chi")
+        column = {name: at[name].to_numpy(dtype=np.float64) for name in ("chi", "gamma")}
+        suffix = "mc_error" if is_theory else "error"
+        slope, bend = (at[f"evidence_{name}"].to_numpy() for name in ("slope", "bend"))
+        slope_error = at[f"evidence_slope_{suffix}"].to_numpy()
+        if source == "rescaling" and len(at) > 1 and np.all(slope < at["n_train"] / 2):
+            # its covariance is not the response of its mean: the bend is taken from the slopes of the ladder
+            log_chi, u = np.log(column["chi"]), at["n_train"].to_numpy() / 2 - slope
+            bend = -u * PchipInterpolator(log_chi, np.log(u))(log_chi, 1)
+        curve = integrate(
+            column["chi"],
+            int(at["n_train"].iloc[0]),
+            slope,
+            bend,
+            slope_error,
+            None if is_theory else at["evidence_bend_error"].to_numpy(),
+            None if is_theory else at["evidence_error_correlation"].to_numpy(),
+        )
+        absolute, change, error = np.full(len(at), np.nan), curve.change, curve.error
+        if is_theory:
+            absolute, sampled = (at[name].to_numpy() for name in ("log_evidence", "log_evidence_mc_error"))
+            if not np.isfinite(absolute).any():
+                continue  # tree_level has none
+            change, error = absolute - absolute[0], np.hypot(sampled, sampled[0])
+            error[0] = 0.0
+        key = {"experiment": experiment, "seed": seed, "source": source}
+        rows.append(
+            pd.DataFrame(
                 key
+                | column
                 | {
-                    "chi_best": float(np.exp(curve.log_best)),
-                    "chi_best_error": float(np.exp(curve.log_best) * curve.log_best_error),
-                    "log_evidence_change": curve.best_change,
-                    "error": curve.best_error,
-                    "note": curve.note,
+                    "log_evidence": absolute,
+                    "log_evidence_change": change,
+                    "error": error,
+                    "slope": slope,
+                    "slope_error": slope_error,
+                    "bend": bend,
+                    "n_train": at["n_train"].to_numpy(),
                 }
             )
+        )
+        maxima.append(
+            key
+            | {
+                "chi_best": float(np.exp(curve.log_best)),
+                "chi_best_error": float(np.exp(curve.log_best) * curve.log_best_error),
+                "log_evidence_change": curve.best_change,
+                "error": curve.best_error,
+                "note": curve.note,
+            }
+        )
     table = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=EVIDENCE)
     return {"evidence": table[EVIDENCE], "evidence_maximum": pd.DataFrame(maxima, columns=MAXIMUM)}
+
+
+def _sources(theory: pd.DataFrame, langevin: pd.DataFrame) -> Iterator[tuple[tuple[str, int], str, pd.DataFrame]]:
+    """Yield experiment and seed, source, and its rows: by experiment and seed, levels first."""
+    groups: list[tuple[tuple[str, int], str, pd.DataFrame]] = []
+    for table in (theory, langevin):
+        if not len(table):
+            continue
+        levels = table["level"] if table is theory else pd.Series("langevin", index=table.index)
+        for (experiment, _, source), group in table.groupby([*_KEYS, levels], sort=False):
+            groups.append(((str(experiment), int(group["seed"].iloc[0])), str(source), group))
+    yield from sorted(groups, key=lambda item: item[0])  # stable: levels stay in the theory's order

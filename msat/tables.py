@@ -254,10 +254,10 @@ def normal_score(z: float, dof: float) -> float:
 
 
 def worst_score(scores: Mapping[str, float]) -> tuple[float, str]:
-    """Return the score largest in magnitude and its name; NaN and "" if there is none."""
+    """Return the score largest in magnitude and its name; NaN and "none" if there is none."""
     known = {name: score for name, score in scores.items() if not np.isnan(score)}
     if not known:
-        return float("nan"), ""
+        return float("nan"), "none"
     name = max(known, key=lambda key: abs(known[key]))
     return known[name], name
 
@@ -292,7 +292,17 @@ def components_table(dataset: xr.Dataset) -> pd.DataFrame:
 def collect(theory: Sequence[xr.Dataset], langevin: Sequence[xr.Dataset]) -> dict[str, pd.DataFrame]:
     """Return the tables of `TABLES` over all results; one that has no rows can be without columns.
 
-    Each row is of one experiment, seed and scale: `msat.collecting` calls this for one after the other.
+    Raises
+    ------
+    InputError
+        If a training result has no theory result of the same experiment, seed, data and network.
+    """
+    tables = collect_scales(theory, langevin)
+    return {**tables, **evidence_tables(tables["theory"], tables["langevin"])}
+
+
+def collect_scales(theory: Sequence[xr.Dataset], langevin: Sequence[xr.Dataset]) -> dict[str, pd.DataFrame]:
+    """Return those of `TABLES` whose rows are of one scale each: `msat.collecting` takes one after the other.
 
     Raises
     ------
@@ -317,7 +327,6 @@ def collect(theory: Sequence[xr.Dataset], langevin: Sequence[xr.Dataset]) -> dic
         "samples": _stacked(samples, order),
         "chains": _stacked(map(chains_table, langevin), order),
         "components": _stacked(map(components_table, [*theory, *langevin]), order),
-        **evidence_tables(predicted, measured),
     }
 
 

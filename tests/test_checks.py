@@ -64,7 +64,7 @@ def test_scores():
         assert stats.norm.sf(abs(score)) == pytest.approx(stats.t.sf(abs(z), 7))
     assert abs(normal_score(1e9, 15)) < 1e9
     assert worst_score({"a": 1.0, "b": -3.0, "c": np.nan}) == (-3.0, "b")
-    assert worst_score({"a": np.nan})[1] == ""
+    assert worst_score({"a": np.nan})[1] == "none"
 
 
 def test_the_worst_observable_is_named():
