@@ -26,9 +26,9 @@ MAP_FIGURES = ("loop_map", "finite_width")
 FIGURES = (*TABLE_FIGURES, *STORE_FIGURES, *MAP_FIGURES)
 
 
-def figures_of(task: str) -> list[str]:
-    """Return the figures that an experiment on a task has: components need a teacher's direction."""
-    return [name for name in (*TABLE_FIGURES, *STORE_FIGURES) if name != "components" or task == "teacher_student"]
+def figures_of(single_index: bool) -> list[str]:
+    """Return the figures that an experiment has: components need a teacher of one known direction."""
+    return [name for name in (*TABLE_FIGURES, *STORE_FIGURES) if name != "components" or single_index]
 
 
 def draw(

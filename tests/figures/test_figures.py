@@ -60,8 +60,8 @@ def test_figure_is_drawn_and_reproducible(folder, tmp_path, name):
 
 
 def test_components_are_drawn_where_there_is_a_teacher():
-    assert "components" in figures_of("teacher_student")
-    assert "components" not in figures_of("ising")
+    assert "components" in figures_of(single_index=True)
+    assert "components" not in figures_of(single_index=False)
 
 
 def test_levels_without_a_solution_end_their_line(folder):

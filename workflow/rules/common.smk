@@ -150,8 +150,7 @@ def figure_files():
     stems = [
         f"{experiment}/{figure}"
         for experiment in CONFIG.experiments
-        for figure in figures_of(task_of(experiment)["name"])
-        if figure != "components" or CONFIG.single_index(experiment)
+        for figure in figures_of(CONFIG.single_index(experiment))
     ]
     return [
         f"<results>/figures/{stem}.{suffix}"
