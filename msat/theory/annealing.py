@@ -43,7 +43,7 @@ class Effort:
     settle
         Sweeps at a scale before the first snapshot. Settling and collecting are repeated, twice as long each
         time, up to `rounds` times in all, until the sweeps at this scale exceed `relaxations` times the
-        autocorrelation time of the neurons and the training outputs no longer drift.
+        autocorrelation time of the neurons' u^2 and the training outputs no longer drift.
     relaxations, rounds
         See there.
     tolerance
@@ -192,7 +192,8 @@ def settle(problem: Problem, state: Anneal, snapshots: int) -> tuple[Anneal, Sna
         late = np.array(products[len(products) // 2 :])
         stationary = _agree(late, collected.conjugates @ y, effort.tolerance)
         # one snapshot says nothing of the autocorrelation time
-        if stationary and (snapshots == 1 or done > effort.relaxations * window / draws_per_chain(collected)):
+        slow = snapshots > 1 and done < effort.relaxations * effort.spacing * _relaxation(collected)
+        if stationary and not slow:
             break
         sweeps *= 2
     state = replace(state, population=population, conjugate=collected.conjugates.mean(axis=0))
@@ -219,6 +220,17 @@ def draws_per_chain(snapshots: Snapshots) -> float:
     between = float(u.mean(axis=0).var())
     most = float(snapshots.snapshots)
     return min(max(float(u.var()) / between, 1.0), most) if between > 0 else most
+
+
+def _relaxation(snapshots: Snapshots) -> float:
+    """Return the autocorrelation time of u^2 of one neuron, in snapshots, from its fall over the whole window.
+
+    The square is what a neuron adds to the field: the few strongly tilted neurons count as much as all others.
+    """
+    u = ((snapshots.features @ snapshots.conjugates.mean(axis=0)) ** 2).reshape(snapshots.snapshots, -1)
+    u = u - u.mean()
+    correlation = float(np.mean(u[0] * u[-1]) / np.mean(u**2))
+    return float((snapshots.snapshots - 1) / -np.log(np.clip(correlation, 0.01, 0.99)))
 
 
 def _resampled(population: Population, weights: Array, rng: np.random.Generator) -> Population:
