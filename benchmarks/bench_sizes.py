@@ -40,16 +40,16 @@ def measure(activation: str, width: int, n_train: int, dimension: int, chains: i
         settings = {"chains": chains, "device": "cpu", "max_burn_in": 32, "steps": 128, "final_state": state}
         import torch
 
-        from msat.langevin import sampler
+        from msat.langevin import dynamics
 
         marks = []
-        original = sampler._advance_block
+        original = dynamics._advance_block
 
         def advance(*arguments: object) -> None:
             marks.append(time.process_time())
             original(*arguments)
 
-        sampler._advance_block = advance
+        dynamics._advance_block = advance
         torch.set_num_threads(1)
         msat.train(task, network, **settings)
         # burn-in only: what is recorded after a block costs more than a block of one step

@@ -13,7 +13,7 @@ import time
 import numpy as np
 
 import msat
-from msat.theory.levels import LEVELS
+from msat.theory.anneal import LEVELS
 
 
 def dense_nngp_and_tree(task, network, scales):

@@ -19,9 +19,9 @@ _PUBLIC = {
     "Network": ("msat.network", "Network"),
     "Task": ("msat.tasks.base", "Task"),
     "tasks": ("msat.tasks", None),
-    "solve": ("msat.run_theory", "solve"),
-    "train": ("msat.run_langevin", "train"),
-    "compare": ("msat.tables", "compare"),
+    "solve": ("msat.stages.theory", "solve"),
+    "train": ("msat.stages.training", "train"),
+    "compare": ("msat.tables.rows", "compare"),
     "InputError": ("msat.errors", "InputError"),
     "ComputationError": ("msat.errors", "ComputationError"),
 }

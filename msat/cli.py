@@ -235,7 +235,7 @@ def solve(
 ) -> None:
     """Predictions of every theory level over scales, as NetCDF."""
     from msat.network import Network
-    from msat.run_theory import solve as run
+    from msat.stages.theory import solve as run
     from msat.store import check_writable, load_task, save_dataset
 
     check_writable(out)
@@ -308,7 +308,7 @@ def train(
 ) -> None:
     """A Langevin-trained ensemble at one scale, as NetCDF."""
     from msat.network import Network
-    from msat.run_langevin import train as run
+    from msat.stages.training import train as run
     from msat.store import check_writable, keep_copy, load_task, save_dataset
 
     check_writable(out)
@@ -364,8 +364,8 @@ def compare(
 ) -> None:
     """Print each theory level against the measurement, with z-scores."""
     from msat.store import atomic, check_writable, load_dataset
-    from msat.tables import compare as run
-    from msat.tables import printed
+    from msat.tables.rows import compare as run
+    from msat.tables.rows import printed
 
     if csv is not None:
         check_writable(csv, "--csv")
@@ -394,10 +394,10 @@ def collect(
     ] = False,
 ) -> None:
     """Build the tables of all results: tidy CSV and parquet."""
-    from msat.checks import check_table
-    from msat.collecting import Derived, collect_files, finished, missing_report, read_list
+    from msat.stages.tables import Derived, collect_files, finished, missing_report, read_list
     from msat.store import check_writable
-    from msat.tables import write_table
+    from msat.tables.checks import check_table
+    from msat.tables.rows import write_table
 
     if (list_ is None) == (theory is None and langevin is None) or (list_ is None and not (theory and langevin)):
         raise InputError("give --theory and --langevin, or --list")
@@ -439,9 +439,9 @@ def check(
     alpha: Annotated[float, typer.Option(help="False-alarm rate of the whole table.")] = 1e-4,
 ) -> None:
     """Fail if exact and Langevin disagree, or a level did not converge; else write a summary."""
-    from msat.checks import disagreements, shortfalls, summary, unconverged, verdict
     from msat.store import atomic, check_writable
-    from msat.tables import read_table
+    from msat.tables.checks import disagreements, shortfalls, summary, unconverged, verdict
+    from msat.tables.rows import read_table
 
     if not 0 < alpha < 1:
         raise InputError(f"--alpha = {alpha:g}: must be between 0 and 1")
@@ -490,10 +490,10 @@ def loop_map(
     seed: SeedOption = 0,
 ) -> None:
     """Where one_loop exists, and the levels' errors against exact (linear networks, Ising task)."""
-    from msat.loop_map import loop_map as run
     from msat.network import Network
+    from msat.stages.loop_map import loop_map as run
     from msat.store import check_writable
-    from msat.tables import write_table
+    from msat.tables.rows import write_table
 
     check_writable(out / "loop_map.csv")
     table = run(
@@ -523,10 +523,10 @@ def finite_width(
     seeds: Annotated[str, typer.Option(help="Seeds of the data, separated by commas.")] = "0,1,2,3,4",
 ) -> None:
     """The levels' errors against the width, at fixed P and at fixed P/N (linear networks, Ising task)."""
-    from msat.finite_width import finite_width as run
     from msat.network import Network
+    from msat.stages.finite_width import finite_width as run
     from msat.store import check_writable
-    from msat.tables import write_table
+    from msat.tables.rows import write_table
 
     for option, value in (("samples-per-neuron", samples_per_neuron), ("inputs-per-sample", inputs_per_sample)):
         if not 0 < value < 1e6:

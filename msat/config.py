@@ -17,12 +17,12 @@ from msat.activations import ActivationName
 from msat.errors import InputError
 from msat.langevin.settings import LangevinSettings
 from msat.network import Network
-from msat.settings import validated
 from msat.tasks.ising import IsingSettings
 from msat.tasks.mnist import FOLDER, MnistSettings
 from msat.tasks.mnist_files import FILES
 from msat.tasks.table import TableSettings
 from msat.tasks.teacher_student import TeacherStudentSettings
+from msat.validation import validated
 
 ExperimentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 LevelName = Literal["nngp", "rescaling", "tree_level", "one_loop", "laplace", "exact"]

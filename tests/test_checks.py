@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from msat.checks import POOLED, check_table, disagreements, shortfalls, summary, unconverged, verdict
-from msat.tables import COMPARED, JACKKNIFED, normal_score, worst_score, z_score
+from msat.tables.checks import POOLED, check_table, disagreements, shortfalls, summary, unconverged, verdict
+from msat.tables.rows import COMPARED, JACKKNIFED, normal_score, worst_score, z_score
 
 P = 40
 DOF = 15

@@ -239,16 +239,16 @@ def test_nonlinear_commands(tmp_path, capsys):
 
 
 def test_strict_fails_where_a_level_did_not_converge(tmp_path, capsys, monkeypatch):
-    import msat.run_theory
+    import msat.stages.theory
 
     _write(tmp_path / "data.npz")
-    original = msat.run_theory.anneal
+    original = msat.stages.theory.anneal
 
     def broken(*arguments):
         for index, level, prediction in original(*arguments):
             yield index, level, replace(prediction, converged=False) if level == "laplace" else prediction
 
-    monkeypatch.setattr(msat.run_theory, "anneal", broken)
+    monkeypatch.setattr(msat.stages.theory, "anneal", broken)
     command = f"solve --data {tmp_path}/data.npz --width 30 --chi 1,2 --out {tmp_path}/out.nc"
     assert _run(f"{command} --strict") == 1
     assert "not converged: laplace at chi = 1, 2" in capsys.readouterr().err

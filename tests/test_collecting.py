@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 import msat
-from msat import collecting, tables
-from msat.checks import check_table
 from msat.cli import main
+from msat.stages import tables as collecting
 from msat.store import load_dataset, save_dataset
+from msat.tables import rows as tables
+from msat.tables.checks import check_table
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 import msat
-from msat.evidence import along, evidence_tables, integrate
-from msat.tables import langevin_table, theory_table
+from msat.tables.evidence import along, evidence_tables, integrate
+from msat.tables.rows import langevin_table, theory_table
 from tests.conftest import Z_LIMIT
 
 

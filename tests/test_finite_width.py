@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from msat.finite_width import LEVELS, finite_width
 from msat.network import Network
-from msat.observables import discrepancy
+from msat.observables.functions import discrepancy
+from msat.stages.finite_width import LEVELS, finite_width
 from msat.tasks.ising import ising
-from msat.theory.levels import anneal
+from msat.theory.anneal import anneal
 
 NETWORK = Network(1, "linear", 0.5, 0.5, 1.0)
 

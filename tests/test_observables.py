@@ -4,7 +4,7 @@ import pytest
 import msat
 from msat.activations import get_activation
 from msat.network import Network
-from msat.observables import (
+from msat.observables.functions import (
     across_target,
     along_target,
     centred_alignment,
@@ -175,8 +175,8 @@ def test_monte_carlo_errors_follow_from_batches(small_task):
     """A prediction that carries batches of its hidden kernel gets errors of every function of it."""
     from dataclasses import replace
 
-    from msat.run_theory import _observed
-    from msat.theory.levels import anneal
+    from msat.stages.theory import _observed
+    from msat.theory.anneal import anneal
     from msat.theory.prediction import batch_error
 
     network = Network(width=10)

@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 
 import msat
-from msat import tables
-from msat.checks import check_table
 from msat.errors import InputError
+from msat.tables import rows as tables
+from msat.tables.checks import check_table
 
 
 @pytest.fixture(scope="module")

@@ -79,7 +79,7 @@ def draw(
 
 
 def _tables(name: str, folder: Path | None, experiment: str) -> dict[str, Any]:
-    from msat.tables import read_table
+    from msat.tables.rows import read_table
 
     if folder is None:
         raise InputError(f"--tables: figure {name} needs the folder of the tables")

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from msat.evidence import along
 from msat.figures import style
+from msat.tables.evidence import along
 
 Array = NDArray[np.float64]
 
@@ -24,7 +24,7 @@ def draw(evidence: pd.DataFrame, evidence_maximum: pd.DataFrame) -> Figure:
 
     The reference is `exact`, `laplace` or what there is, in this order. In the first and last panel lines are
     means over seeds, bands the range over seeds and points single seeds; the middle panel is the first seed.
-    Curves between scales are those of `msat.evidence.along`, straight lines where it has none. Error bars: two
+    Curves between scales are those of `msat.tables.evidence.along`, straight lines where it has none. Error bars: two
     standard errors.
     """
     sources = [level for level in style.LEVEL_STYLE if level in set(evidence["source"])]

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from msat.errors import InputError
+from msat.langevin.dynamics import State
 from msat.langevin.moments import BlockMeans, Sums
-from msat.langevin.sampler import State
 from msat.store import atomic
 
 _FORMAT = 2

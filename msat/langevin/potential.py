@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from msat.activations import Activation, get_activation
+from msat.geometry import row_space
 from msat.network import Network
-from msat.row_space import row_space
 
 Array = NDArray[np.float64]
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from msat.settings import validated
 from msat.tasks.base import Task
+from msat.validation import validated
 
 
 class IsingSettings(BaseModel):

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from msat.errors import InputError
-from msat.settings import validated
 from msat.tasks.base import Task
 from msat.tasks.mnist_files import SIDE, read_folder, read_images, read_labels
 from msat.tasks.scaling import centred_and_scaled, whitened
+from msat.validation import validated
 
 Array = NDArray[np.float64]
 FOLDER = "data/mnist"

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from msat.errors import InputError
-from msat.settings import validated
 from msat.tasks.base import Task
 from msat.tasks.scaling import standardised
+from msat.validation import validated
 
 if TYPE_CHECKING:
     import pandas as pd

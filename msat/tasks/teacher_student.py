@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from msat.activations import Activation, ActivationName, get_activation
 from msat.errors import InputError
-from msat.settings import validated
 from msat.tasks.base import Task
+from msat.validation import validated
 
 Array = NDArray[np.float64]
 Teacher = Literal["hermite", "linear", "network"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from msat.network import Network
-from msat.theory.linear_levels import LinearAction, LinearSolution, dressed_kernel
-from msat.theory.lowrank import LowRank
-from msat.theory.spectrum import Spectrum
+from msat.theory.linear.action import LinearAction, LinearSolution, dressed_kernel
+from msat.theory.linear.lowrank import LowRank
+from msat.theory.linear.spectrum import Spectrum
 from msat.theory.tree_level import TOLERANCE, relative_residual
 
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msat.network import Network
-from msat.theory.linear_levels import LinearAction, LinearSolution, dressed_kernel, linear_action
-from msat.theory.lowrank import LowRank
-from msat.theory.spectrum import Spectrum
+from msat.theory.linear.action import LinearAction, LinearSolution, dressed_kernel, linear_action
+from msat.theory.linear.lowrank import LowRank
+from msat.theory.linear.spectrum import Spectrum
 from msat.theory.tree_level import TOLERANCE, relative_residual
 
 Array = NDArray[np.float64]

@@ -47,7 +47,7 @@ class Prediction:
     log_evidence_mc_error
         Monte Carlo standard error of `log_evidence`; 0 for closed forms.
     weight_alignment, weight_alignment_mc_error
-        `msat.observables.weight_alignment` of the level, and its Monte Carlo standard error; NaN where the level
+        `msat.observables.functions.weight_alignment` of the level, and its Monte Carlo standard error; NaN where the level
         does not give it (for linear networks it follows from the hidden kernel).
     anneal_difference
         Relative difference in ``y.ft`` between the tree level of a downward and of the upward anneal; NaN for

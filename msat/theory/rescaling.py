@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from msat.network import Network
-from msat.theory.linear_levels import LinearSolution
-from msat.theory.lowrank import LowRank
+from msat.theory.linear.action import LinearSolution
+from msat.theory.linear.lowrank import LowRank
+from msat.theory.linear.spectrum import Spectrum
 from msat.theory.scale_mixture import ScaleMixture
-from msat.theory.spectrum import Spectrum
 
 
 def solve(spectrum: Spectrum, network: Network) -> LinearSolution:

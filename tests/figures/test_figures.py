@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 import msat
-from msat import tables
 from msat.errors import InputError
 from msat.figures import FIGURES, STORE_FIGURES, draw, figures_of, style
-from msat.finite_width import finite_width
-from msat.loop_map import loop_map
+from msat.stages.finite_width import finite_width
+from msat.stages.loop_map import loop_map
 from msat.store import save_dataset
-from msat.theory.levels import LEVELS
+from msat.tables import rows as tables
+from msat.theory.anneal import LEVELS
 
 
 @pytest.fixture(scope="module")

@@ -81,7 +81,7 @@ def test_readout_posterior_given_the_first_layer(small_task, width):
 
 
 def test_layers_of_equal_shape_get_different_noise_and_starts(potential):
-    from msat.langevin.sampler import initial_state
+    from msat.langevin.dynamics import initial_state
     from msat.langevin.settings import LangevinSettings
 
     _, state = initial_state(potential, LangevinSettings(chains=3), seed=1, device=torch.device("cpu"))

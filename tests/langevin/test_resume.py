@@ -15,7 +15,7 @@ import torch
 import msat
 from msat.cli import main
 from msat.errors import InputError, Interrupted
-from msat.langevin import interrupt, sampler
+from msat.langevin import dynamics, interrupt
 from msat.network import Network
 from msat.store import load_dataset, save_dataset, save_task
 
@@ -52,7 +52,7 @@ def trained(tmp_path):
 @pytest.fixture
 def count_blocks(monkeypatch):
     """Count the blocks that are computed, and send a signal in the middle of the last one that is wanted."""
-    original = sampler._advance_block
+    original = dynamics._advance_block
 
     class Blocks:
         done = 0
@@ -65,7 +65,7 @@ def count_blocks(monkeypatch):
             os.kill(os.getpid(), Blocks.number)
         original(*arguments)
 
-    monkeypatch.setattr(sampler, "_advance_block", advance)
+    monkeypatch.setattr(dynamics, "_advance_block", advance)
     return Blocks
 
 
@@ -230,7 +230,7 @@ def test_steps_on_a_gpu_do_not_wait_for_the_host(small_task, activation):
 
     network = Network(width=7, activation=activation)
     device = torch.device("cuda")
-    potential, state = sampler.initial_state(
+    potential, state = dynamics.initial_state(
         make_potential(small_task.x_train, small_task.y_train, small_task.x_test, network),
         LangevinSettings(chains=4),
         0,

@@ -6,11 +6,11 @@ import torch
 
 import msat
 from msat.errors import ComputationError, InputError
-from msat.langevin import sampler
+from msat.langevin import dynamics
 from msat.network import Network
-from msat.observables import across_target, centred_alignment
-from msat.run_langevin import find_device
-from msat.tables import COMPARED, JACKKNIFED, normal_score
+from msat.observables.functions import across_target, centred_alignment
+from msat.stages.training import find_device
+from msat.tables.rows import COMPARED, JACKKNIFED, normal_score
 from tests.conftest import Z_LIMIT
 
 
@@ -173,7 +173,7 @@ def test_a_step_too_large_is_refused_before_it_diverges(small_task, small_networ
 
 
 def test_divergence_is_an_error_and_not_nan(small_task, small_network, monkeypatch):
-    monkeypatch.setattr(sampler, "STABILITY_LIMIT", 1e9)
+    monkeypatch.setattr(dynamics, "STABILITY_LIMIT", 1e9)
     with pytest.raises(ComputationError, match="diverged in burn_in after"):
         msat.train(small_task, small_network, step_size=10.0)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from msat.network import Network
-from msat.theory.levels import anneal
+from msat.theory.anneal import anneal
 
 P = 5
 STEP = 1e-4

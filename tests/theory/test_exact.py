@@ -5,7 +5,7 @@ import pytest
 from scipy import integrate, special
 
 from msat.network import Network
-from msat.theory.levels import anneal
+from msat.theory.anneal import anneal
 from msat.theory.scale_mixture import ScaleMixture
 from tests.conftest import Z_LIMIT
 

@@ -5,9 +5,9 @@ import pytest
 
 from msat.errors import InputError
 from msat.network import Network
-from msat.observables import along_target, discrepancy
+from msat.observables.functions import along_target, discrepancy
 from msat.tasks import ising
-from msat.theory.levels import LEVELS, anneal, check_levels
+from msat.theory.anneal import LEVELS, anneal, check_levels
 
 
 def _all(task, network, scales, levels=LEVELS):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from msat.theory.linear_levels import linear_action
-from msat.theory.spectrum import diagonalise
+from msat.theory.linear.action import linear_action
+from msat.theory.linear.spectrum import diagonalise
 
 STEP = 1e-5
 TOLERANCE = 1e-7  # of the largest entry: central differences with this step in float64

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from msat.network import Network
-from msat.theory.loop_expansion import (
+from msat.theory.sampled.loop_expansion import (
     NeuronAverage,
     loop_matrix,
     loop_vector,
     loop_weights,
     third_cumulant,
 )
-from msat.theory.tilted_neuron import Draws, curvature, solve_tree, tilt
+from msat.theory.sampled.tilted_neuron import Draws, curvature, solve_tree, tilt
 from tests.theory_nonlinear.nonlinear_references import brute_log_evidence
 
 NETWORK = Network(width=12, activation="erf", g_w=3.0, kappa_0=0.5, chi=2.0)

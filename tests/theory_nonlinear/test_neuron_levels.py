@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from msat.activations import get_activation
+from msat.geometry import RowSpace
 from msat.network import Network
-from msat.row_space import RowSpace
-from msat.theory.neuron_levels import Batch, Sample, laplace, one_loop, tree_level
-from msat.theory.population import BLOCKS, Snapshots
-from msat.theory.tilted_neuron import Draws, solve_tree
+from msat.theory.sampled.neuron_levels import Batch, Sample, laplace, one_loop, tree_level
+from msat.theory.sampled.population import BLOCKS, Snapshots
+from msat.theory.sampled.tilted_neuron import Draws, solve_tree
 from tests.theory_nonlinear.nonlinear_references import brute_log_evidence, quadrature_neuron
 
 Z = np.array([[1.3, 0.2], [-0.5, 1.0]])

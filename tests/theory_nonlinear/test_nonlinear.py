@@ -13,11 +13,11 @@ from msat.activations import get_activation
 from msat.errors import InputError
 from msat.network import Network
 from msat.tasks import teacher_student
-from msat.theory import annealing
-from msat.theory.annealing import Effort
 from msat.theory.kernel_levels import nngp, prior_kernels, rescaling
-from msat.theory.nonlinear import solve_scales
 from msat.theory.prediction import batch_error
+from msat.theory.sampled import annealing
+from msat.theory.sampled.annealing import Effort
+from msat.theory.sampled.nonlinear import solve_scales
 from tests.theory_nonlinear.nonlinear_references import LinearTree, cubic_teacher, discrepancy, ising
 
 SIGMAS = 8

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from msat.activations import get_activation
+from msat.geometry import RowSpace, row_space
 from msat.network import Network
-from msat.row_space import RowSpace, row_space
-from msat.theory.annealing import _resampled
-from msat.theory.population import (
+from msat.theory.sampled.annealing import _resampled
+from msat.theory.sampled.population import (
     BLOCKS,
     calibrate,
     collect,
@@ -14,7 +14,7 @@ from msat.theory.population import (
     prior_population,
     stein_scores,
 )
-from msat.theory.tilted_neuron import Draws, solve_tree, tilt
+from msat.theory.sampled.tilted_neuron import Draws, solve_tree, tilt
 from tests.theory_nonlinear.nonlinear_references import quadrature_neuron
 
 SPACE = RowSpace(

@@ -169,7 +169,7 @@ def test_a_training_edit_retrains_and_does_not_solve(finished, edited):
 
 def test_a_comment_does_nothing(finished, edited):
     edited("msat/theory/nngp.py", lambda text: text + "\n# a comment\n")
-    edited("msat/langevin/sampler.py", lambda text: text + "\n# a comment\n")
+    edited("msat/langevin/dynamics.py", lambda text: text + "\n# a comment\n")
     assert _planned(_snakemake(finished, "-n")) == {}
 
 

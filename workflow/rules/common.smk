@@ -78,7 +78,7 @@ def job(stage_modules, **values):
 def training_job(experiment):
     """The training job of one experiment, but for its data, scale and seed."""
     return job(
-        ["msat.run_langevin"], **network_of(experiment), **CONFIG.langevin.model_dump()
+        ["msat.stages.training"], **network_of(experiment), **CONFIG.langevin.model_dump()
     )
 
 

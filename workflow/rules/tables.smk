@@ -60,7 +60,7 @@ rule collect:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
-        job=job(["msat.collecting", "msat.checks"]),
+        job=job(["msat.stages.tables", "msat.tables.checks"]),
         folder=lambda wildcards, output: Path(output.csv[0]).parent,
     message:
         "Tables of all results"

@@ -29,7 +29,7 @@ rule solve:
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         job=lambda wildcards: job(
-            ["msat.run_theory"],
+            ["msat.stages.theory"],
             **network_of(wildcards.experiment),
             chi=scales_of(wildcards.experiment),
             levels=CONFIG.levels_of(wildcards.experiment),
@@ -60,7 +60,7 @@ rule loop_map:
         mem_mb=lambda wildcards, attempt: 500 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
-        job=job(["msat.loop_map", "msat.tables"], **CONFIG.loop_map.model_dump()),
+        job=job(["msat.stages.loop_map", "msat.tables.rows"], **CONFIG.loop_map.model_dump()),
         flags=flags(CONFIG.loop_map.model_dump()),
         folder=lambda wildcards, output: Path(output.csv).parent,
     message:
@@ -86,7 +86,7 @@ rule finite_width:
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         job=job(
-            ["msat.finite_width", "msat.tables"], **CONFIG.finite_width.model_dump()
+            ["msat.stages.finite_width", "msat.tables.rows"], **CONFIG.finite_width.model_dump()
         ),
         flags=flags(CONFIG.finite_width.model_dump()),
         folder=lambda wildcards, output: Path(output.csv).parent,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from msat.theory.lowrank import LowRank
+from msat.theory.linear.lowrank import LowRank
 
 Array = NDArray[np.float64]
 

@@ -1,6 +1,6 @@
 """Shared form of a linear network's solution, and the algebra that tree, laplace and one_loop share.
 
-Everything is in the eigenbasis of the input kernel (`msat.theory.spectrum`), where
+Everything is in the eigenbasis of the input kernel (`msat.theory.linear.spectrum`), where
 ``W(ft) = -(N/2) ln(1 - (g/N) ft.C ft)`` (docs/theory.md, section 2) has gradient ``Q g v`` and Hessian
 ``Q g C + (2/N) Q^2 g^2 v v^T`` with ``v = C ft`` and ``Q = 1/(1 - (g/N) ft.C ft)``.
 """
@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msat.network import Network
-from msat.theory.lowrank import LowRank
+from msat.theory.linear.lowrank import LowRank
+from msat.theory.linear.spectrum import Spectrum, rotate
 from msat.theory.prediction import Prediction
-from msat.theory.spectrum import Spectrum, rotate
 
 Array = NDArray[np.float64]
 

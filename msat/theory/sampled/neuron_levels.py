@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from msat.activations import Activation
+from msat.geometry import RowSpace
 from msat.network import Network
-from msat.row_space import RowSpace
-from msat.theory.loop_expansion import (
+from msat.theory.prediction import Prediction, batch_error
+from msat.theory.sampled.loop_expansion import (
     LoopWeights,
     NeuronAverage,
     loop_matrix,
@@ -25,9 +26,8 @@ from msat.theory.loop_expansion import (
     loop_weights,
     third_cumulant,
 )
-from msat.theory.population import BLOCKS, Snapshots
-from msat.theory.prediction import Prediction, batch_error
-from msat.theory.tilted_neuron import Draws, TreeSolution, action, curvature, tilt
+from msat.theory.sampled.population import BLOCKS, Snapshots
+from msat.theory.sampled.tilted_neuron import Draws, TreeSolution, action, curvature, tilt
 
 Array = NDArray[np.float64]
 

@@ -14,11 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msat.activations import Activation
+from msat.geometry import RowSpace
 from msat.network import Network
-from msat.row_space import RowSpace
-from msat.theory.neuron_levels import Batch
-from msat.theory.population import BLOCKS, Population, Snapshots, as_draws, collect, field, move, prior_population
-from msat.theory.tilted_neuron import Draws, TreeSolution, solve_tree
+from msat.theory.sampled.neuron_levels import Batch
+from msat.theory.sampled.population import (
+    BLOCKS,
+    Population,
+    Snapshots,
+    as_draws,
+    collect,
+    field,
+    move,
+    prior_population,
+)
+from msat.theory.sampled.tilted_neuron import Draws, TreeSolution, solve_tree
 
 Array = NDArray[np.float64]
 

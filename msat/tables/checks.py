@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import special, stats
 
-from msat.tables import COMPARED, JACKKNIFED, normal_score, worst_score, z_score
+from msat.tables.rows import COMPARED, JACKKNIFED, normal_score, worst_score, z_score
 
 # The gain is hidden_kernel_along_target over a constant: pooled, it would count twice.
 POOLED = tuple(name for name in COMPARED if name != "hidden_kernel_gain")
@@ -19,7 +19,7 @@ def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
 
     Each seed has its own data and so its own prediction. ``q_z`` is the summed difference between
     measurement and prediction over its standard error, ``q_p`` its two-sided p-value: of the normal law, for the
-    quantities of `msat.tables.JACKKNIFED` of Student's t (Welch-Satterthwaite over seeds). ``worst_z`` is the z
+    quantities of `msat.tables.rows.JACKKNIFED` of Student's t (Welch-Satterthwaite over seeds). ``worst_z`` is the z
     largest in magnitude, on the scale of the normal law, and ``worst_observable`` its name. ``observables_chi2``
     sums squared z on the same scale over seeds and the `POOLED` quantities. ``chi2`` is summed
     over training samples and seeds; its p-value is that of a scaled chi-squared law with the mean and variance
@@ -29,7 +29,7 @@ def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     comparison
-        Rows as `msat.tables.compare` returns them.
+        Rows as `msat.tables.rows.compare` returns them.
     """
     rows = []
     for (experiment, chi, level), group in comparison.groupby(["experiment", "chi", "level"], sort=False):

@@ -11,7 +11,7 @@ import xarray as xr
 
 from msat.errors import InputError
 from msat.network import Network
-from msat.observables import (
+from msat.observables.functions import (
     COMPONENT_DEGREES,
     COVARIANCE_OBSERVABLES,
     HIDDEN_OBSERVABLES,
@@ -26,7 +26,7 @@ from msat.observables import (
 from msat.provenance import derived_seed, environment
 from msat.store import attributes
 from msat.tasks.base import Task
-from msat.theory.levels import anneal, check_levels, defined_levels
+from msat.theory.anneal import anneal, check_levels, defined_levels
 from msat.theory.prediction import Prediction, batch_error
 
 _PER_SAMPLE = {
@@ -118,7 +118,7 @@ def solve(
     chi
         Scales, all positive and different.
     levels
-        Names out of ``msat.theory.levels.LEVELS``; None for all that are defined for the activation.
+        Names out of ``msat.theory.anneal.LEVELS``; None for all that are defined for the activation.
     seed
         Seed of the sampling of non-linear levels; together with the data it fixes the result. Linear levels
         use none.

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from msat.network import Network
-from msat.observables import discrepancy
+from msat.observables.functions import discrepancy
 from msat.tasks.ising import ising
-from msat.theory.levels import anneal
+from msat.theory.anneal import anneal
 
 LEVELS = ("nngp", "rescaling", "tree_level", "one_loop", "laplace")
 REGIMES = ("fixed_samples", "fixed_ratio")

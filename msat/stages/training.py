@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from msat.errors import InputError, Interrupted
 from msat.langevin import checkpoint as checkpoints
-from msat.langevin import diagnostics, sampler
+from msat.langevin import diagnostics, dynamics
 from msat.langevin.interrupt import Stop
 from msat.langevin.potential import make_potential
 from msat.langevin.progress import Reporter
 from msat.langevin.settings import STOPPING_RULE, LangevinSettings
 from msat.langevin.starts import start_names
 from msat.network import Network
-from msat.observables import (
+from msat.observables.functions import (
     COMPONENT_DEGREES,
     SPECTRA,
     along_target,
@@ -33,9 +33,9 @@ from msat.observables import (
     frame,
 )
 from msat.provenance import code_digest, derived_seed, digest, environment
-from msat.settings import validated
 from msat.store import attributes
 from msat.tasks.base import Task
+from msat.validation import validated
 
 Array = NDArray[np.float64]
 
@@ -112,7 +112,7 @@ def train(
     torch.backends.cudnn.allow_tf32 = False
 
     key = {"seed": seed, "data": task.digest(), **network.parameters()}
-    potential, state = sampler.initial_state(
+    potential, state = dynamics.initial_state(
         make_potential(task.x_train, task.y_train, task.x_test, network), chosen, derived_seed(key), device
     )
     trajectory = digest(
@@ -121,7 +121,7 @@ def train(
             "settings": chosen.model_dump(exclude=set(STOPPING_RULE)),
             "device": device.type,
             "threads": threads,
-            "code": code_digest("msat.run_langevin"),
+            "code": code_digest("msat.stages.training"),
             "torch": torch.__version__,
         }
     )
@@ -136,14 +136,14 @@ def train(
             if found is None:
                 continue
             where = f"{path} in {found.phase} at step {found.burn_in_steps + found.steps}"
-            if sampler.passes_through(chosen, found, task.n_train):
+            if dynamics.passes_through(chosen, found, task.n_train):
                 state = found
                 reporter.note(f"{verb} from {where}")
                 break
             reporter.note(f"does not use {where}: past the end of this run, or with blocks of another length")
         last_saved = time.monotonic()
 
-        def on_block(state: sampler.State, progress: sampler.Progress) -> None:
+        def on_block(state: dynamics.State, progress: dynamics.Progress) -> None:
             nonlocal last_saved
             reporter.update(progress)
             if state.phase == "done":
@@ -163,7 +163,7 @@ def train(
                     )
 
         with Stop() if checkpoint is not None else nullcontext(Stop()) as stop:
-            sampler.run(potential, chosen, state, on_block)
+            dynamics.run(potential, chosen, state, on_block)
         dataset = _dataset(task, network, chosen, state)
         reporter.note(
             f"done: {state.steps:,} steps after {state.burn_in_steps:,} of burn-in, relative error "
@@ -214,7 +214,7 @@ def _device_line(asked: str, device: torch.device, threads: int) -> str:
 
 def _saved(
     path: Path | None, trajectory: str, device: torch.device, reporter: Reporter, strict: bool
-) -> sampler.State | None:
+) -> dynamics.State | None:
     """Return the state in a file, if there is one; one that does not fit is an error, or a note."""
     if path is None or not path.exists():
         return None
@@ -231,7 +231,7 @@ def _saved(
     return state
 
 
-def _dataset(task: Task, network: Network, settings: LangevinSettings, state: sampler.State) -> xr.Dataset:
+def _dataset(task: Task, network: Network, settings: LangevinSettings, state: dynamics.State) -> xr.Dataset:
     """Return everything measured in a finished run."""
     y, y_test = task.y_train, task.y_test
     blocks, sums = state.blocks, state.sums

@@ -194,7 +194,7 @@ def evidence_tables(theory: pd.DataFrame, langevin: pd.DataFrame) -> dict[str, p
     Parameters
     ----------
     theory, langevin
-        The tables of these names (`msat.tables`).
+        The tables of these names (`msat.tables.rows`).
     """
     rows, maxima = [], []
     for (experiment, seed), source, group in _sources(theory, langevin):

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from msat.network import Network
-from msat.observables import discrepancy
+from msat.observables.functions import discrepancy
 from msat.tasks.ising import ising
-from msat.theory.levels import anneal
+from msat.theory.anneal import anneal
 
 LEVELS = ("tree_level", "one_loop", "laplace")
 

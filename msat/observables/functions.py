@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
 from msat.activations import get_activation
-from msat.row_space import row_space
+from msat.geometry import row_space
 
 Array = NDArray[np.float64]
 

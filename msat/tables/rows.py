@@ -12,9 +12,8 @@ import xarray as xr
 from scipy import special
 
 from msat.errors import InputError
-from msat.evidence import evidence_tables
 from msat.langevin.diagnostics import standard_error
-from msat.observables import (
+from msat.observables.functions import (
     COVARIANCE_OBSERVABLES,
     HIDDEN_OBSERVABLES,
     along_target,
@@ -22,6 +21,7 @@ from msat.observables import (
     mean_squared_error,
 )
 from msat.store import atomic
+from msat.tables.evidence import evidence_tables
 
 TABLES = (
     "theory",
@@ -302,7 +302,7 @@ def collect(theory: Sequence[xr.Dataset], langevin: Sequence[xr.Dataset]) -> dic
 
 
 def collect_scales(theory: Sequence[xr.Dataset], langevin: Sequence[xr.Dataset]) -> dict[str, pd.DataFrame]:
-    """Return those of `TABLES` whose rows are of one scale each: `msat.collecting` takes one after the other.
+    """Return those of `TABLES` whose rows are of one scale each: `msat.stages.tables` takes one after the other.
 
     Raises
     ------

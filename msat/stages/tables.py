@@ -17,11 +17,11 @@ import pyarrow.parquet as pq
 import xarray as xr
 
 from msat.errors import InputError
-from msat.evidence import evidence_tables
 from msat.store import atomic, load_attributes, load_dataset
-from msat.tables import collect_scales
+from msat.tables.evidence import evidence_tables
+from msat.tables.rows import collect_scales
 
-# Makes a further table from one of `msat.tables.collect`: the source's name, and how.
+# Makes a further table from one of `msat.tables.rows.collect`: the source's name, and how.
 Derived = tuple[str, Callable[[pd.DataFrame], pd.DataFrame]]
 
 _COLUMNS = ("experiment", "seed", "chi", "theory", "langevin")
@@ -109,7 +109,7 @@ def missing_report(planned: Sequence[Planned], missing: pd.DataFrame) -> str:
 def collect_files(
     theory: Sequence[Path], langevin: Sequence[Path], folder: Path, derived: Mapping[str, Derived]
 ) -> None:
-    """Write the tables of `msat.tables.collect` over result files, as CSV and parquet, into a folder.
+    """Write the tables of `msat.tables.rows.collect` over result files, as CSV and parquet, into a folder.
 
     Memory is bounded by one scale of one run, whatever the number of files. Rows are sorted by experiment,
     seed and scale.

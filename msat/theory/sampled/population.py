@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from msat.activations import Activation
+from msat.geometry import RowSpace
 from msat.network import Network
-from msat.row_space import RowSpace
-from msat.theory.tilted_neuron import Draws
+from msat.theory.sampled.tilted_neuron import Draws
 
 Array = NDArray[np.float64]
 

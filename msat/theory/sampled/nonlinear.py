@@ -10,13 +10,23 @@ from numpy.typing import NDArray
 
 from msat.activations import get_activation
 from msat.errors import InputError
+from msat.geometry import row_space
 from msat.network import Network
-from msat.row_space import row_space
-from msat.theory import kernel_levels, neuron_levels
-from msat.theory.annealing import Anneal, Effort, Problem, carry, draws_per_chain, settle, solve_part, start
-from msat.theory.neuron_levels import Sample
-from msat.theory.population import BLOCKS, Snapshots
+from msat.theory import kernel_levels
 from msat.theory.prediction import Prediction, batch_error
+from msat.theory.sampled import neuron_levels
+from msat.theory.sampled.annealing import (
+    Anneal,
+    Effort,
+    Problem,
+    carry,
+    draws_per_chain,
+    settle,
+    solve_part,
+    start,
+)
+from msat.theory.sampled.neuron_levels import Sample
+from msat.theory.sampled.population import BLOCKS, Snapshots
 
 Array = NDArray[np.float64]
 

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from msat.activations import get_activation
 from msat.errors import InputError
 from msat.network import Network
-from msat.theory import exact, laplace, nngp, nonlinear, one_loop, rescaling, tree_level
-from msat.theory.linear_levels import LinearSolution, to_prediction
+from msat.theory import exact, laplace, nngp, one_loop, rescaling, tree_level
+from msat.theory.linear.action import LinearSolution, to_prediction
+from msat.theory.linear.spectrum import diagonalise
 from msat.theory.prediction import Prediction
-from msat.theory.spectrum import diagonalise
+from msat.theory.sampled import nonlinear
 
 Array = NDArray[np.float64]
 
@@ -59,7 +60,7 @@ def anneal(
     """Yield (index of the scale, level, prediction), annealing chi upwards (the paper's Algorithm 1).
 
     Linear networks are solved in closed form in the eigenbasis of the input kernel, others by sampling the
-    tilted single-neuron measure (`msat.theory.nonlinear`).
+    tilted single-neuron measure (`msat.theory.sampled.nonlinear`).
 
     Parameters
     ----------
