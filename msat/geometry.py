@@ -1,4 +1,4 @@
-"""The part of the first layer that the training data can see, in whitened coordinates.
+"""The data, decomposed once a job: row space, prior kernels and their spectrum, direction of the weights.
 
 A neuron's first-layer weights are ``sqrt(g_v / D) A`` with a standard normal prior on A. Only the part a of
 A in the row space of the training inputs, r = rank X numbers, meets the labels; the rest keeps its prior
@@ -8,11 +8,17 @@ exactly (docs/theory.md, section 5d).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from msat.activations import get_activation
+from msat.types import Array
+
+if TYPE_CHECKING:
+    from msat.network import Network
+    from msat.tasks.base import Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,3 +64,121 @@ def row_space(x_train: Array, x_test: Array, g_v: float) -> RowSpace:
     train = scale * U[:, keep] * singular[keep]
     train[~np.any(x_train, axis=1)] = 0.0  # exactly, so that such an output has no rounding noise
     return RowSpace(train=train, test=scale * test, test_residual_sd=scale * outside)
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """Eigendecomposition of the prior hidden kernel ``K = U diag(lam) U^T``, with the labels and the test points in it.
+
+    Attributes
+    ----------
+    lam
+        Eigenvalues, ascending, (P,), none negative. For a linear network (K = C, the input kernel) those below
+        rounding are exactly 0: such directions of the outputs do not exist.
+    U
+        Eigenvectors as columns, (P, P).
+    y
+        Labels in the eigenbasis, ``U^T y``, (P,).
+    cross
+        ``K_*train U``, (Q, P).
+    test_variance
+        Prior variances ``K_**`` of the test points, (Q,).
+    to_test, test_residual
+        Of a linear network: the map from training outputs in the eigenbasis to test outputs, ``C_*train C^+ U``,
+        (Q, P), and what of each test point's variance lies outside the row space, (Q,). None for others, which have
+        no exact null space.
+    """
+
+    lam: Array
+    U: Array
+    y: Array
+    cross: Array
+    test_variance: Array
+    to_test: Array | None = None
+    test_residual: Array | None = None
+
+    @property
+    def n_train(self) -> int:
+        """Number of training samples P."""
+        return len(self.lam)
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """One data set as a network with first-layer prior variance ``g_v / D`` sees it. Build it with `decompose`.
+
+    Every decomposition is made on first use and kept.
+
+    Attributes
+    ----------
+    x_train, y_train, x_test, y_test
+        The data, (P, D), (P,), (Q, D), (Q,).
+    g_v, activation
+        Of the network.
+    teacher
+        The teacher's direction in the space of inputs, (D,); None where there is none.
+    """
+
+    x_train: Array
+    y_train: Array
+    x_test: Array
+    y_test: Array
+    g_v: float
+    activation: str
+    teacher: Array | None = None
+
+    @cached_property
+    def row_space(self) -> RowSpace:
+        """Pre-activations in whitened row-space coordinates."""
+        return row_space(self.x_train, self.x_test, self.g_v)
+
+    @cached_property
+    def prior_kernel(self) -> Array:
+        """The prior hidden kernel ``K = E_prior[phi phi^T]`` on the training points, (P, P)."""
+        scale = self.g_v / self.x_train.shape[1]
+        return get_activation(self.activation).dual_kernel(scale * (self.x_train @ self.x_train.T))
+
+    @cached_property
+    def cross_kernel(self) -> Array:
+        """The prior hidden kernel between test and training points, (Q, P)."""
+        scale = self.g_v / self.x_train.shape[1]
+        train, test = (scale * np.sum(x**2, axis=1) for x in (self.x_train, self.x_test))
+        covariance = scale * (self.x_test @ self.x_train.T)
+        return get_activation(self.activation).cross_dual_kernel(test, train, covariance)
+
+    @cached_property
+    def spectrum(self) -> Spectrum:
+        """The `Spectrum` of the prior kernel: one P by P eigendecomposition."""
+        lam, U = np.linalg.eigh(self.prior_kernel)
+        scale = self.g_v / self.x_train.shape[1]
+        variance = get_activation(self.activation).dual_variance(scale * np.sum(self.x_test**2, axis=1))
+        cross, y = self.cross_kernel @ U, U.T @ self.y_train
+        if self.activation != "linear":
+            return Spectrum(np.maximum(lam, 0.0), U, y, cross, variance)
+        floor = max(self.x_train.shape) * np.finfo(np.float64).eps * lam[-1]
+        lam = np.where(lam > floor, lam, 0.0)
+        to_test = cross * np.divide(1.0, lam, out=np.zeros_like(lam), where=lam > 0)
+        residual = np.maximum(variance - np.sum(to_test * cross, axis=1), 0.0)
+        return Spectrum(lam, U, y, cross, variance, to_test, residual)
+
+    @cached_property
+    def direction(self) -> Array:
+        """Row-space coordinates of the unit vector along which weights are looked at, (r,).
+
+        The teacher's direction where there is one, else the label-weighted mean input ``sum_a y_a x_a``, normalised;
+        NaN where that vanishes.
+        """
+        u = self.y_train @ self.x_train if self.teacher is None else self.teacher
+        length = np.linalg.norm(u)
+        u = u / length if length > 0 else np.full_like(u, np.nan)
+        # inputs = sqrt(g_v/D) X R for an orthonormal basis R (D, r) of the row space, and u_r = R^T u; its columns
+        # are orthogonal, so that the pseudo-inverse is the transpose over their squared lengths
+        inputs, scale = self.row_space.train, self.g_v / self.x_train.shape[1]
+        return np.asarray(inputs.T @ (np.sqrt(scale) * (self.x_train @ u)) / np.sum(inputs**2, axis=0))
+
+
+def decompose(task: Task, network: Network) -> Geometry:
+    """Return the `Geometry` of a data set for a network; the network's scale does not matter."""
+    return Geometry(
+        task.x_train, task.y_train, task.x_test, task.y_test, network.g_v, network.activation, task.direction
+    )

@@ -3,18 +3,49 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+
+from msat.activations import ActivationName
 from msat.errors import InputError
+from msat.validation import Settings, describe
 
 _MAX_WIDTH = 10**9
 _SMALLEST = 1e-100  # of g and kappa: squares and products of them stay within double precision
 
 
-@dataclass(frozen=True)
-class Network:
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral) or not 1 <= int(value) <= _MAX_WIDTH:
+        raise ValueError(f"must be an integer from 1 to {_MAX_WIDTH}")
+    return int(value)
+
+
+def _positive(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ValueError("must be a number")
+    # plain floats: 10 and 10.0 are the same network and must give the same seeds
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError("must be a finite number greater than 0")
+    return float(value)
+
+
+Width = Annotated[int, BeforeValidator(_whole)]
+Positive = Annotated[float, BeforeValidator(_positive)]
+
+
+class NetworkSettings(Settings):
+    """A two-layer network but for its scale; the defaults are the paper's."""
+
+    width: Width = Field(100, ge=1, le=_MAX_WIDTH, description="Number of hidden neurons N.")
+    activation: ActivationName = Field("linear", description="Activation function phi.")
+    g_w: Positive = Field(0.5, gt=0, description="Readout prior: w_i has variance g_w / (chi N).")
+    g_v: Positive = Field(0.5, gt=0, description="First-layer prior: V_ij has variance g_v / D.")
+    kappa_0: Positive = Field(1.0, gt=0, description="Label-noise variance at chi = 1; it is kappa_0 / chi.")
+
+
+class Network(NetworkSettings):
     """A two-layer Bayesian network at one scale (docs/theory.md, section 1).
 
     ``f = sum_i w_i phi(h_i)``, ``h_i = sum_j V_ij x_j`` with priors ``V_ij ~ N(0, g_v / D)`` and
@@ -36,37 +67,43 @@ class Network:
     Raises
     ------
     InputError
-        If a number is not finite or out of its range.
+        If the activation is unknown, or a number is not finite or out of its range.
+
+    Examples
+    --------
+    >>> from msat import Network
+    >>> network = Network(width=100, activation="erf", chi=10)
+    >>> network.g, network.kappa
+    (0.05, 0.1)
     """
 
-    width: int
-    activation: str = "linear"
-    g_w: float = 1.0
-    g_v: float = 1.0
-    kappa_0: float = 1.0
-    chi: float = 1.0
+    chi: Positive = Field(1.0, gt=0, description="Scale: 1 is standard scaling, N is mean-field scaling.")
 
-    def __post_init__(self) -> None:
-        width: Any = self.width
-        if isinstance(width, bool) or not isinstance(width, Integral) or not 1 <= int(width) <= _MAX_WIDTH:
-            raise InputError(f"width = {width!r}: must be an integer from 1 to {_MAX_WIDTH}")
-        object.__setattr__(self, "width", int(width))
-        for name in ("g_w", "g_v", "kappa_0", "chi"):
-            given: Any = getattr(self, name)
-            if isinstance(given, bool) or not isinstance(given, Real):
-                raise InputError(f"{name} = {given!r}: must be a number")
-            # plain floats: 10 and 10.0 are the same network and must give the same seeds
-            value = float(given)
-            object.__setattr__(self, name, value)
-            if not (math.isfinite(value) and value > 0):
-                raise InputError(f"{name} = {value!r}: must be a finite number greater than 0")
-        for name in ("g", "kappa"):
+    if not TYPE_CHECKING:  # the generated signature is the one to complete
+
+        def __init__(self, *arguments: Any, **values: Any) -> None:
+            names = list(type(self).model_fields)
+            if len(arguments) > len(names):
+                raise TypeError(f"Network takes {len(names)} arguments, {len(arguments)} were given")
+            try:
+                super().__init__(**dict(zip(names, arguments, strict=False)), **values)
+            except ValidationError as error:
+                raise InputError(describe(type(self), error)) from None
+
+    @model_validator(mode="after")
+    def _within_double_precision(self) -> Network:
+        for name, numerator in (("g", "g_w"), ("kappa", "kappa_0")):
             value = getattr(self, name)
             if not _SMALLEST < value < 1 / _SMALLEST:
-                raise InputError(
-                    f"{name} = {name}_{'w' if name == 'g' else '0'} / chi = {value:.3g}: must be between "
-                    f"{_SMALLEST:g} and {1 / _SMALLEST:g}"
+                raise ValueError(
+                    f"{name} = {numerator} / chi = {value:.3g}: must be between {_SMALLEST:g} and {1 / _SMALLEST:g}"
                 )
+        return self
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Widths of the hidden layers, bottom to top."""
+        return (self.width,)
 
     @property
     def g(self) -> float:
@@ -85,8 +122,8 @@ class Network:
 
     def at(self, chi: float) -> Network:
         """Return the same network at another scale."""
-        return replace(self, chi=chi)
+        return Network(**{**self.parameters(), "chi": chi})
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters as plain numbers and strings, for file attributes and keys."""
-        return asdict(self)
+        return self.model_dump()

@@ -1,15 +1,24 @@
-"""Validation by pydantic models, with one line for a person."""
+"""Settings are pydantic models; what is wrong with a value becomes one line for a person."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from msat.errors import InputError
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+class Settings(BaseModel):
+    """Options with defaults, ranges and meanings: the one place of each, for config, command line and Python.
+
+    Unknown keys and silently converted types are errors.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 def validated(model: type[Model], values: Mapping[str, Any], where: str = "") -> Model:

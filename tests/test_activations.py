@@ -6,7 +6,8 @@ import pytest
 import torch
 from scipy import integrate
 
-from msat.activations import ACTIVATIONS, get_activation
+from msat.activations import NAMES as ACTIVATIONS
+from msat.activations import get_activation
 from msat.errors import InputError
 
 NAMES = sorted(ACTIVATIONS)

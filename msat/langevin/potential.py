@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from msat.activations import Activation, get_activation
+from msat.activations import get_activation
+from msat.activations.base import Activation
 from msat.geometry import row_space
 from msat.network import Network
 

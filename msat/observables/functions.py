@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 from numpy.polynomial import hermite_e
-from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
-from msat.activations import get_activation
-from msat.geometry import row_space
-
-Array = NDArray[np.float64]
+from msat.types import Array
 
 
 def discrepancy(y: Array, mean: Array) -> float:
@@ -76,19 +68,17 @@ def across_target(y: Array, matrix: Array) -> float:
 LARGEST_SPECTRUM = 500  # samples up to which whole spectra are given: a diagonalisation costs P^3
 
 
-def spectrum(matrix: Array) -> Array:
-    """Return the eigenvalues of a symmetric matrix (P, P), descending, (P,); NaN if an entry is NaN or P > 500."""
+def eigenvalues(matrix: Array) -> Array | None:
+    """Return the eigenvalues of a symmetric matrix (P, P), ascending; None if an entry is NaN or P > 500."""
     if len(matrix) > LARGEST_SPECTRUM or not np.all(np.isfinite(matrix)):
-        return np.full(len(matrix), np.nan)
-    return np.asarray(np.linalg.eigvalsh(matrix)[::-1])
+        return None
+    return np.linalg.eigvalsh(matrix)
 
 
 def outlier(matrix: Array) -> float:
-    """Return the largest eigenvalue of a symmetric matrix (P, P); NaN if an entry is NaN. Lanczos for P > 500."""
+    """Return the largest eigenvalue of a symmetric matrix (P, P) by Lanczos' method; NaN if an entry is NaN."""
     if not np.all(np.isfinite(matrix)):
         return float("nan")
-    if len(matrix) <= LARGEST_SPECTRUM:
-        return float(np.linalg.eigvalsh(matrix)[-1])
     start = np.random.default_rng(0).standard_normal(len(matrix))  # a fixed start gives the same bits
     try:
         return float(eigsh(matrix, k=1, which="LA", v0=start, tol=1e-12, return_eigenvectors=False)[0])
@@ -141,7 +131,7 @@ def centred_alignment(y: Array, kernel: Array) -> float:
     return float(yc @ kernel @ yc / (yc @ yc * np.linalg.norm(centred)))
 
 
-def weight_alignment(moment: Array, direction: Array) -> float:
+def weight_alignment(along: float, direction: Array) -> float:
     """Return ``E[(1/N) sum_i (V_i.u)^2] D / g_v``, the first layer's weight along a direction; 1 under the prior.
 
     Training moves only the part of V in the row space of the training inputs; what of u lies outside keeps its
@@ -149,108 +139,12 @@ def weight_alignment(moment: Array, direction: Array) -> float:
 
     Parameters
     ----------
-    moment
-        ``E[(1/N) sum_i a_i a_i^T]`` of the whitened row-space coordinates, (r, r); the identity under the prior.
+    along
+        ``E[(1/N) sum_i (a_i.u_r)^2]`` of the whitened row-space coordinates.
     direction
         The row-space coordinates u_r of a unit vector u, (r,).
     """
-    return float(direction @ moment @ direction + 1 - direction @ direction)
-
-
-# what `Frame` gives of a covariance and of a hidden kernel: the numbers, and the eigenvalues
-COVARIANCE_OBSERVABLES = ("variance_across_target", "covariance_outlier")
-HIDDEN_OBSERVABLES = (
-    "hidden_kernel_gain",
-    "hidden_kernel_alignment",
-    "hidden_kernel_outlier",
-    "hidden_kernel_bulk",
-    "hidden_kernel_effective_rank",
-)
-SPECTRA = ("covariance_spectrum", "hidden_kernel_spectrum")
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """What observables of one data set are taken against. Build it with `frame`.
-
-    Attributes
-    ----------
-    y
-        Training labels, (P,).
-    prior_kernel
-        The prior hidden kernel ``K = E_prior[phi phi^T]`` on the training points, (P, P).
-    inputs
-        Training inputs in whitened row-space coordinates, (P, r): pre-activations are ``inputs @ a``. Columns are
-        orthogonal.
-    direction
-        Row-space coordinates of the unit vector along which weights are looked at, (r,).
-    """
-
-    y: Array
-    prior_kernel: Array
-    inputs: Array
-    direction: Array
-
-    def covariance(self, covariance: Array) -> dict[str, Any]:
-        """Return `COVARIANCE_OBSERVABLES` and the spectrum of an output covariance (P, P).
-
-        ``variance_across_target`` is `across_target`, ``covariance_outlier`` the largest eigenvalue.
-        """
-        return {
-            "variance_across_target": across_target(self.y, covariance),
-            "covariance_outlier": outlier(covariance),
-            "covariance_spectrum": spectrum(covariance),
-        }
-
-    def hidden(self, kernel: Array) -> dict[str, Any]:
-        """Return `HIDDEN_OBSERVABLES` and the spectrum of a hidden kernel (P, P).
-
-        See `gain`, `centred_alignment` and `effective_rank`; the outlier is the largest eigenvalue, the bulk the
-        mean of the others.
-        """
-        largest, others = outlier(kernel), len(kernel) - 1
-        return {
-            "hidden_kernel_gain": gain(self.y, kernel, self.prior_kernel),
-            "hidden_kernel_alignment": centred_alignment(self.y, kernel),
-            "hidden_kernel_outlier": largest,
-            "hidden_kernel_bulk": float(np.trace(kernel) - largest) / others if others else float("nan"),
-            "hidden_kernel_effective_rank": effective_rank(kernel),
-            "hidden_kernel_spectrum": spectrum(kernel),
-        }
-
-    def weights(self, moment: Array) -> float:
-        """Return `weight_alignment` of a first-layer moment (r, r) along the direction."""
-        return weight_alignment(moment, self.direction)
-
-    def linear_weights(self, hidden_kernel: Array) -> float:
-        """Return `weight_alignment` of a linear network from its hidden kernel (P, P).
-
-        ``H = Z M Z^T`` with Z the inputs in row-space coordinates and M the first-layer moment, so that
-        ``u_r.M u_r = p.H p`` with ``p = Z^+T u_r``.
-        """
-        probe = self.inputs @ (self.direction / np.sum(self.inputs**2, axis=0))
-        return float(probe @ hidden_kernel @ probe + 1 - self.direction @ self.direction)
-
-
-def frame(x: Array, y: Array, provenance: Mapping[str, Any], g_v: float, activation: str) -> Frame:
-    """Return the `Frame` of training data (P, D), (P,) for a first-layer prior variance ``g_v / D``.
-
-    The direction is the teacher's where the provenance names one (``direction``), else the label-weighted mean
-    input ``sum_a y_a x_a``, normalised; NaN where that vanishes.
-    """
-    scale = g_v / x.shape[1]
-    inputs = row_space(x, x[:0], g_v).train
-    u = np.asarray(provenance.get("direction", y @ x), dtype=np.float64)
-    length = np.linalg.norm(u)
-    u = u / length if length > 0 else np.full_like(u, np.nan)
-    # inputs = sqrt(g_v/D) X R for an orthonormal basis R (D, r) of the row space, and u_r = R^T u; its columns are
-    # orthogonal, so that the pseudo-inverse is the transpose over their squared lengths
-    return Frame(
-        y=y,
-        prior_kernel=get_activation(activation).dual_kernel(scale * (x @ x.T)),
-        inputs=inputs,
-        direction=inputs.T @ (np.sqrt(scale) * (x @ u)) / np.sum(inputs**2, axis=0),
-    )
+    return along + (1 - float(direction @ direction))
 
 
 def evidence_slope(y: Array, mean: Array, kappa: float) -> float:
@@ -289,7 +183,7 @@ def evidence_bend(y: Array, mean: Array, covariance: Array, kappa: float) -> flo
 COMPONENT_DEGREES = (1, 2, 3)
 
 
-def component_projection(provenance: Mapping[str, Any], x: Array) -> Array | None:
+def component_projection(direction: Array | None, x: Array) -> Array | None:
     """Return the matrix that maps outputs on inputs x to their Hermite components along the teacher, (3, rows).
 
     The components of f are the least-squares coefficients of He_1, He_2, He_3 of ``u.x``, so that
@@ -298,14 +192,14 @@ def component_projection(provenance: Mapping[str, Any], x: Array) -> Array | Non
 
     Parameters
     ----------
-    provenance
-        Of the task; ``direction`` is the teacher's u.
+    direction
+        The teacher's u, (D,).
     x
         Inputs, (rows, D).
     """
-    if "direction" not in provenance or len(x) < len(COMPONENT_DEGREES):
+    if direction is None or len(x) < len(COMPONENT_DEGREES):
         return None
-    design = hermite_e.hermevander(x @ np.asarray(provenance["direction"]), max(COMPONENT_DEGREES))
+    design = hermite_e.hermevander(x @ direction, max(COMPONENT_DEGREES))
     return np.asarray(np.linalg.pinv(design[:, list(COMPONENT_DEGREES)]))
 
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from msat.errors import InputError
+from msat.types import Array
 
 _LARGEST = 1e15  # of an entry: squares and their sums stay within single precision
 
@@ -36,10 +37,10 @@ class Task:
         same, or the training labels are all zero (then no target direction exists).
     """
 
-    x_train: NDArray[np.float64]
-    y_train: NDArray[np.float64]
-    x_test: NDArray[np.float64]
-    y_test: NDArray[np.float64]
+    x_train: Array
+    y_train: Array
+    x_test: Array
+    y_test: Array
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -86,6 +87,13 @@ class Task:
         """Number of test samples Q."""
         return len(self.y_test)
 
+    @property
+    def direction(self) -> Array | None:
+        """Direction u of a single-index teacher, (D,), from the provenance; None where there is none."""
+        return (
+            np.asarray(self.provenance["direction"], dtype=np.float64) if "direction" in self.provenance else None
+        )
+
     def digest(self) -> str:
         """Return a hash of the numbers (not of the provenance), 16 hexadecimal digits."""
         sha = hashlib.sha256()
@@ -95,7 +103,7 @@ class Task:
         return sha.hexdigest()[:16]
 
 
-def _checked(name: str, value: ArrayLike, ndim: int, shape: str) -> NDArray[np.float64]:
+def _checked(name: str, value: ArrayLike, ndim: int, shape: str) -> Array:
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise InputError(f"{name} has dtype {array.dtype}: must be real numbers")

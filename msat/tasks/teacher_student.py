@@ -12,7 +12,8 @@ from numpy.polynomial import hermite, hermite_e
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from msat.activations import Activation, ActivationName, get_activation
+from msat.activations import ActivationName, get_activation
+from msat.activations.base import Activation
 from msat.errors import InputError
 from msat.tasks.base import Task
 from msat.validation import validated

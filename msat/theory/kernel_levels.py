@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from msat.activations import Activation
+from msat.activations.base import Activation
 from msat.network import Network
 from msat.theory.prediction import Prediction
 from msat.theory.scale_mixture import ScaleMixture

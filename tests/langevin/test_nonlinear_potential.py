@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from msat.activations import ACTIVATIONS, get_activation
+from msat.activations import NAMES as ACTIVATIONS
+from msat.activations import get_activation
 from msat.langevin.potential import make_potential, top_curvature
 from msat.network import Network
 from tests.conftest import Z_LIMIT

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from msat.activations import Activation
+from msat.activations.base import Activation
 from msat.geometry import RowSpace
 from msat.network import Network
 from msat.theory.sampled.neuron_levels import Batch

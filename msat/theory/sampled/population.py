@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
-from msat.activations import Activation
+from msat.activations.base import Activation
 from msat.geometry import RowSpace
 from msat.network import Network
 from msat.theory.sampled.tilted_neuron import Draws

@@ -1,0 +1,127 @@
+"""The registry of theory levels: what everything but their solvers needs to know of them.
+
+A level is one row here and one module ``msat.theory.<name>`` with its formula. Config, command line, tables, checks
+and figures read this registry; no other module spells a level's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, WithJsonSchema
+
+from msat.activations import get_activation
+from msat.errors import InputError
+
+Line = str | tuple[float, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of theory.
+
+    Attributes
+    ----------
+    name, label
+        Its name in files and options, and in figures.
+    method
+        "kernel": follows from the spectrum of the prior kernel, by ``predict(geometry, network)`` of its module.
+        "action": expands about a conjugate field, by ``expand(action)`` of its module (`msat.theory.action`).
+    color, line
+        How figures draw it: index in seaborn's palette "colorblind" (None: black), and matplotlib's line style.
+    marker
+        Its marker where levels are drawn as points.
+    linear_only
+        Whether it is defined for linear networks only.
+    exact
+        Whether it has no approximation: the run fails where training disagrees with it.
+    may_have_no_solution
+        Whether not to converge is a result and no failure.
+    derivative
+        Whether its mean and covariance are derivatives of one log evidence, eq. (2) of docs/theory.md.
+    """
+
+    name: str
+    label: str
+    method: Literal["kernel", "action"]
+    color: int | None
+    line: Line
+    marker: str
+    linear_only: bool = False
+    exact: bool = False
+    may_have_no_solution: bool = False
+    derivative: bool = True
+
+
+NNGP = Level("nngp", "NNGP", "kernel", 7, (0, (1, 1)), "x")
+RESCALING = Level("rescaling", "rescaling", "kernel", 1, (0, (4, 1.5)), "s", derivative=False)
+TREE_LEVEL = Level("tree_level", "tree level", "action", 4, (0, (4, 1.5, 1, 1.5)), "^")
+ONE_LOOP = Level("one_loop", "one loop", "action", 2, (0, (6, 1, 1, 1, 1, 1)), "D", may_have_no_solution=True)
+LAPLACE = Level("laplace", "Laplace", "action", 0, (0, (7, 2)), "o")
+EXACT = Level("exact", "exact", "kernel", None, "solid", "*", linear_only=True, exact=True)
+
+LEVELS = {level.name: level for level in (NNGP, RESCALING, TREE_LEVEL, ONE_LOOP, LAPLACE, EXACT)}
+NAMES = tuple(LEVELS)
+EXACT_NAMES = tuple(level.name for level in LEVELS.values() if level.exact)
+_REFERENCES = (EXACT, LAPLACE)  # what others are measured against, the first that there is
+
+
+def reference(names: Iterable[str]) -> Level | None:
+    """Return the level of a set that others are measured against; None if it has none."""
+    known = set(names)
+    return next((level for level in _REFERENCES if level.name in known), None)
+
+
+def why_undefined(level: Level, activation: str) -> str:
+    """Return why a level is not defined for networks with an activation; empty if it is."""
+    if level.linear_only and activation != "linear":
+        return f"{level.name} needs activation = 'linear'"
+    if level.method == "action" and not get_activation(activation).linear_growth:
+        return (
+            "not defined, since the activation grows faster than linearly and E exp(ft.z) diverges; must be "
+            "one of " + ", ".join(defined_levels(activation))
+        )
+    return ""
+
+
+def defined_levels(activation: str) -> list[str]:
+    """Return the names of the levels that are defined for an activation."""
+    linear, growth = activation == "linear", get_activation(activation).linear_growth
+    return [
+        level.name
+        for level in LEVELS.values()
+        if (linear or not level.linear_only) and (growth or level.method == "kernel")
+    ]
+
+
+def check_levels(names: Sequence[str], activation: str) -> None:
+    """Raise InputError if a level is unknown, named twice, or not defined for the activation."""
+    get_activation(activation)
+    if not names:
+        raise InputError(f"levels is empty: must name at least one of {', '.join(NAMES)}")
+    for name in names:
+        if name not in LEVELS:
+            raise InputError(f"level = {name!r}: must be one of {', '.join(NAMES)}")
+        reason = why_undefined(LEVELS[name], activation)
+        if reason:
+            raise InputError(f"level = {name!r} with activation = {activation!r}: {reason}")
+    if len(set(names)) < len(names):
+        raise InputError(f"levels = {','.join(names)}: a level is named twice")
+
+
+def _known(name: str) -> str:
+    if name not in LEVELS:
+        raise ValueError(f"must be one of {', '.join(NAMES)}")
+    return name
+
+
+# the type of a level's name in settings
+LevelName = Annotated[str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": list(NAMES)})]
+
+
+def ordered(names: Iterable[Any]) -> list[Level]:
+    """Return the levels of a set in the order of the registry."""
+    known = {str(name) for name in names}
+    return [level for level in LEVELS.values() if level.name in known]

@@ -1,0 +1,117 @@
+"""Every declared observable of a level of theory, or of training, with its error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from msat.observables.moments import Moments
+from msat.observables.registry import BY_NAME, OBSERVABLES, Series, defined
+from msat.types import Array
+
+
+def batch_error(batches: Array) -> Array:
+    """Return the standard error of the mean over batches, (B, ...) to (...)."""
+    return np.asarray(batches.std(axis=0, ddof=1) / np.sqrt(len(batches)))
+
+
+def predicted(moments: Moments, batches: Sequence[Moments]) -> dict[str, Any]:
+    """Return a level's observables by name, each but spectra with its Monte Carlo error as ``name_mc_error``.
+
+    Parameters
+    ----------
+    moments
+        The level's.
+    batches
+        The same on disjoint batches of draws; empty for closed forms, whose errors are 0. What the batches do not
+        give has the error 0 too.
+    """
+    values: dict[str, Any] = {}
+    for observable in OBSERVABLES:
+        if not observable.theory or not defined(observable, moments.frame):
+            continue
+        values[observable.name] = value = observable.formula(moments)
+        if "train" in observable.dimensions:  # single eigenvalues repel each other when noisy
+            continue
+        error: Any = np.zeros(np.shape(value))
+        if batches and observable.needs != ("readout_norm",):
+            error = batch_error(np.array([observable.formula(batch) for batch in batches]))
+        values[f"{observable.name}_mc_error"] = error
+    return values
+
+
+def measured(
+    moments: Moments, without: Sequence[Moments], series: Series, standard_error: Callable[[Array], Array]
+) -> dict[str, Any]:
+    """Return training's observables by name, each with its standard error as ``name_error``.
+
+    Parameters
+    ----------
+    moments
+        Of all chains.
+    without
+        The same with one chain left out, for each chain: see `jackknifed`.
+    series
+        Block series, (chains, blocks, ...).
+    standard_error
+        Of a mean, from its block means.
+    """
+    values: dict[str, Any] = {}
+    for observable in OBSERVABLES:
+        if not defined(observable, moments.frame):
+            continue
+        value = observable.formula(moments)
+        if observable.series is not None:
+            error = standard_error(observable.series(series, moments))
+        else:
+            value, error = jackknifed(value, np.array([observable.formula(item) for item in without]))
+        values |= {observable.name: value, f"{observable.name}_error": error}
+    return values
+
+
+def jackknifed(value: Any, parts: Array) -> tuple[Array, Array]:
+    """Return a function's value and standard error, by leaving out one chain at a time.
+
+    With B chains, ``t`` the function of all and ``t_j`` that without chain j, the value is
+    ``B t - (B - 1) mean(t_j)``, free of the bias of leading order that noise gives a function, and the squared
+    error is ``(B - 1)/B sum_j (t_j - mean)^2``. Chains are independent whatever the correlation within each, which
+    batches of time would not be; the price is an error known from B numbers only: (value - truth)/error follows
+    Student's t with B - 1 degrees of freedom.
+
+    Parameters
+    ----------
+    value
+        t, a number or an array.
+    parts
+        The t_j, (B, ...).
+    """
+    chains, centre = len(parts), parts.mean(axis=0)
+    error = np.sqrt((chains - 1) / chains * np.sum((parts - centre) ** 2, axis=0))
+    return np.asarray(chains * value - (chains - 1) * centre), np.asarray(error)
+
+
+def without_each(means: Mapping[str, Array]) -> list[dict[str, Array]]:
+    """Return means over chains with one chain left out, for each chain, from those of single chains, (B, ...)."""
+    chains = len(next(iter(means.values())))
+    totals = {name: values.sum(axis=0) for name, values in means.items()}
+    return [
+        {name: (total - means[name][j]) / (chains - 1) for name, total in totals.items()} for j in range(chains)
+    ]
+
+
+def error_series(name: str, series: Series, moments: Moments) -> Array:
+    """Return the block series behind the error of an observable, (chains, blocks).
+
+    Raises
+    ------
+    KeyError
+        If there is no observable of that name.
+    ValueError
+        If its error is a jackknife's.
+    """
+    function = BY_NAME[name].series
+    if function is None:
+        raise ValueError(f"{name}: its error comes from leaving out chains")
+    return function(series, moments)

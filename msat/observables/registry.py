@@ -1,0 +1,301 @@
+"""One declaration for each observable: from it follow files, tables, checks, `msat compare` and docs/formats.md.
+
+An observable is a function of `Moments`. Theory evaluates it on a level's moments, with a Monte Carlo error from its
+batches of draws; training on the moments of all chains, with an error from a block series where it is linear in one,
+and from leaving out one chain at a time (jackknife) where it is not. Nothing is trained again for a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from msat.observables.functions import (
+    across_target,
+    along_target,
+    centred_alignment,
+    discrepancy,
+    effective_rank,
+    evidence_bend,
+    evidence_slope,
+    gain,
+    weight_alignment,
+)
+from msat.observables.moments import Frame, Moments, descending
+from msat.types import Array
+
+Series = Mapping[str, Array]  # block series of training by name, (chains, blocks, ...)
+
+
+@dataclass(frozen=True)
+class Observable:
+    """A number, or a vector, drawn from the moments of outputs, hidden layer and weights.
+
+    Attributes
+    ----------
+    name, text, units
+        Name in files and tables, what it is in one line, and its units.
+    formula
+        The value on `Moments`; NaN where they do not give it.
+    needs
+        The fields of `Moments` that it is a function of.
+    series
+        The series (chains, blocks, ...) whose mean it is to first order in the noise, from the block series and the
+        moments of all; None: its error is taken by leaving out one chain at a time.
+    dimensions
+        Names of its dimensions beside level and chi.
+    theory
+        Whether theory predicts it.
+    compared
+        Whether training is compared with every level in it, in tables and checks.
+    printed
+        Whether `msat compare` prints it.
+    pooled
+        Whether it counts in the chi-squared of all observables: False where it is another one times a constant.
+    optional
+        Whether data exist on which it is not defined.
+    """
+
+    name: str
+    text: str
+    formula: Callable[[Moments], Any]
+    needs: tuple[str, ...]
+    units: str = "1"
+    series: Callable[[Series, Moments], Array] | None = None
+    dimensions: tuple[str, ...] = ()
+    theory: bool = True
+    compared: bool = False
+    printed: bool = False
+    pooled: bool = True
+    optional: bool = False
+
+    @property
+    def jackknifed(self) -> bool:
+        """Whether training's error is a jackknife's, so that z follows Student's t."""
+        return self.series is None
+
+
+def _train_discrepancy(series: Series, m: Moments) -> Array:
+    y = m.frame.y_train
+    length = np.linalg.norm(y)
+    return np.asarray((length**2 - length * series["along"]) / len(y))
+
+
+def _variance_along(series: Series, m: Moments) -> Array:
+    along = series["along"]
+    return series["along_squared"] - 2 * along.mean() * along + along.mean() ** 2
+
+
+def _evidence_slope(series: Series, m: Moments) -> Array:
+    return len(m.frame.y_train) / 2 * (1 - _train_discrepancy(series, m) / m.frame.kappa)
+
+
+def _evidence_bend(series: Series, m: Moments) -> Array:
+    y, kappa = m.frame.y_train, m.frame.kappa
+    spread = (_variance_along(series, m) - kappa) * (np.linalg.norm(y) / kappa) ** 2
+    return np.asarray(0.25 * (spread - len(y) * _train_discrepancy(series, m) / kappa))
+
+
+def _test_discrepancy(m: Moments) -> float:
+    return discrepancy(m.frame.y_test, m.mean_test) if len(m.frame.y_test) else float("nan")
+
+
+def _bulk(m: Moments) -> float:
+    others = len(m.hidden_kernel) - 1
+    return float(np.trace(m.hidden_kernel) - m.hidden_outlier) / others if others else float("nan")
+
+
+def _weight_alignment(m: Moments) -> float:
+    u = m.frame.direction
+    return float("nan") if m.first_layer is None else weight_alignment(m.first_layer(u), u)
+
+
+OBSERVABLES = (
+    Observable(
+        "train_discrepancy",
+        "y.(y - <f>)/P on the training points",
+        lambda m: discrepancy(m.frame.y_train, m.mean_train),
+        needs=("mean_train",),
+        units="label^2",
+        series=_train_discrepancy,
+        compared=True,
+        printed=True,
+    ),
+    Observable(
+        "train_discrepancy_rb",
+        "the same of the Rao-Blackwell mean, the readout averaged analytically",
+        lambda m: discrepancy(m.frame.y_train, m.mean_train_rb) if m.mean_train_rb is not None else np.nan,
+        needs=("mean_train_rb",),
+        units="label^2",
+        series=lambda s, m: (m.frame.y_train @ m.frame.y_train - s["along_rb"]) / len(m.frame.y_train),
+        theory=False,
+    ),
+    Observable(
+        "test_discrepancy",
+        "y.(y - <f>)/Q on the test points",
+        _test_discrepancy,
+        needs=("mean_test",),
+        units="label^2",
+        series=lambda s, m: (m.frame.y_test @ m.frame.y_test - s["along_test"]) / len(m.frame.y_test),
+        compared=True,
+        printed=True,
+        optional=True,
+    ),
+    Observable(
+        "variance_along_target",
+        "y.Cov y / |y|^2",
+        lambda m: along_target(m.frame.y_train, m.covariance_train),
+        needs=("covariance_train",),
+        units="label^2",
+        series=_variance_along,
+        compared=True,
+        printed=True,
+    ),
+    Observable(
+        "hidden_kernel_along_target",
+        "y.H y / |y|^2",
+        lambda m: along_target(m.frame.y_train, m.hidden_kernel),
+        needs=("hidden_kernel",),
+        series=lambda s, m: s["hidden_along"],
+        compared=True,
+        printed=True,
+    ),
+    Observable(
+        "readout_norm",
+        "<|w|^2>, prior value g_w / chi",
+        lambda m: m.readout_norm,
+        needs=("readout_norm",),
+        series=lambda s, m: s["readout_norm"],
+        compared=True,
+        printed=True,
+    ),
+    Observable(
+        "variance_across_target",
+        "(tr Cov - y.Cov y / |y|^2) / (P - 1)",
+        lambda m: across_target(m.frame.y_train, m.covariance_train),
+        needs=("covariance_train",),
+        units="label^2",
+        compared=True,
+        printed=True,
+        optional=True,
+    ),
+    Observable(
+        "covariance_outlier",
+        "largest eigenvalue of covariance_train",
+        lambda m: m.covariance_outlier,
+        needs=("covariance_train",),
+        units="label^2",
+        compared=True,
+    ),
+    Observable(
+        "hidden_kernel_gain",
+        "y.H y / y.K y, K the prior hidden kernel",
+        lambda m: gain(m.frame.y_train, m.hidden_kernel, m.frame.prior_kernel),
+        needs=("hidden_kernel",),
+        compared=True,
+        pooled=False,  # hidden_kernel_along_target over a constant
+    ),
+    Observable(
+        "hidden_kernel_alignment",
+        "centred kernel alignment of H with y y^T",
+        lambda m: centred_alignment(m.frame.y_train, m.hidden_kernel),
+        needs=("hidden_kernel",),
+        compared=True,
+        printed=True,
+        optional=True,
+    ),
+    Observable(
+        "hidden_kernel_outlier",
+        "largest eigenvalue of H",
+        lambda m: m.hidden_outlier,
+        needs=("hidden_kernel",),
+        compared=True,
+    ),
+    Observable(
+        "hidden_kernel_bulk",
+        "mean of the other eigenvalues of H",
+        _bulk,
+        needs=("hidden_kernel",),
+        compared=True,
+        optional=True,
+    ),
+    Observable(
+        "hidden_kernel_effective_rank",
+        "(tr H)^2 / tr H^2",
+        lambda m: effective_rank(m.hidden_kernel),
+        needs=("hidden_kernel",),
+        compared=True,
+    ),
+    Observable(
+        "weight_alignment",
+        "E[(1/N) sum_i (V_i.u)^2] D / g_v; 1 under the prior; NaN where a level does not give it",
+        _weight_alignment,
+        needs=("first_layer",),
+        compared=True,
+        printed=True,
+    ),
+    Observable(
+        "first_layer_variance",
+        "mean square of whitened first-layer weights, 1 under the prior",
+        lambda m: m.first_layer_variance,
+        needs=("first_layer_variance",),
+        series=lambda s, m: s["first_layer_variance"],
+        theory=False,
+    ),
+    Observable(
+        "evidence_slope",
+        "d ln p(y) / d ln chi = P/2 - y.(y - <f>)/(2 kappa)",
+        lambda m: evidence_slope(m.frame.y_train, m.mean_train, m.frame.kappa),
+        needs=("mean_train",),
+        units="nat",
+        series=_evidence_slope,
+    ),
+    Observable(
+        "evidence_bend",
+        "d^2 ln p(y) / d(ln chi)^2 from covariance_train",
+        lambda m: evidence_bend(m.frame.y_train, m.mean_train, m.covariance_train, m.frame.kappa),
+        needs=("mean_train", "covariance_train"),
+        units="nat",
+        series=_evidence_bend,
+    ),
+    Observable(
+        "covariance_spectrum",
+        "eigenvalues of covariance_train, descending (not sample by sample)",
+        lambda m: descending(m.covariance_eigenvalues, len(m.covariance_train)),
+        needs=("covariance_train",),
+        units="label^2",
+        # the k-th of P eigenvalues: an axis of its own would add a dimension to the contract
+        dimensions=("train",),
+    ),
+    Observable(
+        "hidden_kernel_spectrum",
+        "eigenvalues of H, descending (not sample by sample)",
+        lambda m: descending(m.hidden_eigenvalues, len(m.hidden_kernel)),
+        needs=("hidden_kernel",),
+        dimensions=("train",),
+    ),
+    Observable(
+        "learned_component",
+        "coefficients of He_k(u.x), u the teacher's direction, in the mean test outputs",
+        lambda m: np.full(3, np.nan) if m.frame.projection is None else m.frame.projection @ m.mean_test,
+        needs=("mean_test",),
+        units="label",
+        series=lambda s, m: s["components"],
+        dimensions=("degree",),
+        optional=True,
+    ),
+)
+
+BY_NAME = {observable.name: observable for observable in OBSERVABLES}
+COMPARED = tuple(observable for observable in OBSERVABLES if observable.compared)
+SCALARS = tuple(observable for observable in OBSERVABLES if not observable.dimensions)
+
+
+def defined(observable: Observable, frame: Frame) -> bool:
+    """Return whether the data have an observable: test points, or a single-index teacher, where it needs them."""
+    if "degree" in observable.dimensions:
+        return frame.projection is not None
+    return len(frame.y_test) > 0 or observable.needs != ("mean_test",)

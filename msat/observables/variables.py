@@ -1,0 +1,114 @@
+"""What result files hold beside observables: name, dimensions, meaning and units of every variable.
+
+Dimensions are those beside level and chi for theory.nc, and beside chi for langevin.nc.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable of a result file; `own_dimensions` says that level and chi are not among its dimensions."""
+
+    name: str
+    dimensions: tuple[str, ...]
+    text: str
+    units: str = "1"
+    own_dimensions: bool = False
+
+
+MOMENTS = (
+    Variable("mean_train", ("train",), "posterior mean output on the training points", "label"),
+    Variable("mean_test", ("test",), "posterior mean output on the test points", "label"),
+    Variable(
+        "covariance_train",
+        ("train", "train_"),
+        "output covariance on the training points, without label noise",
+        "label^2",
+    ),
+    Variable("variance_test", ("test",), "output variance on the test points, without label noise", "label^2"),
+    Variable("hidden_kernel", ("train", "train_"), "E[(1/N) sum_i phi_i phi_i^T] on the training points"),
+)
+
+# what both files say of the data that they are about
+DATA = (
+    Variable("y_train", ("train",), "training labels", "label", True),
+    Variable("y_test", ("test",), "test labels", "label", True),
+    Variable("prior_kernel", ("train", "train_"), "E_prior[phi phi^T] on the training points", "1", True),
+    Variable("degree", ("degree",), "degrees k of the Hermite components He_k(u.x)", "1", True),
+)
+
+THEORY = (
+    *MOMENTS,
+    Variable(
+        "mean_train_mc_error", ("train",), "Monte Carlo standard error of mean_train; 0 for closed forms", "label"
+    ),
+    Variable(
+        "mean_test_mc_error", ("test",), "Monte Carlo standard error of mean_test; 0 for closed forms", "label"
+    ),
+    Variable("log_evidence", (), "ln p(y) with all constants; NaN where the level defines none", "nat"),
+    Variable("log_evidence_mc_error", (), "Monte Carlo standard error of log_evidence; 0 for closed forms", "nat"),
+    Variable("action", (), "S(ft*) of the tree level; not comparable with a log evidence", "nat"),
+    Variable("residual", (), "relative residual of the solver's equation"),
+    Variable("iterations", (), "iterations of the solver (exact: quadrature nodes)"),
+    Variable("converged", (), "1 where the solver converged; elsewhere predictions are not to be used"),
+    Variable("loop_strength", (), "largest loop strength in [0, 1] to which one_loop was followed"),
+    Variable(
+        "effective_sample_size", (), "independent neurons that a sampled level is worth; NaN for closed forms"
+    ),
+    Variable("anneal_difference", (), "relative difference in y.ft of a downward anneal; NaN for closed forms"),
+    Variable("note", (), "what a reader must know of the level on these data"),
+    *DATA,
+    Variable("teacher_component", ("degree",), "learned_component of the test labels", "label", True),
+)
+
+TRAINING = (
+    *MOMENTS,
+    Variable("mean_train_error", ("train",), "standard error of mean_train", "label"),
+    Variable("mean_test_error", ("test",), "standard error of mean_test", "label"),
+    Variable("mean_train_rb", ("train",), "Rao-Blackwell estimate of mean_train", "label"),
+    Variable("mean_train_rb_error", ("train",), "standard error of mean_train_rb", "label"),
+    Variable("covariance_train_rb", ("train", "train_"), "Rao-Blackwell estimate of covariance_train", "label^2"),
+    Variable("error_correlation_train", ("train", "train_"), "correlation between the errors of mean_train"),
+    Variable("chain_mean_train", ("chain", "train"), "mean_train of each chain", "label"),
+    Variable("train_discrepancy_blocks", ("chain", "block"), "train discrepancy of successive blocks", "label^2"),
+    Variable(
+        "evidence_error_correlation", (), "correlation between the errors of evidence_slope and evidence_bend"
+    ),
+    Variable("rhat", ("train",), "rank-normalised split R-hat of block means"),
+    Variable("ess", ("train",), "effective sample size: posterior variance over squared standard error"),
+    Variable("step_size", (), "step size in whitened coordinates"),
+    Variable("curvature", (), "largest curvature of the potential met, in whitened coordinates"),
+    Variable("steps", (), "steps kept per chain", "step"),
+    Variable("burn_in_steps", (), "steps thrown away per chain", "step"),
+    Variable("start", ("chain",), "how the chain started: prior, zero or informed", "1", True),
+    *DATA,
+    Variable("direction", ("row",), "row-space coordinates of the unit vector of weight_alignment", "1", True),
+    Variable("component_projection", ("degree", "test"), "maps test outputs to learned_component", "1", True),
+)
+
+# what observables of training are functions of: the averages of every chain and their block series; files hold a
+# symmetric matrix as its lower triangle, row by row, along `pair` (training points) or `row_pair` (row space)
+CHAIN_MOMENTS = (
+    Variable("moment_f_train", ("chain", "train"), "mean output of each chain on the training points", "label"),
+    Variable("moment_ff_train", ("chain", "pair"), "mean of f f^T of each chain, lower triangle", "label^2"),
+    Variable("moment_hidden_kernel", ("chain", "pair"), "hidden kernel of each chain, lower triangle"),
+    Variable(
+        "moment_first_layer",
+        ("chain", "row_pair"),
+        "E[(1/N) sum_i a_i a_i^T] of each chain in row-space coordinates, lower triangle",
+    ),
+    Variable("moment_f_test", ("chain", "test"), "mean output of each chain on the test points", "label"),
+)
+SERIES = (
+    Variable("series_along", ("chain", "block"), "block means of y.f/|y|", "label"),
+    Variable("series_along_squared", ("chain", "block"), "block means of (y.f/|y|)^2", "label^2"),
+    Variable("series_along_rb", ("chain", "block"), "y.f of the Rao-Blackwell mean of each block", "label^2"),
+    Variable("series_along_test", ("chain", "block"), "y.f on the test points in each block", "label^2"),
+    Variable("series_components", ("chain", "block", "degree"), "learned_component in each block", "label"),
+    Variable("series_hidden_along", ("chain", "block"), "y.H y/|y|^2 in each block"),
+    Variable("series_readout_norm", ("chain", "block"), "|w|^2 in each block"),
+    Variable("series_first_layer_variance", ("chain", "block"), "mean square of whitened weights in each block"),
+)
