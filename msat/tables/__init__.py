@@ -1,0 +1,1 @@
+"""Tidy tables of theory, training, and one against the other."""
