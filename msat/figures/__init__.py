@@ -34,13 +34,12 @@ def declaration(name: str) -> Declaration:
 
 def figures_of(level_names: Collection[str], has_direction: bool) -> list[str]:
     """Return the figures that an experiment has, by its levels and whether its teacher has one known direction."""
-    return [
-        name
-        for name, needs in ((name, declaration(name)) for name in NAMES)
-        if needs.kind != "map"
-        and set(needs.levels) <= set(level_names)
-        and (has_direction or not needs.needs_direction)
-    ]
+
+    def has(needs: Declaration) -> bool:
+        complete = set(needs.levels) <= set(level_names) and (has_direction or not needs.needs_direction)
+        return complete and needs.kind != "map"
+
+    return [name for name in NAMES if has(declaration(name))]
 
 
 def draw(
@@ -62,12 +61,10 @@ def draw(
         Files; the suffix sets the format.
     title
         Title; empty for none.
-    tables
-        Folder with the tables: needed unless the figure's kind is "runs".
-    experiment
-        Name of the experiment: needed by figures of this kind.
+    tables, experiment
+        Folder with the tables, unless the figure's kind is "runs", and the experiment whose rows it shows.
     theory, langevin
-        Result files: needed by figures of runs.
+        Result files, for figures of runs.
 
     Raises
     ------
@@ -96,17 +93,16 @@ def _tables(name: str, folder: Path | None, experiment: str) -> dict[str, Any]:
         raise InputError(f"--tables: figure {name} needs the folder of the tables")
     needs, data = declaration(name), {}
     for table in needs.tables:
-        path = folder / f"{table}.parquet"
-        if needs.kind == "map":
-            data[table] = read_table(path)
-        else:
-            rows = read_table(path, ("experiment", "seed"))
-            data[table] = rows[rows["experiment"] == experiment]
-            if data[table].empty:
-                known = ", ".join(sorted(rows["experiment"].unique())) or "none"
+        keys = ("experiment", "seed") if needs.kind == "experiment" else ()
+        rows = read_table(folder / f"{table}.parquet", keys)
+        if keys:
+            known = ", ".join(sorted(rows["experiment"].unique())) or "none"
+            rows = rows[rows["experiment"] == experiment]
+            if rows.empty:
                 raise InputError(f"experiment = {experiment!r}: not in table {table}; known are {known}")
-        if "level" in data[table]:
-            _check_levels(name, f"table {table}", data[table]["level"].unique())
+        if "level" in rows:
+            _check_levels(name, f"table {table}", rows["level"].unique())
+        data[table] = rows
     return data
 
 

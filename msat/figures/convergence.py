@@ -41,15 +41,8 @@ def draw(langevin: pd.DataFrame, chains: pd.DataFrame, samples: pd.DataFrame, th
 def _mixing(axes: Axes, langevin: pd.DataFrame) -> None:
     axes.plot(langevin["chi"], langevin["rhat_max"], "o", color=style.color(None), markerfacecolor="white")
     axes.axhline(_RHAT_LIMIT, color="0.4", linestyle="--", linewidth=0.8)
-    axes.annotate(
-        "limit",
-        (1, _RHAT_LIMIT),
-        (0, 2),
-        xycoords=("axes fraction", "data"),
-        textcoords="offset points",
-        ha="right",
-        fontsize=7,
-    )
+    corner = axes.get_yaxis_transform()
+    axes.annotate("limit", (1, _RHAT_LIMIT), (0, 2), corner, "offset points", ha="right", fontsize=7)
     axes.set_ylim(0.9995, max(1.015, 1.002 * float(langevin["rhat_max"].max())))
     axes.ticklabel_format(axis="y", useOffset=False)
     axes.set_ylabel(r"largest $\hat R$ of a run")
@@ -81,16 +74,8 @@ def _starts(axes: Axes, chains: pd.DataFrame, langevin: pd.DataFrame) -> None:
     z = (at["train_discrepancy"] - mean.loc[at.index].to_numpy()) / at["train_discrepancy_error"]
     for position, (start, marker) in enumerate(_START_MARKERS.items()):
         chosen = z[(at["start"] == start).to_numpy()]
-        axes.plot(
-            chosen.index.get_level_values("chi") * 1.12 ** (position - 1),
-            chosen,
-            marker,
-            color=style.palette()[position],
-            markersize=2.2,
-            alpha=0.7,
-            label=start,
-            linestyle="none",
-        )
+        chi = chosen.index.get_level_values("chi") * 1.12 ** (position - 1)
+        axes.plot(chi, chosen, marker, color=style.palette()[position], markersize=2.2, alpha=0.7, label=start)
     for limit in (-2, 2):
         axes.axhline(limit, color="0.4", linestyle="--", linewidth=0.8)
     extent = max(5.0, 1.1 * float(np.abs(z).max()))
@@ -103,24 +88,17 @@ def _starts(axes: Axes, chains: pd.DataFrame, langevin: pd.DataFrame) -> None:
 def _residuals(axes: Axes, samples: pd.DataFrame, reference: levels.Level) -> None:
     """Compare the standardised residuals of all training outputs with the standard normal law."""
     at = samples[samples["part"] == "train"]
-    measured, error = at["langevin"].to_numpy(), at["langevin_error"].to_numpy()
-    predicted, sampled = (at[name].to_numpy() for name in (reference.name, f"{reference.name}_mc_error"))
+    names = ("langevin", reference.name, "langevin_error", f"{reference.name}_mc_error")
+    measured, predicted, error, sampled = (at[name].to_numpy() for name in names)
     z = (measured - predicted) / np.hypot(error, sampled)
     z = z[np.isfinite(z)]
     grid = np.linspace(-4.5, 4.5, 200)
-    axes.hist(
-        np.clip(z, -4.5, 4.5),
-        bins=36,
-        range=(-4.5, 4.5),
-        density=True,
-        color=style.color(None),
-        alpha=0.4,
-        label=f"{len(z)} outputs",
-    )
+    bars: Any = {"color": style.color(None), "alpha": 0.4, "label": f"{len(z)} outputs"}
+    axes.hist(np.clip(z, -4.5, 4.5), bins=36, range=(-4.5, 4.5), density=True, **bars)
     density = np.exp(-(grid**2) / 2) / np.sqrt(2 * np.pi)
     axes.plot(grid, density, color="black", label=r"$\mathcal{N}(0,1)$")
     axes.set_xlabel(f"(Langevin $-$ {reference.label}) / error, train outputs")
     axes.set_ylabel("density")
     axes.set_ylim(0, 0.55)
-    axes.text(0.02, 0.97, rf"$\chi^2/$dof $= {np.mean(z**2):.2f}$", transform=axes.transAxes, va="top")
+    style.note(axes, 0.02, 0.97, rf"$\chi^2/$dof $= {np.mean(z**2):.2f}$", va="top")
     axes.legend(loc="upper right")

@@ -12,7 +12,6 @@ from msat.levels import EXACT, LAPLACE, RESCALING
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 NEEDS = Declaration("experiment", ("theory", "langevin"), (RESCALING.name,))
@@ -41,7 +40,10 @@ def draw(theory: pd.DataFrame, langevin: pd.DataFrame) -> Figure:
         above.set_title(label)
         above.set_yscale("log")
         below.axhspan(-1, 1, color="0.93", zorder=-1, linewidth=0)
-        _number(below, style.deviations(below, rows, reference, quantity)[RESCALING])
+        mean = style.deviations(below, rows, reference, quantity)[RESCALING].groupby("chi").mean()
+        chi = min(mean.index, key=lambda value: abs(math.log(value / 10)))
+        text = rf"rescaling at $\chi = {chi:g}$: ${mean[chi]:+.2g}$ %"
+        style.note(below, 0.5, 0.04, text, ha="center", fontsize=6.5, color=style.color(RESCALING))
         style.chi_axis(below)
     style.panel_labels(grid)
     for above in grid[0]:  # a letter beside a title of two lines would run into it
@@ -56,18 +58,3 @@ def draw(theory: pd.DataFrame, langevin: pd.DataFrame) -> Figure:
     grid[1, 0].set_ylabel(f"deviation from {style.label(reference)} (%)")
     style.legend_below(figure, grid[0, 0])
     return figure
-
-
-def _number(axes: Axes, deviation: pd.Series) -> None:
-    """Write rescaling's deviation, the mean over seeds, at the scale nearest 10."""
-    mean = deviation.groupby("chi").mean()
-    chi = min((float(value) for value in mean.index), key=lambda value: abs(math.log(value / 10)))
-    axes.text(
-        0.5,
-        0.04,
-        rf"rescaling at $\chi = {chi:g}$: ${mean[chi]:+.2g}$ %",
-        transform=axes.transAxes,
-        ha="center",
-        fontsize=6.5,
-        color=style.color(RESCALING),
-    )

@@ -36,7 +36,7 @@ def draw(theory: pd.DataFrame, langevin: pd.DataFrame) -> Figure:
         above.set_ylim(bottom=0)
         shown = [values for level, values in style.deviations(below, rows, reference, quantity).items() if level]
         below.set_yscale("symlog", linthresh=_LINEAR, linscale=1.0)
-        lowest, highest = min(-10.0, *(at.min() for at in shown)), max(10.0, *(at.max() for at in shown))
+        lowest, highest = min([-10.0, *(at.min() for at in shown)]), max([10.0, *(at.max() for at in shown)])
         below.set_ylim(1.3 * lowest, 1.3 * highest)
         style.plain_ticks(below.yaxis)
         below.axhspan(-_LINEAR, _LINEAR, color="0.95", zorder=-1, linewidth=0)

@@ -133,7 +133,7 @@ def _maxima(axes: Axes, best: pd.DataFrame, reference: Level | None) -> None:
     for level in dict.fromkeys((reference, None)):
         if _source(level) not in best.index:
             continue
-        at, error = best.loc[_source(level), ["chi_best", "chi_best_error"]].to_numpy(dtype=float)
+        at, error = (float(best[name][_source(level)]) for name in ("chi_best", "chi_best_error"))
         if np.isnan(at):
             lines.append(f"{style.label(level)}: no maximum inside")
             continue
@@ -145,13 +145,5 @@ def _maxima(axes: Axes, best: pd.DataFrame, reference: Level | None) -> None:
             digits = max(0, -int(np.floor(np.log10(error))))
             text = rf"{at:.{digits}f} \pm {error:.{digits}f}"
         lines.append(rf"{style.label(level)}: $\chi^* = {text}$")
-    axes.text(
-        0.02,
-        0.03,
-        "\n".join(lines),
-        transform=axes.transAxes,
-        va="bottom",
-        fontsize=6,
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
-        zorder=5,
-    )
+    frame = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+    style.note(axes, 0.02, 0.03, "\n".join(lines), va="bottom", fontsize=6, bbox=frame, zorder=5)

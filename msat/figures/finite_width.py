@@ -53,16 +53,8 @@ def _panel(axes: Axes, at: pd.DataFrame, widths: Array) -> None:
         size = (100 * rows.set_index("width")["relative_error"].abs()).groupby("width")
         mean = style.over_seeds(size)
         bars = np.abs(np.array([mean - size.min(), size.max() - mean]))
-        axes.errorbar(
-            mean.index,
-            mean,
-            bars,
-            marker=level.marker,
-            markersize=2.5,
-            elinewidth=0.5,
-            zorder=3,
-            **style.look(level),
-        )
+        look = style.look(level) | {"marker": level.marker, "markersize": 2.5}
+        axes.errorbar(mean.index, mean, bars, elinewidth=0.5, zorder=3, **look)
         power, last = float(rows["predicted_slope"].iloc[0]), float(mean.iloc[-1])
         if not np.isnan(power) and last > 0:
             guide = last * (widths / widths[-1]) ** power
@@ -73,8 +65,7 @@ def _panel(axes: Axes, at: pd.DataFrame, widths: Array) -> None:
         if shown and shown[-1][1] == text and height < 3 * shown[-1][0]:
             continue
         shown.append((height, text))
-        axes.annotate(
-            text, (widths[-1], height), (4, 0), textcoords="offset points", va="center", fontsize=7, color="0.35"
-        )
+        end = (float(widths[-1]), height)
+        axes.annotate(text, end, (4, 0), "data", "offset points", va="center", fontsize=7, color="0.35")
     axes.set_xlim(widths[0] / 1.1, widths[-1] * 1.45)
     style.plain_ticks(axes.xaxis, widths if len(widths) < 6 else widths[::2])

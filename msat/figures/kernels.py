@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -55,18 +55,11 @@ def draw(theory: xr.Dataset, langevin: Sequence[xr.Dataset]) -> Figure:
 
 
 def _spectra(axes: Axes, kernels: Sequence[Array]) -> None:
-    looks = (
+    points = {"marker": "o", "markersize": 2.2, "markerfacecolor": "none", "markeredgewidth": 0.6}
+    looks: tuple[dict[str, Any], ...] = (
         style.look(NNGP) | {"label": "prior"},
         style.look(LAPLACE) | {"linestyle": "solid"},
-        {
-            "color": style.color(None),
-            "marker": "o",
-            "markersize": 2.2,
-            "linestyle": "none",
-            "markerfacecolor": "none",
-            "markeredgewidth": 0.6,
-            "label": "Langevin",
-        },
+        points | {"color": style.color(None), "linestyle": "none", "label": "Langevin"},
     )
     for kernel, look in zip(kernels, looks, strict=True):
         values = np.linalg.eigvalsh(kernel)[::-1]

@@ -69,14 +69,9 @@ def _errors(axes: Axes, at: pd.DataFrame, samples: Array) -> None:
     for level in _LEVELS:
         for count, marker in zip(samples, _MARKERS, strict=False):
             rows = at[(at["level"] == level.name) & (at["n_train"] == count)].sort_values("width")
-            axes.plot(
-                rows["width"] / count,
-                100 * rows["relative_error"].abs(),
-                marker=marker,
-                markersize=2.5,
-                linewidth=0.9,
-                **style.look(level) | {"label": level.label if count == samples[0] else None},
-            )
+            look = style.look(level) | {"label": level.label if count == samples[0] else None}
+            error = 100 * rows["relative_error"].abs()
+            axes.plot(rows["width"] / count, error, marker=marker, markersize=2.5, linewidth=0.9, **look)
     axes.set_xscale("log")
     style.plain_ticks(axes.xaxis, [0.1, 0.3, 1, 3, 10])
     axes.set_yscale("log")

@@ -54,19 +54,10 @@ def _panel(axes: Axes, at: pd.DataFrame, shown: Sequence[levels.Level], train: b
     axes.plot([low, high], [low, high], color="0.6", linewidth=0.6, zorder=0)
     notes = []
     for level in shown:
-        axes.errorbar(
-            at[level.name],
-            at["langevin"],
-            2 * at["langevin_error"],
-            fmt=level.marker,
-            color=style.color(level),
-            markerfacecolor="none",
-            elinewidth=0.5,
-            markeredgewidth=0.6,
-            alpha=1.0 if train else 0.5,
-            markersize=3 if train else 2,
-            label=level.label,
-        )
+        look = style.look(level) | {"linestyle": "none", "marker": level.marker, "markerfacecolor": "none"}
+        look |= {"alpha": 1.0, "markersize": 3} if train else {"alpha": 0.5, "markersize": 2}
+        look |= {"elinewidth": 0.5, "markeredgewidth": 0.6}
+        axes.errorbar(at[level.name], at["langevin"], 2 * at["langevin_error"], **look)
         rms = float(np.sqrt(np.mean((at[level.name] - at["langevin"]) ** 2)))
         notes.append(f"{level.label} rms {rms:.2g}")
-    axes.text(0.03, 0.97, "\n".join(notes), transform=axes.transAxes, va="top", fontsize=6.5)
+    style.note(axes, 0.03, 0.97, "\n".join(notes), va="top", fontsize=6.5)

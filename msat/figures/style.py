@@ -31,13 +31,9 @@ def context() -> Iterator[None]:
     import matplotlib as mpl
 
     settings: Any = {
-        "font.size": 8,
-        "axes.titlesize": 8,
-        "axes.labelsize": 8,
+        **dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize"), 8),
+        **dict.fromkeys(("legend.fontsize", "xtick.labelsize", "ytick.labelsize"), 7),
         "figure.titlesize": 9,
-        "legend.fontsize": 7,
-        "xtick.labelsize": 7,
-        "ytick.labelsize": 7,
         "axes.linewidth": 0.6,
         "axes.spines.top": False,
         "axes.spines.right": False,
@@ -94,10 +90,9 @@ def sources(theory: pd.DataFrame, langevin: pd.DataFrame | None = None) -> Sourc
     theory
         Table with a column ``level``; or ``source``, which holds Langevin too.
     """
-    groups = theory.groupby("level" if "level" in theory else "source")
-    rows = {str(name): at for name, at in groups} | ({} if langevin is None else {"langevin": langevin})
-    keyed = {name: at.set_index(["seed", "chi"]) for name, at in rows.items()}
-    return {level: keyed[level.name] for level in ordered(keyed)} | {None: keyed["langevin"]}
+    groups = [*theory.groupby("level" if "level" in theory else "source"), ("langevin", langevin)]
+    rows = {name: at.set_index(["seed", "chi"]) for name, at in groups if at is not None}
+    return {level: rows[level.name] for level in ordered(rows)} | {None: rows["langevin"]}
 
 
 def over_seeds(by_chi: Any) -> pd.Series:
@@ -140,18 +135,9 @@ def level_line(axes: Axes, level: Level, value: pd.Series, alpha: float = 0.1) -
 
 def langevin_points(axes: Axes, value: pd.Series, error: pd.Series) -> None:
     """Draw measured values with error bars of two standard errors."""
-    axes.errorbar(
-        value.index.get_level_values("chi"),
-        value,
-        2 * error,
-        fmt="o",
-        color=color(None),
-        markerfacecolor="white",
-        markeredgewidth=0.8,
-        elinewidth=0.8,
-        label="Langevin",
-        zorder=4,
-    )
+    look: Any = {"color": color(None), "markerfacecolor": "white", "markeredgewidth": 0.8, "elinewidth": 0.8}
+    chi = value.index.get_level_values("chi")
+    axes.errorbar(chi, value, 2 * error, fmt="o", label="Langevin", zorder=4, **look)
 
 
 def points_by_seed(axes: Axes, value: pd.Series, error: pd.Series) -> None:
@@ -185,6 +171,11 @@ def no_minor_labels(axis: Axis) -> None:
     from matplotlib.ticker import NullFormatter
 
     axis.set_minor_formatter(NullFormatter())
+
+
+def note(axes: Axes, x: float, y: float, text: str, **options: Any) -> None:
+    """Write text into a panel, placed in fractions of it."""
+    axes.text(x, y, text, transform=axes.transAxes, **options)
 
 
 def scaling(gamma: float) -> str:
