@@ -2,7 +2,7 @@
 
 `loop_map` shows where the self-consistent one loop exists. `finite_width` shows how errors fall with the width, in
 two ways to make a network wider: at a fixed number of samples P, or at a fixed ratio P/N. At fixed P the loop
-expansion is one in 1/N: the tree level is off by 1/N, one loop about it by 1/N^2. At fixed P/N every sample adds to
+expansion is one in 1/N: the tree level is off by 1/N, one loop about it by 1/N^2. At fixed P/N each sample adds to
 the loop as every neuron adds to the action, and the tree level's error does not fall (docs/theory.md, section 11).
 """
 
