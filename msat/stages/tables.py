@@ -105,9 +105,8 @@ def read_list(path: Path) -> pd.DataFrame:
         If the file is missing, is something else, or is empty.
     """
     try:
-        planned = pd.read_csv(
-            path, usecols=list(_TYPES), dtype=_TYPES, keep_default_na=False, float_precision="round_trip"
-        )
+        # as strings first: the reader's own floats may be off in the last digit
+        planned = pd.read_csv(path, usecols=list(_TYPES), dtype=str, keep_default_na=False).astype(_TYPES)
     except FileNotFoundError:
         raise InputError(f"--list {path}: no such file") from None
     except (OSError, ValueError):
