@@ -57,7 +57,7 @@ class Moments:
     readout_norm
         ``<|w|^2>``.
     mean_train_rb, first_layer_variance
-        Of training only: the Rao-Blackwell mean outputs, (P,), and the mean square of whitened first-layer weights.
+        Of training only: the Rao-Blackwell mean outputs, (P,), and the mean square of whitened weights.
     """
 
     frame: Frame
