@@ -1,8 +1,9 @@
 """One declaration for each observable: from it follow files, tables, checks, `msat compare` and docs/formats.md.
 
 An observable is a function of `Moments`. Theory evaluates it on a level's moments, with a Monte Carlo error from
-its batches of draws; training on the moments of all chains, with an error from a block series where it is linear in
-one, and from leaving out one chain at a time (jackknife) where it is not. Nothing is trained again for a new one.
+its batches of draws; training on the moments of all chains, with an error from a block series where it is linear
+in one, and from leaving out one chain at a time (jackknife) where it is not. Nothing is trained again for a new
+one.
 """
 
 from __future__ import annotations
