@@ -5,12 +5,16 @@ import os
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_variable] = "1"
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import msat
 from msat.network import Network
 from msat.tasks.base import Task
+
+ROOT = Path(__file__).parents[1]
 
 # A statistical test fails if |z| exceeds this: a false alarm in 1.7 million, far below 1e-4 over all tests.
 Z_LIMIT = 5.0
