@@ -29,6 +29,7 @@ from msat.theory.settings import TheorySettings
 from msat.types import output_dimensions
 
 _MEANS = ("mean_train", "mean_test")
+_KINDS: dict[str, Any] = {"converged": np.int8, "iterations": np.int64, "note": object}
 
 
 def run(data: Path, out: Path, network: Network, settings: TheorySettings, label: str = "") -> list[str]:
@@ -118,7 +119,7 @@ def solve(
     geometry = decompose(task, network)
     projection = component_projection(task.direction, task.x_test)
     sampling_seed = derived_seed({"stage": "theory", "seed": seed, "data": task.digest()})
-    found: dict[tuple[str, int], dict[str, Any]] = {}
+    arrays: dict[str, np.ndarray] = {}
     for column, level, prediction in anneal(geometry, network, scales, levels, sampling_seed):
         frame = Frame(
             task.y_train,
@@ -128,8 +129,12 @@ def solve(
             geometry.direction,
             projection,
         )
-        found[level, column] = _values(prediction, frame)
-    dataset = _dataset(found, levels, scales, geometry, projection)
+        for name, value in _values(prediction, frame).items():
+            if name not in arrays:
+                kind = _KINDS.get(name, np.float64)
+                arrays[name] = np.empty((len(levels), len(scales), *np.shape(value)), dtype=kind)
+            arrays[name][levels.index(level), column] = value
+    dataset = _dataset(arrays, levels, scales, geometry, projection)
     parameters = network.parameters()
     del parameters["chi"]  # a dimension here
     dataset.attrs = attributes(
@@ -176,7 +181,7 @@ def _values(prediction: Prediction, frame: Frame) -> dict[str, Any]:
 
 
 def _dataset(
-    found: dict[tuple[str, int], dict[str, Any]],
+    arrays: dict[str, np.ndarray],
     levels: Sequence[str],
     scales: Sequence[float],
     geometry: Geometry,
@@ -185,15 +190,14 @@ def _dataset(
     """Return the values of all levels and scales as one Dataset, with the data that they are about."""
     declared = {variable.name: variable for variable in THEORY}
     variables: dict[str, Any] = {}
-    for name in found[levels[0], 0]:
-        values = np.array([[found[level, column][name] for column in range(len(scales))] for level in levels])
+    for name, values in arrays.items():
         if name in declared:
             dimensions, attrs = declared[name].dimensions, declared[name].attributes()
         else:
             observable = BY_NAME[name.removesuffix("_mc_error")]
             dimensions, attrs = observable.dimensions, observable.attributes(name)
-        dtype = {"converged": np.int8, "iterations": np.int64, "note": str}.get(name, np.float64)
-        variables[name] = (("level", "chi", *dimensions), values.astype(dtype), attrs)
+        values = values.astype(str) if values.dtype == object else values
+        variables[name] = (("level", "chi", *dimensions), values, attrs)
     data = {"y_train": geometry.y_train, "y_test": geometry.y_test, "prior_kernel": geometry.prior_kernel}
     if projection is not None:
         data |= {"teacher_component": projection @ geometry.y_test, "degree": np.array(COMPONENT_DEGREES)}
