@@ -1,4 +1,4 @@
-"""The recipes of CONTRIBUTING.md, done with toys: the files that each adds to a copy of the repository, and edits."""
+"""The recipes of CONTRIBUTING.md, done with toys: what each adds to a copy of the repository, and what it edits."""
 
 from __future__ import annotations
 
@@ -71,3 +71,6 @@ OBSERVABLE = Recipe(
     },
 )
 FIGURE = Recipe("A figure", new=("msat/figures/toy_figure.py", "workflow/report/toy_figure.rst"))
+OBSERVABLE_WITH_MOMENT = Recipe("An observable")
+INTEGRATOR = Recipe("An integrator")
+RECIPES = (LEVEL, ACTIVATION, TASK, OBSERVABLE, OBSERVABLE_WITH_MOMENT, FIGURE, INTEGRATOR)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from pydantic import Field
 
 from msat.tasks.base import Task, TaskSettings, generators
@@ -26,8 +25,8 @@ def make(settings: Settings, seed: int) -> Task:
     >>> msat.tasks.toy_task(n_train=3, power=3).n_train
     3
     """
-    arrays = {}
-    for part, rows, rng in zip(("train", "test"), (settings.n_train, settings.n_test), generators(seed, 2)):
-        x = rng.normal(size=(rows, settings.dimension))
-        arrays |= {f"x_{part}": x, f"y_{part}": np.asarray(x[:, 0] ** settings.power)}
-    return Task(**arrays, provenance={"task": "toy_task", "seed": seed, **settings.model_dump()})
+    train_rng, test_rng = generators(seed, 2)
+    x_train = train_rng.normal(size=(settings.n_train, settings.dimension))
+    x_test = test_rng.normal(size=(settings.n_test, settings.dimension))
+    y_train, y_test = x_train[:, 0] ** settings.power, x_test[:, 0] ** settings.power
+    return Task(x_train, y_train, x_test, y_test, {"task": "toy_task", "seed": seed, **settings.model_dump()})
