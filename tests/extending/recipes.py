@@ -1,4 +1,4 @@
-"""The recipes of CONTRIBUTING.md, done with toys: what each adds to a copy of the repository, and what it edits."""
+"""The recipes of CONTRIBUTING.md, done with toys: what each adds to a copy of the repository, and its edits."""
 
 from __future__ import annotations
 
