@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 
 from msat.errors import InputError
+from msat.geometry import decompose
+from msat.levels import NAMES
 from msat.network import Network
 from msat.observables.functions import along_target, discrepancy
 from msat.tasks import ising
-from msat.theory.anneal import LEVELS, anneal, check_levels
+from msat.theory.anneal import anneal
+from tests.theory.references import solved
 
 
-def _all(task, network, scales, levels=LEVELS):
-    return {
-        (scales[index], level): prediction
-        for index, level, prediction in anneal(task.x_train, task.y_train, task.x_test, network, scales, levels)
-    }
+def _all(task, network, scales, levels=NAMES):
+    return solved(task.x_train, task.y_train, task.x_test, network, scales, levels)
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +24,8 @@ def paper(paper_task, paper_network):
 
 
 def _error(y, predictions, chi, level):
-    exact = discrepancy(y, predictions[chi, "exact"].mean_train)
-    return discrepancy(y, predictions[chi, level].mean_train) / exact - 1
+    exact = discrepancy(y, predictions["exact", chi].mean_train)
+    return discrepancy(y, predictions[level, chi].mean_train) / exact - 1
 
 
 def test_everything_converges_on_the_papers_setting(paper):
@@ -47,33 +47,23 @@ def test_train_discrepancy_on_the_papers_setting(paper):
 def test_variance_along_the_target_on_the_papers_setting(paper):
     y, scales, predictions = paper
     for chi in scales:
-        exact = along_target(y, predictions[chi, "exact"].covariance_train)
-        assert along_target(y, predictions[chi, "laplace"].covariance_train) == pytest.approx(exact, rel=0.002)
-        assert along_target(y, predictions[chi, "rescaling"].covariance_train) < 0.9 * exact
+        exact = along_target(y, predictions["exact", chi].covariance_train)
+        assert along_target(y, predictions["laplace", chi].covariance_train) == pytest.approx(exact, rel=0.002)
+        assert along_target(y, predictions["rescaling", chi].covariance_train) < 0.9 * exact
 
 
 def test_nngp_mean_does_not_depend_on_the_scale(paper):
     _, _, predictions = paper
     np.testing.assert_allclose(
-        predictions[1.0, "nngp"].mean_train, predictions[100.0, "nngp"].mean_train, rtol=1e-12
+        predictions["nngp", 1.0].mean_train, predictions["nngp", 100.0].mean_train, rtol=1e-12
     )
 
 
-@pytest.mark.parametrize(("width", "reached"), [(20, 0.38), (40, 0.97)])
-def test_one_loop_is_refused_where_its_root_folds(paper_task, width, reached):
-    network = Network(width=width, g_w=0.5, g_v=0.5)
-    prediction = _all(paper_task, network, [1.0], ["one_loop"])[1.0, "one_loop"]
-    assert not prediction.converged
-    assert prediction.loop_strength == pytest.approx(reached, abs=0.1)  # differs over data draws
-    assert np.isnan(prediction.mean_train).all()
-    assert np.isnan(prediction.log_evidence)
-
-
-@pytest.mark.parametrize("level", [level for level in LEVELS if level != "nngp"])
+@pytest.mark.parametrize("level", [name for name in NAMES if name != "nngp"])
 def test_infinite_width_at_standard_scaling_is_the_nngp(small_task, level):
     network = Network(width=10**7, g_w=1.3, g_v=0.8, kappa_0=0.4)
     predictions = _all(small_task, network, [1.0], ["nngp", level])
-    nngp, other = predictions[1.0, "nngp"], predictions[1.0, level]
+    nngp, other = predictions["nngp", 1.0], predictions[level, 1.0]
     for name in ("mean_train", "mean_test", "covariance_train", "variance_test", "hidden_kernel", "readout_norm"):
         np.testing.assert_allclose(getattr(other, name), getattr(nngp, name), atol=1e-5, err_msg=name)
     if level != "tree_level":
@@ -102,7 +92,7 @@ def test_predictions_do_not_depend_on_the_order_of_the_scales(small_task, small_
 def test_more_samples_than_dimensions(small_network):
     """A singular input kernel: outputs exist in its range only, on train and test."""
     task = ising(n_train=12, n_test=5, dimension=4, delta_p=0.2, seed=1)
-    for (_, level), prediction in _all(task, small_network, [2.0]).items():
+    for (level, _), prediction in _all(task, small_network, [2.0]).items():
         assert prediction.converged, level
         inside = task.x_train @ np.linalg.lstsq(task.x_train, prediction.mean_train, rcond=None)[0]
         np.testing.assert_allclose(inside, prediction.mean_train, atol=1e-10)
@@ -113,18 +103,30 @@ def test_more_samples_than_dimensions(small_network):
 
 def test_a_single_sample_and_no_test_set():
     task = ising(n_train=1, n_test=0, dimension=3, seed=0)
-    for prediction in _all(task, Network(width=50), [1.0]).values():
+    for prediction in _all(task, Network(width=50, g_w=1.0, g_v=1.0), [1.0]).values():
         assert prediction.converged
         assert prediction.mean_train.shape == (1,)
         assert prediction.mean_test.shape == (0,)
 
 
-def test_levels_are_checked():
-    with pytest.raises(InputError, match="must be one of nngp, rescaling"):
-        check_levels(["nnpg"], "linear")
-    with pytest.raises(InputError, match="named twice"):
-        check_levels(["nngp", "nngp"], "linear")
-    with pytest.raises(InputError, match="empty"):
-        check_levels([], "linear")
-    with pytest.raises(InputError, match="must be one of linear, erf"):
-        check_levels(["nngp"], "sine")
+def test_what_is_not_defined_is_refused(small_task):
+    with pytest.raises(InputError, match=r"level = 'laplace' with activation = 'quadratic'.*diverges.*one of nngp"):
+        _all(small_task, Network(width=10, activation="quadratic"), [1.0], ["nngp", "laplace"])
+    predictions = _all(small_task, Network(width=10, activation="quadratic"), [1.0], ["nngp", "rescaling"])
+    assert predictions["rescaling", 1.0].converged
+    with pytest.raises(InputError, match="exact needs activation = 'linear'"):
+        _all(small_task, Network(width=10, activation="erf"), [1.0], ["exact"])
+    with pytest.raises(InputError, match="chi = -1"):
+        _all(small_task, Network(width=10, activation="erf"), [-1.0], ["nngp"])
+
+
+@pytest.mark.parametrize("activation", ["linear", "erf"])
+def test_each_level_is_given_once_a_scale_and_under_the_index_of_its_scale(small_task, activation):
+    """Indices refer to the order of the scales as they were given, whatever order they are solved in."""
+    network = Network(width=20, activation=activation, g_w=1.0, g_v=1.0)
+    levels, scales = ["laplace", "nngp"], [3.0, 1.0]
+    found = list(anneal(decompose(small_task, network), network, scales, levels))
+    assert sorted((index, level) for index, level, _ in found) == sorted((i, n) for i in range(2) for n in levels)
+    norms = {index: prediction.readout_norm for index, level, prediction in found if level == "nngp"}
+    assert norms == {0: network.at(3.0).g, 1: network.at(1.0).g}
+    assert next(prediction.mean_test for _, _, prediction in found).shape == (4,)

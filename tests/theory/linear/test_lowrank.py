@@ -27,21 +27,22 @@ def test_algebra_matches_dense_matrices(pair):
     A, B = a.dense(), b.dense()
     x = np.random.default_rng(1).normal(size=(8, 3))
     np.testing.assert_allclose((a + b).dense(), A + B, atol=1e-13)
-    np.testing.assert_allclose((a - b.scaled(2)).dense(), A - 2 * B, atol=1e-13)
+    np.testing.assert_allclose((np.float64(0.5) * (a + a.T)).dense(), A, atol=1e-13)
+    np.testing.assert_allclose((a - 2.0 * b).dense(), A - 2 * B, atol=1e-13)
     np.testing.assert_allclose(a @ x, A @ x, atol=1e-13)
     np.testing.assert_allclose(a @ x[:, 0], A @ x[:, 0], atol=1e-13)
     np.testing.assert_allclose(a.congruence(b).dense(), A @ B @ A, atol=1e-12)
-    np.testing.assert_allclose(a.solver() @ (A @ x), x, atol=1e-12)
+    np.testing.assert_allclose(a.inverse() @ (A @ x), x, atol=1e-12)
 
 
-def test_solver_of_a_matrix_without_low_rank_part():
+def test_inverse_of_a_matrix_without_low_rank_part():
     d = np.array([2.0, 4.0])
-    np.testing.assert_allclose(LowRank.diagonal(d).solver().dense(), np.diag(1 / d))
+    np.testing.assert_allclose(LowRank.diagonal(d).inverse().dense(), np.diag(1 / d))
 
 
-def test_solver_refuses_a_singular_matrix():
+def test_inverse_refuses_a_singular_matrix():
     with pytest.raises(np.linalg.LinAlgError):
-        LowRank.diagonal(np.array([1.0, 0.0])).solver()
+        LowRank.diagonal(np.array([1.0, 0.0])).inverse()
 
 
 @pytest.mark.parametrize("seed", range(20))

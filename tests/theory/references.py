@@ -1,7 +1,54 @@
-"""References that share no code with the package: closed forms, quadrature, brute-force derivatives."""
+"""References that share no code with the package (closed forms, quadrature, brute-force derivatives), and how the
+tests call the package on plain arrays.
+"""
+
+import importlib
 
 import numpy as np
 from scipy.optimize import brentq
+
+from msat.activations import get_activation
+from msat.geometry import Geometry
+from msat.levels import LEVELS
+from msat.theory.action import Saddle
+from msat.theory.anneal import anneal
+from msat.theory.sampled.action import at_saddle
+from msat.theory.sampled.anneal import Effort, Problem
+from msat.theory.sampled.draws import Draws, solve_tree
+from msat.theory.sampled.ladder import answered, climb
+from msat.theory.sampled.outputs import Batch, Sample
+from msat.theory.sampled.population import BLOCKS, Snapshots
+
+
+def level_module(name):
+    return importlib.import_module(f"msat.theory.{name}")
+
+
+def geometry_of(x, y, x_test, network):
+    return Geometry(x, y, x_test, np.zeros(len(x_test)), network.g_v, network.activation)
+
+
+def solved(x, y, x_test, network, scales, levels, seed=0):
+    """Return predictions by (level, chi)."""
+    found = anneal(geometry_of(x, y, x_test, network), network, scales, levels, seed)
+    return {(level, scales[index]): prediction for index, level, prediction in found}
+
+
+def sampled(x, y, x_test, network, scales, levels, seed=0, effort=None):
+    """The same from draws, for a linear network too, with a choice of effort."""
+    geometry = geometry_of(x, y, x_test, network)
+    networks = [network.at(chi) for chi in sorted(scales)]
+    modules = {name: level_module(name) for name in levels}
+    expansions = {name: module for name, module in modules.items() if LEVELS[name].method == "action"}
+    results = {
+        (name, at.chi): module.predict(geometry, at)
+        for name, module in modules.items()
+        for at in networks
+        if name not in expansions
+    }
+    for chi, name, prediction in climb(geometry, networks, expansions, seed, effort):
+        results[name, chi] = prediction
+    return results
 
 
 def ising(n_train, dimension, n_test, seed, delta=0.1):
@@ -24,10 +71,6 @@ def cubic_teacher(n_train, dimension, n_test, seed):
     z = x @ u
     y = (z + 0.3 * (z**3 - 3 * z)) / np.sqrt(1 + 0.09 * 6)
     return x[:n_train], y[:n_train], x[n_train:], y[n_train:]
-
-
-def discrepancy(y, mean):
-    return float(y @ (y - mean)) / len(y)
 
 
 class LinearTree:
@@ -113,3 +156,36 @@ def quadrature_neuron(n, dimension=2):
     weight = np.prod([product.ravel() for product in products], axis=0)
     keep = weight > 1e-30
     return positions[keep], np.log(weight[keep] * keep.sum())
+
+
+def quadrature_draws(activation, space, n):
+    """Positions of quadrature nodes in two row-space coordinates, and their `Draws`; blocks have equal size."""
+    positions, log_base = quadrature_neuron(n)
+    pad = -len(positions) % (4 * BLOCKS)
+    log_base = np.concatenate([log_base, np.full(pad, -700.0)]) + np.log(1 + pad / len(positions))
+    positions = np.vstack([positions, np.zeros((pad, 2))])
+    return positions, Draws(get_activation(activation).phi(positions @ space.train.T), log_base)
+
+
+def quadrature_sample(network, space, y, n=32):
+    """A `Sample` whose draws are quadrature nodes: a network without Monte Carlo error."""
+    positions, draws = quadrature_draws(network.activation, space, n)
+    block = np.tile(np.repeat(np.arange(BLOCKS), len(positions) // (4 * BLOCKS)), 4)
+
+    def at_tree(part):
+        tree = solve_tree(part, y, network, np.zeros(len(y)), min_ess=0.0)
+        return at_saddle(part, tree, y, network, tree.action, min_ess=0.0, monte_carlo=False), tree
+
+    action, tree = at_tree(draws)
+    saddle = Saddle(action, tree.converged, tree.residual, tree.iterations)
+    rows = [np.flatnonzero(block // 8 == half) for half in range(2)]
+    batches = [Batch(part, at_tree(Draws(draws.features[part], draws.log_base[part]))[0]) for part in rows]
+    snapshots = Snapshots(positions, draws.features, block, np.tile(tree.conjugate, (4, 1)), 4)
+    return Sample(snapshots, saddle, batches, action_error=0.0, effective_sample_size=1.0)
+
+
+def on_quadrature(sample, space, *levels):
+    """Return the predictions of levels on a `quadrature_sample` by name."""
+    action = sample.saddle.action
+    problem = Problem(space, action.y, get_activation(action.network.activation), Effort(), np.random.default_rng(0))
+    return answered(sample, {name: level_module(name) for name in levels}, problem)

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from msat.network import Network
-from msat.theory.sampled.loop_expansion import (
+from msat.theory.sampled.cumulants import (
     NeuronAverage,
     loop_matrix,
     loop_vector,
     loop_weights,
     third_cumulant,
 )
-from msat.theory.sampled.tilted_neuron import Draws, curvature, solve_tree, tilt
-from tests.theory_nonlinear.nonlinear_references import brute_log_evidence
+from msat.theory.sampled.draws import Draws, curvature, solve_tree, tilt
+from tests.theory.references import brute_log_evidence
 
 NETWORK = Network(width=12, activation="erf", g_w=3.0, kappa_0=0.5, chi=2.0)
 N, KAPPA, TAU = NETWORK.width, NETWORK.kappa, NETWORK.tau

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from msat.network import Network
-from msat.theory.sampled.tilted_neuron import Draws, action, curvature, gradient, solve_tree, tilt
+from msat.theory.sampled.draws import Draws, action, curvature, gradient, solve_tree, tilt
 
 NETWORK = Network(width=30, activation="erf", g_w=2.0, g_v=1.0, kappa_0=0.7, chi=3.0)
 

@@ -1,17 +1,15 @@
 """The levels on quadrature nodes instead of a population: a network of two training points, exactly."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from msat.activations import get_activation
 from msat.geometry import RowSpace
 from msat.network import Network
-from msat.theory.sampled.neuron_levels import Batch, Sample, laplace, one_loop, tree_level
-from msat.theory.sampled.population import BLOCKS, Snapshots
-from msat.theory.sampled.tilted_neuron import Draws, solve_tree
-from tests.theory_nonlinear.nonlinear_references import brute_log_evidence, quadrature_neuron
+from msat.observables.evaluate import batch_error
+from msat.observables.functions import weight_alignment
+from tests.theory.references import brute_log_evidence, on_quadrature, quadrature_neuron, quadrature_sample
+
 
 Z = np.array([[1.3, 0.2], [-0.5, 1.0]])
 Y = np.array([1.0, -0.6])
@@ -24,26 +22,16 @@ def network_of(width, name="erf"):
     return Network(width=width, activation=name, g_w=1.5, kappa_0=0.3, chi=2.0)
 
 
-def quadrature_sample(network):
-    """A `Sample` whose draws are quadrature nodes, padded so that blocks have equal size."""
-    activation = get_activation(network.activation)
-    positions, log_base = quadrature_neuron(NODES)
-    pad = -len(positions) % (4 * BLOCKS)
-    positions = np.vstack([positions, np.zeros((pad, 2))])
-    log_base = np.concatenate([log_base, np.full(pad, -700.0)]) + np.log(1 + pad / (len(positions) - pad))
-    features = activation.phi(positions @ Z.T)
-    block = np.tile(np.repeat(np.arange(BLOCKS), len(positions) // (4 * BLOCKS)), 4)
-    draws = Draws(features, log_base)
-    tree = solve_tree(draws, Y, network, np.zeros(2), min_ess=0.0)
-    batches = [Batch(np.flatnonzero(block // 8 == b), draws, tree) for b in range(2)]
-    batches = [Batch(b.rows, Draws(features[b.rows], log_base[b.rows]), tree) for b in batches]
-    batches = [Batch(b.rows, b.draws, solve_tree(b.draws, Y, network, np.zeros(2), 0.0)) for b in batches]
-    snapshots = Snapshots(positions, features, block, np.tile(tree.conjugate, (4, 1)), 4)
-    return Sample(snapshots, draws, tree, batches, tree.action, True, 1.0, monte_carlo=False)
+def solve(network, *levels):
+    return on_quadrature(quadrature_sample(network, SPACE, Y), SPACE, *levels)
 
 
-def exact_log_evidence(network, y, n=161, cut=9.0):
-    """ln p(y) of the finite network: Fourier integral over the two fields, quadrature over the neuron.
+def mc_error(prediction, name):
+    return batch_error(np.array([getattr(batch, name) for batch in prediction.batches]))
+
+
+def exact_log_evidence(network, n=161, cut=9.0):
+    """ln p of the finite network as a function of y: Fourier integral over both fields, quadrature over the neuron.
 
     With ft = i omega, E exp(i omega.z) = E_h exp(-tau (omega.phi)^2 / 2), to the power N.
     """
@@ -59,16 +47,8 @@ def exact_log_evidence(network, y, n=161, cut=9.0):
         part = slice(start, start + 4096)
         characteristic[part] = weight @ np.exp(-network.tau / 2 * (features @ omega[:, part]) ** 2)
     log_amplitude = network.width * np.log(characteristic) - network.kappa / 2 * np.sum(omega**2, axis=0)
-    integral = np.sum(np.exp(log_amplitude) * np.cos(y @ omega)) * (axis[1] - axis[0]) ** 2
-    return np.log(integral / (2 * np.pi) ** 2)
-
-
-def exact_mean(network):
-    """y + kappa d ln p / dy, eq. (2)."""
-    slope = [
-        (exact_log_evidence(network, Y + e) - exact_log_evidence(network, Y - e)) / 2e-3 for e in 1e-3 * np.eye(2)
-    ]
-    return Y + network.kappa * np.array(slope)
+    amplitude = np.exp(log_amplitude) * (axis[1] - axis[0]) ** 2 / (2 * np.pi) ** 2
+    return lambda y: np.log(np.sum(amplitude * np.cos(y @ omega)))
 
 
 @pytest.mark.parametrize("name", ["erf", "relu"])
@@ -77,14 +57,14 @@ def test_laplace_converges_to_the_finite_network_faster_than_the_tree(name):
     errors = {"tree": [], "laplace": [], "evidence": []}
     for width in (16, 64):
         network = network_of(width, name)
-        sample = quadrature_sample(network)
-        activation = get_activation(name)
-        exact = exact_mean(network)
-        tree = tree_level(sample, SPACE, Y, network, activation)
-        loop = laplace(sample, SPACE, Y, network, activation)
+        log_evidence = exact_log_evidence(network)
+        # y + kappa d ln p / dy, eq. (2)
+        slope = [(log_evidence(Y + e) - log_evidence(Y - e)) / 2e-3 for e in 1e-3 * np.eye(2)]
+        exact = Y + network.kappa * np.array(slope)
+        tree, loop = solve(network, "tree_level", "laplace").values()
         errors["tree"].append(np.abs(tree.mean_train - exact).max())
         errors["laplace"].append(np.abs(loop.mean_train - exact).max())
-        errors["evidence"].append(abs(loop.log_evidence - exact_log_evidence(network, Y)))
+        errors["evidence"].append(abs(loop.log_evidence - log_evidence(Y)))
     assert errors["tree"][0] / errors["tree"][1] == pytest.approx(4, rel=0.35)
     assert errors["laplace"][0] / errors["laplace"][1] > 8  # 16 in the limit
     assert errors["laplace"][1] < 0.1 * errors["tree"][1]
@@ -95,13 +75,7 @@ def test_laplace_converges_to_the_finite_network_faster_than_the_tree(name):
 def test_one_loop_agrees_with_laplace_to_its_order():
     differences = []
     for width in (16, 64):
-        network = network_of(width)
-        sample, activation = quadrature_sample(network), get_activation("erf")
-        tree, loop, self_consistent = (
-            tree_level(sample, SPACE, Y, network, activation),
-            laplace(sample, SPACE, Y, network, activation),
-            one_loop(sample, SPACE, Y, network, activation, min_ess=0.0),
-        )
+        tree, loop, self_consistent = solve(network_of(width), "tree_level", "laplace", "one_loop").values()
         assert self_consistent.converged
         assert self_consistent.loop_strength == 1
         assert self_consistent.residual < 1e-8
@@ -116,15 +90,10 @@ def test_one_loop_agrees_with_laplace_to_its_order():
 
 def test_one_loop_is_stationary_and_its_evidence_differentiates_to_its_mean():
     """ln p = L at its stationary point, so kappa d ln p / dy = <f> - y, exactly."""
-    network, activation = network_of(16), get_activation("erf")
+    network = network_of(16)
 
     def solve(y):
-        sample = quadrature_sample(network)
-        tree = solve_tree(sample.draws, y, network, np.zeros(2), 0.0)
-        sample = Sample(
-            sample.snapshots, sample.draws, tree, sample.batches, tree.action, True, 1.0, monte_carlo=False
-        )
-        return one_loop(sample, SPACE, y, network, activation, min_ess=0.0)
+        return on_quadrature(quadrature_sample(network, SPACE, y), SPACE, "one_loop")["one_loop"]
 
     here = solve(Y)
     step = 1e-4 * np.eye(2)
@@ -138,7 +107,7 @@ def test_one_loop_is_stationary_and_its_evidence_differentiates_to_its_mean():
 def test_one_loop_without_a_root_is_refused():
     """A narrow network with a stiff likelihood: the loop is as large as the tree."""
     network = Network(width=1, activation="relu", g_w=1.5, kappa_0=0.02, chi=2.0)
-    result = one_loop(quadrature_sample(network), SPACE, Y, network, get_activation("relu"), min_ess=0.0)
+    result = solve(network, "one_loop")["one_loop"]
     assert not result.converged
     assert result.loop_strength < 1
     assert np.all(np.isnan(result.mean_train))
@@ -147,13 +116,14 @@ def test_one_loop_without_a_root_is_refused():
 
 
 def test_laplace_covariance_is_the_second_derivative_of_its_evidence():
-    network, activation = network_of(8), get_activation("erf")
-    sample = quadrature_sample(network)
-    loop = laplace(sample, SPACE, Y, network, activation)
-    draws, step = sample.draws, 1e-3
+    network = network_of(8)
+    sample = quadrature_sample(network, SPACE, Y)
+    loop = on_quadrature(sample, SPACE, "laplace")["laplace"]
+    action, step = sample.saddle.action, 1e-3
+    draws = action.draws
 
     def log_evidence(y):
-        return brute_log_evidence(draws.features, draws.log_base, y, network, start=sample.tree.conjugate)[0]
+        return brute_log_evidence(draws.features, draws.log_base, y, network, start=action.ft)[0]
 
     hessian = np.empty((2, 2))
     for a, e in enumerate(step * np.eye(2)):
@@ -164,53 +134,51 @@ def test_laplace_covariance_is_the_second_derivative_of_its_evidence():
     np.testing.assert_allclose(loop.covariance_train, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("level", [tree_level, laplace])
+@pytest.mark.parametrize("level", ["tree_level", "laplace"])
 def test_a_training_point_as_test_point_gets_its_prediction(level):
-    network, activation = network_of(8), get_activation("erf")
-    result = level(quadrature_sample(network), SPACE, Y, network, activation)
+    result = solve(network_of(8), level)[level]
     np.testing.assert_allclose(result.mean_test[0], result.mean_train[0], atol=1e-9)
-    np.testing.assert_allclose(result.mean_test_mc_error[0], result.mean_train_mc_error[0], atol=1e-8)
+    np.testing.assert_allclose(mc_error(result, "mean_test")[0], mc_error(result, "mean_train")[0], atol=1e-8)
     np.testing.assert_allclose(result.variance_test[0], result.covariance_train[0, 0], atol=1e-6)
 
 
 def test_a_residual_is_integrated_out():
     """The second test point against a third hidden coordinate that carries its residual."""
     network, activation = network_of(8), get_activation("erf")
-    sample = quadrature_sample(network)
-    result = tree_level(sample, SPACE, Y, network, activation)
+    sample = quadrature_sample(network, SPACE, Y)
+    result = on_quadrature(sample, SPACE, "tree_level")["tree_level"]
     nodes, weights = np.polynomial.hermite_e.hermegauss(40)
     weights = weights / weights.sum()
     h = sample.snapshots.positions @ SPACE.test[1]
     feature = activation.phi(h[:, None] + 0.5 * nodes)
-    p, m = sample.tree.tilt.weights, sample.tree.tilt.readout
+    average = sample.saddle.action.average
+    p, m = average.weights, average.readout
     mean = network.width * float((p * m) @ feature @ weights)
     np.testing.assert_allclose(result.mean_test[1], mean, rtol=1e-9)
     square = network.width * float((p * (m**2 + network.tau)) @ feature**2 @ weights)
     cross = network.width * (
-        ((p * (m**2 + network.tau)) * (feature @ weights)) @ sample.draws.features
-        - float((p * m) @ feature @ weights) * sample.tree.mean_feature
+        ((p * (m**2 + network.tau)) * (feature @ weights)) @ average.features
+        - float((p * m) @ feature @ weights) * average.mean_feature
     )
-    variance = square - mean**2 / network.width - cross @ sample.tree.propagator @ cross
+    variance = square - mean**2 / network.width - cross @ average.propagator @ cross
     # the residual part of the variance uses every k-th draw only
     np.testing.assert_allclose(result.variance_test[1], variance, rtol=0.05)
 
 
 def test_errors_are_the_spread_of_batches():
-    network, activation = network_of(8), get_activation("erf")
-    sample = quadrature_sample(network)
-    result = tree_level(sample, SPACE, Y, network, activation)
-    fields = np.array([batch.tree.conjugate for batch in sample.batches])
+    network = network_of(8)
+    sample = quadrature_sample(network, SPACE, Y)
+    result = on_quadrature(sample, SPACE, "tree_level")["tree_level"]
+    fields = np.array([batch.action.ft for batch in sample.batches])
     expected = network.kappa * fields.std(axis=0, ddof=1) / np.sqrt(2)
-    np.testing.assert_allclose(result.mean_train_mc_error, expected)
+    np.testing.assert_allclose(mc_error(result, "mean_train"), expected)
 
 
 def test_weight_alignment_of_a_linear_network_follows_from_its_hidden_kernel():
     """Both are averages over the same draws: h = Z a, so u.M u = p.H p with p = Z^+T u."""
-    network, activation = Network(width=8, activation="linear", kappa_0=0.3, chi=4.0), get_activation("linear")
-    sample = replace(quadrature_sample(network), direction=np.array([0.6, -0.5]))
-    probe = np.linalg.solve(SPACE.train.T, sample.direction)
-    for level in (tree_level, laplace):
-        result = level(sample, SPACE, Y, network, activation)
-        expected = probe @ result.hidden_kernel @ probe + 1 - sample.direction @ sample.direction
-        assert result.weight_alignment == pytest.approx(expected, abs=1e-9)
-        assert result.weight_alignment > 1.05  # the network has learned
+    network = Network(width=8, activation="linear", g_w=1.0, kappa_0=0.3, chi=4.0)
+    u = np.array([0.6, -0.5])
+    probe = np.linalg.solve(SPACE.train.T, u)
+    for result in solve(network, "tree_level", "laplace").values():
+        assert result.first_layer(u) == pytest.approx(probe @ result.hidden_kernel @ probe, abs=1e-9)
+        assert weight_alignment(result.first_layer(u), u) > 1.05  # the network has learned
