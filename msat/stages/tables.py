@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from msat.errors import InputError
-from msat.stages import training
+from msat.stages import measured
 from msat.store import atomic, check_writable, load_attributes, load_dataset
 from msat.tables import TABLES
 from msat.tables.checks import check_table
@@ -89,7 +89,7 @@ def compare_files(theory: Path, langevin: Path, csv: Path | None = None) -> str:
     """Return one theory result against one training result as text, and write the table as CSV if asked to."""
     if csv is not None:
         check_writable(csv, "--csv")
-    table = compare(load_dataset(theory, "theory"), training.load(langevin))
+    table = compare(load_dataset(theory, "theory"), measured.load(langevin))
     if csv is not None:
         with atomic(csv) as temporary:
             table.to_csv(temporary, index=False)
@@ -198,7 +198,7 @@ def _of_run(theory: xr.Dataset, runs: Sequence[tuple[float, Path]]) -> Iterator[
     """Yield name and rows of one table after the other, scale by scale of one theory result and its trainings."""
     along: dict[str, list[pd.DataFrame]] = {"theory": [], "langevin": []}
     for at, here in _by_scale(theory, runs):
-        for name, table in _of_scale(at, [training.load(path) for path in here]).items():
+        for name, table in _of_scale(at, [measured.load(path) for path in here]).items():
             if name in along:
                 along[name].append(table)
             yield name, table
