@@ -133,7 +133,7 @@ LEVELS = ["tree_level", "laplace", "one_loop"]
 
 @pytest.fixture(scope="module")
 def two_ways():
-    """Levels in closed form and by quadrature; two samples in three dimensions, so that test points have residuals.
+    """Levels in closed form and by quadrature; two samples in three dimensions, so that tests have residuals.
 
     60 nodes a coordinate: below 2048 x 2 draws, so that nothing is thinned.
     """
