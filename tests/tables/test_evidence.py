@@ -5,13 +5,14 @@ import pandas as pd
 import pytest
 
 import msat
+from msat.levels import EXACT, LEVELS, RESCALING, TREE_LEVEL
 from msat.tables.evidence import along, evidence_tables, integrate
 from msat.tables.rows import langevin_table, theory_table
 from tests.conftest import Z_LIMIT
 
 
 def _exact(task, network, scales):
-    at = msat.solve(task, network, scales, ["exact"]).isel(level=0)
+    at = msat.solve(task, network, scales, [EXACT.name]).isel(level=0)
     return tuple(at[name].to_numpy() for name in ("log_evidence", "evidence_slope", "evidence_bend"))
 
 
@@ -78,9 +79,9 @@ def test_tables_hold_theory_and_training(small_task, small_network):
     measured = pd.concat(map(langevin_table, trained))
     tables = evidence_tables(predicted, measured)
     evidence, maximum = tables["evidence"], tables["evidence_maximum"]
-    assert set(evidence["source"]) == {"nngp", "rescaling", "one_loop", "laplace", "exact", "langevin"}
-    exact = evidence[evidence["source"] == "exact"].set_index("chi")
-    absolute = predicted[predicted["level"] == "exact"].set_index("chi")["log_evidence"]
+    assert set(evidence["source"]) == set(LEVELS) - {TREE_LEVEL.name} | {"langevin"}
+    exact = evidence[evidence["source"] == EXACT.name].set_index("chi")
+    absolute = predicted[predicted["level"] == EXACT.name].set_index("chi")["log_evidence"]
     np.testing.assert_allclose(exact["log_evidence"], absolute)
     np.testing.assert_allclose(exact["log_evidence_change"], absolute - absolute.iloc[0])
     langevin = evidence[evidence["source"] == "langevin"].set_index("chi")
@@ -88,20 +89,31 @@ def test_tables_hold_theory_and_training(small_task, small_network):
     z = (langevin["log_evidence_change"] - exact["log_evidence_change"])[1:] / langevin["error"][1:]
     assert z.abs().max() < Z_LIMIT
     best = maximum.set_index("source")
-    if np.isfinite(best.loc["exact", "chi_best"]):
-        difference = best.loc["langevin", "chi_best"] - best.loc["exact", "chi_best"]
+    if np.isfinite(best.loc[EXACT.name, "chi_best"]):
+        difference = best.loc["langevin", "chi_best"] - best.loc[EXACT.name, "chi_best"]
         assert abs(difference) < Z_LIMIT * best.loc["langevin", "chi_best_error"]
 
 
 def test_the_curve_between_scales(paper_task, paper_network):
     """Through the table's values, and within the interpolation's error of the exact evidence between them."""
-    theory = theory_table(msat.solve(paper_task, paper_network, [1.0, 4.64, 21.5, 100.0], ["exact", "rescaling"]))
+    theory = theory_table(
+        msat.solve(paper_task, paper_network, [1.0, 4.64, 21.5, 100.0], [EXACT.name, RESCALING.name])
+    )
     theory["experiment"] = "a"
     table = evidence_tables(theory, theory.iloc[:0].assign(evidence_slope_error=[]))["evidence"]
-    for source in ("exact", "rescaling"):
+    for source in (EXACT.name, RESCALING.name):
         rows = table[table["source"] == source]
         np.testing.assert_allclose(along(rows, rows["chi"].to_numpy()), rows["log_evidence_change"], atol=1e-9)
-    rows = table[table["source"] == "exact"]
+    rows = table[table["source"] == EXACT.name]
     between = np.array([1.7, 3.0, 10.0, 50.0])
     log_evidence, _, _ = _exact(paper_task, paper_network, [1.0, *between])
     np.testing.assert_allclose(along(rows, between), log_evidence[1:] - log_evidence[0], atol=0.05)
+
+
+def test_a_level_of_another_version_is_taken_as_it_is(paper_task, paper_network):
+    theory = theory_table(msat.solve(paper_task, paper_network, [1.0, 10.0, 100.0], [EXACT.name]))
+    found = [
+        evidence_tables(theory.assign(level=name), theory.iloc[:0])["evidence"].drop(columns="source")
+        for name in (EXACT.name, "unheard_of")
+    ]
+    pd.testing.assert_frame_equal(*found)

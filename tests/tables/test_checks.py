@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
+from msat.levels import EXACT, LAPLACE, ONE_LOOP
+from msat.observables.registry import COMPARED
 from msat.tables.checks import POOLED, check_table, disagreements, shortfalls, summary, unconverged, verdict
-from msat.tables.rows import COMPARED, JACKKNIFED, normal_score, worst_score, z_score
 
 P = 40
 DOF = 15
@@ -22,11 +22,12 @@ def _comparison(rng, shift=0.0, shift_mean=0.0, scales=7, seeds=3, rho=0.5):
     rows = []
     for seed in range(seeds):
         for chi in range(scales):
-            row = {"experiment": "a", "seed": seed, "chi": 1.0 + chi, "gamma": 0.0, "level": "exact"}
+            row = {"experiment": "a", "seed": seed, "chi": 1.0 + chi, "gamma": 0.0, "level": EXACT.name}
             row |= {"converged": True, "mixed": True, "target_met": True, "rhat_max": 1.0, "jackknife_dof": DOF}
-            for name in COMPARED:
+            for observable in COMPARED:
+                name = observable.name
                 # an error from leaving out one of 16 chains is itself uncertain
-                known = np.sqrt(rng.chisquare(DOF) / DOF) if name in JACKKNIFED else 1.0
+                known = np.sqrt(rng.chisquare(DOF) / DOF) if observable.jackknifed else 1.0
                 row |= {name: 1.0, f"{name}_error": 0.01 * known}
                 row[f"{name}_langevin"] = 1.0 + 0.01 * (rng.normal() + shift)
             z = factor @ rng.normal(size=P) + shift_mean
@@ -40,31 +41,18 @@ def test_p_values_are_right_under_agreement():
     rng = np.random.default_rng(0)
     checks = pd.concat([check_table(_comparison(rng)) for _ in range(300)])
     n = len(checks)
-    for name in (*COMPARED[:2], JACKKNIFED[0], "chi2"):
+    first = next(observable.name for observable in COMPARED if observable.jackknifed)
+    for name in (*(observable.name for observable in COMPARED[:2]), first, "chi2"):
         for level in (0.05, 0.01):
             count = np.sum(checks[f"{name}_p"] < level)
             # the scaled chi-squared law and Welch-Satterthwaite are approximations: tails are right to a quarter
-            slack = 0.25 * n * level if name in ("chi2", JACKKNIFED[0]) else 0.0
+            slack = 0.25 * n * level if name in ("chi2", first) else 0.0
             assert abs(count - n * level) < 5 * np.sqrt(n * level) + slack, (name, level)
     assert checks["chi2_per_dof"].mean() == pytest.approx(1, abs=0.02)
     # squares of normal scores: mean 1 and variance 2 each, here independent
     dof = checks["observables_dof"].sum()
     assert dof == n * 3 * len(POOLED)
     assert abs(checks["observables_chi2"].sum() - dof) < 5 * np.sqrt(2 * dof)
-
-
-def test_scores():
-    assert z_score(1.2, 1.0, 0.1) == pytest.approx(2)
-    assert z_score(1.0, 1.0 + 1e-15, 0.0) == 0
-    assert z_score(1.1, 1.0, 0.0) == np.inf
-    assert normal_score(2.0, np.inf) == 2.0
-    for z in (-6.0, 0.1, 3.0):
-        score = normal_score(z, 7)
-        assert np.sign(score) == np.sign(z)
-        assert stats.norm.sf(abs(score)) == pytest.approx(stats.t.sf(abs(z), 7))
-    assert abs(normal_score(1e9, 15)) < 1e9
-    assert worst_score({"a": 1.0, "b": -3.0, "c": np.nan}) == (-3.0, "b")
-    assert worst_score({"a": np.nan})[1] == "none"
 
 
 def test_the_worst_observable_is_named():
@@ -109,13 +97,13 @@ def test_nan_and_unconverged_are_alarms():
     comparison = _comparison(np.random.default_rng(4))
     comparison.loc[0, "converged"] = False
     assert "exact did not converge" in disagreements(check_table(comparison), alpha=1e-4)[0]
-    other = comparison.assign(level="one_loop")
+    other = comparison.assign(level=ONE_LOOP.name)
     assert unconverged(check_table(other)) == ["a, chi = 1: one_loop did not converge"]
     assert disagreements(check_table(other), alpha=1e-4) == []
 
 
 def test_nothing_checked_is_said():
-    checks = check_table(_comparison(np.random.default_rng(6)).assign(level="laplace"))
+    checks = check_table(_comparison(np.random.default_rng(6)).assign(level=LAPLACE.name))
     assert disagreements(checks, alpha=1e-4) == []
     assert "nothing was checked" in verdict(checks, alpha=1e-4)
 
@@ -142,3 +130,12 @@ def test_shortfalls_are_said():
 def test_summary_has_a_line_for_each_row():
     checks = check_table(_comparison(np.random.default_rng(5)))
     assert len(summary(checks).splitlines()) == 1 + len(checks)
+
+
+def test_a_level_of_another_version_is_only_reported():
+    comparison = _comparison(np.random.default_rng(11), scales=1).assign(level="unheard_of", converged=False)
+    checks = check_table(comparison)
+    assert disagreements(checks, alpha=1e-4) == []
+    assert unconverged(checks) == ["a, chi = 1: unheard_of did not converge"]
+    assert "nothing was checked" in verdict(checks, alpha=1e-4)
+    assert check_table(comparison.iloc[:0]).empty
