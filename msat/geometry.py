@@ -7,6 +7,7 @@ exactly (docs/theory.md, section 5d).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -68,7 +69,7 @@ def row_space(x_train: Array, x_test: Array, g_v: float) -> RowSpace:
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    """Eigendecomposition of the prior hidden kernel ``K = U diag(lam) U^T``, with the labels and the test points in it.
+    """Eigendecomposition of the prior hidden kernel ``K = U diag(lam) U^T``, with labels and test points in it.
 
     Attributes
     ----------
@@ -85,8 +86,8 @@ class Spectrum:
         Prior variances ``K_**`` of the test points, (Q,).
     to_test, test_residual
         Of a linear network: the map from training outputs in the eigenbasis to test outputs, ``C_*train C^+ U``,
-        (Q, P), and what of each test point's variance lies outside the row space, (Q,). None for others, which have
-        no exact null space.
+        (Q, P), and what of each test point's variance lies outside the row space, (Q,). None for others, which
+        have no exact null space.
     """
 
     lam: Array
@@ -165,8 +166,8 @@ class Geometry:
     def direction(self) -> Array:
         """Row-space coordinates of the unit vector along which weights are looked at, (r,).
 
-        The teacher's direction where there is one, else the label-weighted mean input ``sum_a y_a x_a``, normalised;
-        NaN where that vanishes.
+        The teacher's direction where there is one, else the label-weighted mean input ``sum_a y_a x_a``,
+        normalised; NaN where that vanishes.
         """
         u = self.y_train @ self.x_train if self.teacher is None else self.teacher
         length = np.linalg.norm(u)
@@ -175,6 +176,22 @@ class Geometry:
         # are orthogonal, so that the pseudo-inverse is the transpose over their squared lengths
         inputs, scale = self.row_space.train, self.g_v / self.x_train.shape[1]
         return np.asarray(inputs.T @ (np.sqrt(scale) * (self.x_train @ u)) / np.sum(inputs**2, axis=0))
+
+    def first_layer(self, hidden_kernel: Array) -> Callable[[Array], float] | None:
+        """Return what maps u, (r,), to ``E[(1/N) sum_i (a_i.u)^2]``, from a hidden kernel of a linear network.
+
+        ``H = Z M Z^T`` with Z the inputs in row-space coordinates and M the first-layer moment, so that
+        ``u.M u = p.H p`` with ``p = Z^+T u``. None for other networks, whose kernel does not give it.
+        """
+        if self.activation != "linear":
+            return None
+        inputs = self.row_space.train
+
+        def along(u: Array) -> float:
+            probe = inputs @ (u / np.sum(inputs**2, axis=0))
+            return float(probe @ hidden_kernel @ probe)
+
+        return along
 
 
 def decompose(task: Task, network: Network) -> Geometry:

@@ -25,10 +25,10 @@ def _whole(value: Any) -> int:
 def _positive(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise ValueError("must be a number")
-    # plain floats: 10 and 10.0 are the same network and must give the same seeds
-    if not (math.isfinite(value) and value > 0):
+    number = float(value)  # 10 and 10.0 are the same network and must give the same seeds
+    if not (math.isfinite(number) and number > 0):
         raise ValueError("must be a finite number greater than 0")
-    return float(value)
+    return number
 
 
 Width = Annotated[int, BeforeValidator(_whole)]

@@ -52,6 +52,12 @@ def check_writable(path: Path, option: str = "--out") -> None:
         raise InputError(f"{option} {path}: cannot be written ({error.strerror})") from None
 
 
+def check_not_input(data: Path, out: Path) -> None:
+    """Raise InputError if a result would replace the data that it is made from."""
+    if data.resolve() == out.resolve():
+        raise InputError(f"--out {out}: is the data file; give the result another name")
+
+
 def _temporary(path: Path) -> Path:
     # a name of its own for every writer: an orphaned job and its retry must not share one
     return path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")

@@ -36,7 +36,7 @@ def predicted(moments: Moments, batches: Sequence[Moments]) -> dict[str, Any]:
         if "train" in observable.dimensions:  # single eigenvalues repel each other when noisy
             continue
         error: Any = np.zeros(np.shape(value))
-        if batches and observable.needs != ("readout_norm",):
+        if batches and observable.needs != ("readout_norm",) and np.all(np.isfinite(value)):
             error = batch_error(np.array([observable.formula(batch) for batch in batches]))
         values[f"{observable.name}_mc_error"] = error
     return values

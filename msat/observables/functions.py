@@ -72,7 +72,7 @@ def eigenvalues(matrix: Array) -> Array | None:
     """Return the eigenvalues of a symmetric matrix (P, P), ascending; None if an entry is NaN or P > 500."""
     if len(matrix) > LARGEST_SPECTRUM or not np.all(np.isfinite(matrix)):
         return None
-    return np.linalg.eigvalsh(matrix)
+    return np.asarray(np.linalg.eigvalsh(matrix))
 
 
 def outlier(matrix: Array) -> float:

@@ -77,6 +77,15 @@ class Observable:
         """Whether training's error is a jackknife's, so that z follows Student's t."""
         return self.series is None
 
+    def attributes(self, name: str) -> dict[str, str]:
+        """Return the attributes of a variable in a file: of the observable, or of an error of it."""
+        text = self.text
+        if name.endswith("_mc_error"):
+            text = f"Monte Carlo standard error of {self.name}; 0 for closed forms"
+        elif name.endswith("_error"):
+            text = f"standard error of {self.name}" + (", jackknife over chains" if self.jackknifed else "")
+        return {"long_name": text, "units": self.units}
+
 
 def _train_discrepancy(series: Series, m: Moments) -> Array:
     y = m.frame.y_train
@@ -86,7 +95,7 @@ def _train_discrepancy(series: Series, m: Moments) -> Array:
 
 def _variance_along(series: Series, m: Moments) -> Array:
     along = series["along"]
-    return series["along_squared"] - 2 * along.mean() * along + along.mean() ** 2
+    return np.asarray(series["along_squared"] - 2 * along.mean() * along + along.mean() ** 2)
 
 
 def _evidence_slope(series: Series, m: Moments) -> Array:

@@ -18,6 +18,10 @@ class Variable:
     units: str = "1"
     own_dimensions: bool = False
 
+    def attributes(self) -> dict[str, str]:
+        """Return the attributes of the variable in a file."""
+        return {"long_name": self.text, "units": self.units}
+
 
 MOMENTS = (
     Variable("mean_train", ("train",), "posterior mean output on the training points", "label"),

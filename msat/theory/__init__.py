@@ -1,1 +1,1 @@
-"""Theory: one small module a level, a registry by name, and the anneal over scales."""
+"""Theory: one module a level, with its formula; actions of linear and of sampled networks behind one interface."""

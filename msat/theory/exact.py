@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from msat.geometry import Geometry
 from msat.network import Network
-from msat.theory.linear.action import LinearSolution
 from msat.theory.linear.lowrank import LowRank
-from msat.theory.linear.spectrum import Spectrum
+from msat.theory.linear.outputs import to_prediction
+from msat.theory.prediction import Prediction
 from msat.theory.scale_mixture import ScaleMixture
 
 
-def solve(spectrum: Spectrum, network: Network) -> LinearSolution:
+def predict(geometry: Geometry, network: Network) -> Prediction:
     """Return the exact posterior predictions, by quadrature over ``t = ln |w|^2``."""
-    lam, y, kappa = spectrum.lam, spectrum.y, network.kappa
+    lam, y, kappa = geometry.spectrum.lam, geometry.spectrum.y, network.kappa
     quadrature = ScaleMixture(lam=lam, y=y, width=network.width, g=network.g, kappa=kappa).quadrature()
     s, weights = quadrature.s, quadrature.weights
     x = s[:, None] * lam
@@ -23,8 +24,9 @@ def solve(spectrum: Spectrum, network: Network) -> LinearSolution:
     fluctuations = ((means - mean) * np.sqrt(weights)[:, None]).T
     adapted = (lam * y / d * np.sqrt(weights * s / network.width)[:, None]).T
     identity = np.eye(len(s))
-    return LinearSolution(
-        mean=mean,
+    return to_prediction(
+        geometry,
+        mean,
         covariance=LowRank(weights @ (kappa * x / d), fluctuations, identity),
         hidden_kernel=LowRank(lam - weights @ (x * lam / d) / network.width, adapted, identity),
         readout_norm=float(weights @ s),

@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
-import numpy as np
+from msat.theory.action import Action, Expansion, Matrix, Saddle, Solution, congruence, fluctuations, joined
 
-from msat.network import Network
-from msat.theory.linear.action import LinearAction, LinearSolution, dressed_kernel
-from msat.theory.linear.lowrank import LowRank
-from msat.theory.linear.spectrum import Spectrum
-from msat.theory.tree_level import TOLERANCE, relative_residual
+LEADING_NOTE = "the training covariance is the tree level's, leading order"
 
 
-def solution(spectrum: Spectrum, network: Network, action: LinearAction, iterations: int) -> LinearSolution:
+def solve(saddle: Saddle) -> Solution:
     """Return the predictions of ``ln p = S(ft*) - (1/2) ln det(kappa + W'') - (P/2) ln 2 pi``.
 
-    Mean and covariance are its exact derivatives with respect to y (docs/theory.md, eq. 2), the hidden
-    kernel and the readout norm those with respect to C, at the tree-level saddle ``action``.
+    Mean and covariance are its derivatives with respect to y, eq. (2): ``<ft> = ft* + (N/2) G T``, and the
+    covariance ``kappa - kappa^2 d<ft>/dy``, or the tree level's where second derivatives cannot be formed.
     """
-    kappa, G = network.kappa, action.G
-    shift = G @ action.loop_gradient
-    mean_field = action.ft + shift
-    response = G + G.congruence(action.loop_hessian - action.third_derivative(shift))
-    hidden_kernel, readout_norm = dressed_kernel(
-        spectrum, network, action.kernel_derivative(with_loop=True, shift=shift)
+    action, kappa = saddle.action, saddle.action.network.kappa
+    loop_covariance = _loop_covariance(action)
+    return Solution(
+        _expand(action),
+        covariance=kappa * (action.identity - kappa * action.G) + loop_covariance,
+        loop_covariance=loop_covariance,
+        log_evidence=action.value + fluctuations(action),
+        converged=saddle.converged,
+        residual=saddle.residual,
+        iterations=saddle.iterations,
+        note=joined("" if action.has_second_derivative else LEADING_NOTE, action.loop_note, saddle.note),
     )
-    residual = relative_residual(spectrum, action.gradient)
-    return LinearSolution(
-        mean=spectrum.y - kappa * mean_field,
-        covariance=LowRank.diagonal(np.full_like(shift, kappa)) - response.scaled(kappa**2),
-        hidden_kernel=hidden_kernel,
-        readout_norm=readout_norm,
-        log_evidence=action.value - action.loop - spectrum.n_train / 2 * np.log(2 * np.pi),
-        converged=residual < TOLERANCE and action.curvature.positive_definite(),
-        residual=residual,
-        iterations=iterations,
-    )
+
+
+def again(solution: Solution, action: Action) -> Expansion:
+    """Return the level about the saddle of another action: that of a batch of draws."""
+    return _expand(action)
+
+
+def _expand(action: Action) -> Expansion:
+    shift = 0.5 * action.network.width * (action.G @ action.T)
+    return Expansion(action, action.ft + shift, loop=True, shift=shift)
+
+
+def _loop_covariance(action: Action) -> Matrix:
+    """Return the loop's part of the covariance, from ``d<ft>/dy = (1 + (N/2) d(G T)/dft) G``."""
+    if not action.has_second_derivative:
+        return 0.0 * action.identity
+    N, part = action.network.width, action.thinned()
+    change = part.dT - N * part.third_cumulant(part.G @ part.T)
+    correction = 0.5 * N * congruence(action.G, change)
+    return -0.5 * action.network.kappa**2 * (correction + correction.T)

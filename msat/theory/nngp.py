@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
+from msat.geometry import Geometry
 from msat.network import Network
-from msat.theory.linear.action import LinearSolution
-from msat.theory.linear.lowrank import LowRank
-from msat.theory.linear.spectrum import Spectrum
+from msat.theory.gaussian_process import process
+from msat.theory.prediction import Prediction
 
 
-def solve(spectrum: Spectrum, network: Network) -> LinearSolution:
-    """Return ``<f> = g K A y``, ``A = (g K + kappa)^-1``: closed form, independent of chi in the mean."""
-    x = network.g * spectrum.lam
-    d = x + network.kappa
-    log_evidence = -0.5 * float(np.sum(np.log(2 * np.pi * d) + spectrum.y**2 / d))
-    return LinearSolution(
-        mean=x / d * spectrum.y,
-        covariance=LowRank.diagonal(network.kappa * x / d),
-        hidden_kernel=LowRank.diagonal(spectrum.lam),
-        readout_norm=network.g,
+def predict(geometry: Geometry, network: Network) -> Prediction:
+    """Return ``<f> = g K (g K + kappa)^-1 y``: closed form, independent of chi in the mean.
+
+    Kernel and first layer stay at their prior.
+    """
+    d = network.g * geometry.spectrum.lam + network.kappa
+    log_evidence = -0.5 * float(np.sum(np.log(2 * np.pi * d) + geometry.spectrum.y**2 / d))
+    return process(
+        geometry,
+        network,
+        network.g,
+        geometry.prior_kernel,
+        first_layer=lambda u: float(u @ u),
         log_evidence=log_evidence,
     )

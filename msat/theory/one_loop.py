@@ -3,99 +3,157 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from msat.network import Network
-from msat.theory.linear.action import LinearAction, LinearSolution, dressed_kernel, linear_action
-from msat.theory.linear.lowrank import LowRank
-from msat.theory.linear.spectrum import Spectrum
-from msat.theory.tree_level import TOLERANCE, relative_residual
+from msat.theory.action import (
+    Action,
+    Expansion,
+    Matrix,
+    Saddle,
+    Solution,
+    fluctuations,
+    inverse,
+    joined,
+    positive_definite,
+    relative,
+)
+from msat.theory.action import solve as solved
+from msat.types import Array
 
-Array = NDArray[np.float64]
-
-_LARGEST_MOVE = 0.1  # of |ft| in one continuation step: a jump to another branch is not continuous
-_SMALLEST_STEP = 1e-4  # in the loop strength: below it the branch is taken to end in a fold
-_MAX_NEWTON = 30
+_FIRST_STEP = 0.5  # of the loop strength
+_LARGEST_BEND = 0.25  # of the path: distance of a root from its tangent, relative to the step
+_MAX_CORRECTIONS = 25
 
 
 @dataclass(frozen=True, eq=False)
-class _Root:
-    action: LinearAction
-    curvature: LowRank
+class _Path:
+    """A root of ``S' = eps F'``; or, where `root` is None, why there is none beyond."""
+
+    root: Action | None
+    jacobian: Matrix
+    strength: float
+    residual: float
     iterations: int
+    note: str = ""
 
 
-def solution(spectrum: Spectrum, network: Network, tree: LinearAction) -> LinearSolution:
-    """Return the predictions at the stationary point of ``L = S - (1/2) ln det(kappa + W'')``.
+def solve(saddle: Saddle) -> Solution:
+    """Return the predictions at the stationary point of ``L = S - F``: ``S'(ft) = (N/2) T(ft)``.
 
-    The equation has spurious roots, and its true root can cease to exist (small N / P). A root is
-    accepted only if it is reached from the tree level continuously in the loop strength eps,
-    ``L_eps = S - (eps/2) ln det``, eps from 0 to 1, with positive definite curvature all the way.
-    Otherwise every prediction is NaN, `converged` is False and `loop_strength` is the largest eps reached.
+    The equation has spurious roots, and its true root can cease to exist (small N / P). The root is followed from
+    the tree level along ``S' = eps F'``, eps from 0 to 1, in steps that stay near the tangent: one far from it may
+    lie on another branch, beyond a fold. It is kept only while the curvature J of ``S - eps F`` is positive
+    definite, by the margin that the noise of the action demands. If the path ends before eps = 1, converged is
+    False, loop_strength is the largest eps reached, and there is no expansion.
     """
-    root = _Root(tree, tree.curvature, 0)
-    strength, step, iterations = 0.0, 0.25, 0
-    while strength < 1:
+    path = _follow(saddle)
+    root, kappa = path.root, saddle.action.network.kappa
+    account: dict[str, Any] = {
+        "residual": path.residual,
+        "iterations": path.iterations,
+        "loop_strength": path.strength,
+    }
+    if root is None:
+        return Solution(None, converged=False, note=path.note, **account)
+    response = inverse(path.jacobian)
+    return Solution(
+        Expansion(root, root.ft, loop=True),
+        covariance=kappa * (root.identity - kappa * response),
+        loop_covariance=kappa**2 * (root.G - response),
+        jacobian=path.jacobian,
+        log_evidence=root.value + fluctuations(root),
+        converged=saddle.converged,
+        note=joined(root.loop_note, saddle.note),
+        **account,
+    )
+
+
+def again(solution: Solution, action: Action) -> Expansion:
+    """Return the level on another action, of a batch of draws: one Newton step from the root of all of them."""
+    assert solution.expansion is not None
+    ft = solution.expansion.action.ft
+    there = action.at(ft)
+    assert there is not None
+    ft = ft - solved(solution.jacobian, _slope(there, 1.0), definite=True)
+    there = action.at(ft)
+    assert there is not None
+    return Expansion(there, ft, loop=True)
+
+
+def _slope(action: Action, strength: float) -> Array:
+    """Return ``S' - eps F'``, (P,)."""
+    return action.gradient - 0.5 * strength * action.network.width * action.T
+
+
+def _jacobian(action: Action, dT: Matrix, strength: float) -> Matrix:
+    """Return the curvature of ``S - eps F``, (P, P)."""
+    J = action.curvature - 0.5 * strength * action.network.width * dT
+    return 0.5 * (J + J.T)
+
+
+def _distance(step: Array, action: Action) -> float:
+    """Return the length of a step of ft in the metric S''."""
+    return float(np.sqrt(step @ (action.curvature @ step)))
+
+
+def _follow(saddle: Saddle) -> _Path:
+    """Follow the root from the saddle to eps = 1."""
+    root, strength, step, iterations, residual = saddle.action, 0.0, _FIRST_STEP, 0, saddle.residual
+    if not root.has_second_derivative:
+        note = f"one_loop is not implemented for {len(root.y)} training samples of a sampled network"
+        return _Path(None, None, 0.0, float("nan"), 0, note)
+    dT = root.thinned().dT
+    J = _jacobian(root, dT, strength)
+    while strength < 1.0:
         target = min(1.0, strength + step)
-        following = _follow(spectrum, root, strength, target)
-        iterations += following.iterations if following else _MAX_NEWTON
-        if following is not None:
-            root, strength = following, target
-            step *= 1.5
-            continue
+        predicted = root.ft + (target - strength) * solved(J, 0.5 * root.network.width * root.T)
+        trial = _correct(root, predicted, dT, target)
+        iterations, residual = iterations + trial.iterations, trial.residual
+        if trial.root is None:
+            reason = "no root was found beyond"
+        elif _distance(trial.root.ft - predicted, root) > _LARGEST_BEND * _distance(trial.root.ft - root.ft, root):
+            reason = "the root turns away from its tangent, as at a fold"
+        else:
+            new_dT = trial.root.thinned().dT
+            candidate = _jacobian(trial.root, new_dT, target)
+            if positive_definite(candidate - root.noise_margin * trial.root.curvature):
+                root, strength, dT, J = trial.root, target, new_dT, candidate
+                continue
+            reason = "its curvature is about to lose its sign"
         step /= 2
-        if step < _SMALLEST_STEP:
-            return _refused(spectrum, strength, iterations)
-    action, kappa = root.action, network.kappa
-    response = root.curvature.solver()
-    hidden_kernel, readout_norm = dressed_kernel(spectrum, network, action.kernel_derivative(with_loop=True))
-    residual = relative_residual(spectrum, action.gradient - action.loop_gradient)
-    return LinearSolution(
-        mean=spectrum.y - kappa * action.ft,
-        covariance=LowRank.diagonal(np.full_like(action.ft, kappa)) - response.scaled(kappa**2),
-        hidden_kernel=hidden_kernel,
-        readout_norm=readout_norm,
-        log_evidence=action.value - action.loop - spectrum.n_train / 2 * np.log(2 * np.pi),
-        converged=residual < TOLERANCE,
-        residual=residual,
-        iterations=iterations,
-        loop_strength=1.0,
-    )
+        if step < root.smallest_step:
+            note = f"the one-loop root ends at loop strength {strength:.2f}: {reason}"
+            return _Path(None, None, strength, residual, iterations, note)
+    return _Path(root, J, strength, residual, iterations)
 
 
-def _follow(spectrum: Spectrum, root: _Root, strength: float, target: float) -> _Root | None:
-    """Return the root at loop strength `target` next to the one at `strength`, or None if there is none."""
-    start = root.action.ft
-    scale = float(np.linalg.norm(start))
-    # the implicit function theorem gives the tangent: J dft/deps = F'
-    ft = start + (target - strength) * (root.curvature.solver() @ root.action.loop_gradient)
-    for iteration in range(1, _MAX_NEWTON + 1):
-        if np.linalg.norm(ft - start) > _LARGEST_MOVE * scale:
-            return None
-        action = linear_action(spectrum, root.action.network, ft)
-        if action is None:
-            return None
-        curvature = action.curvature - action.loop_hessian.scaled(target)
-        if not curvature.positive_definite():
-            return None
-        gradient = action.gradient - target * action.loop_gradient
-        if relative_residual(spectrum, gradient) < TOLERANCE / 100:
-            return _Root(action, curvature, iteration)
-        ft = ft - curvature.solver() @ gradient
-    return None
+def _correct(root: Action, start: Array, dT: Matrix, strength: float) -> _Path:
+    """Solve ``S' = eps F'`` from a nearby field by Newton's or Broyden's method, as the action corrects J.
 
-
-def _refused(spectrum: Spectrum, strength: float, iterations: int) -> LinearSolution:
-    nothing = np.full(spectrum.n_train, np.nan)
-    return LinearSolution(
-        mean=nothing,
-        covariance=LowRank.diagonal(nothing),
-        hidden_kernel=LowRank.diagonal(nothing),
-        readout_norm=float("nan"),
-        converged=False,
-        residual=float("nan"),
-        iterations=iterations,
-        loop_strength=strength,
-    )
+    The first curvature takes dT from the root before; the residual, of the action itself, decides.
+    """
+    action = root.at(start)
+    if action is None:
+        return _Path(None, None, strength, float("nan"), 0)
+    tolerance = root.root_tolerance if strength == 1.0 else root.path_tolerance
+    J, residual = _jacobian(action, dT, strength), _slope(action, strength)
+    first = size = relative(action, residual)
+    for iteration in range(1, _MAX_CORRECTIONS + 1):
+        try:
+            step = -solved(J, residual)
+        except np.linalg.LinAlgError:  # singular: the path turns here
+            break
+        moved = action.at(action.ft + step)
+        if moved is None:
+            break
+        action = moved
+        residual = _slope(action, strength)
+        size = relative(action, residual)
+        if size < tolerance:
+            return _Path(action, J, strength, size, iteration)
+        if not size < 2 * first:
+            break
+        J = action.corrected(J, step, residual, strength)
+    return _Path(None, None, strength, size, iteration)

@@ -4,29 +4,38 @@ from __future__ import annotations
 
 import numpy as np
 
+from msat.geometry import Geometry
 from msat.network import Network
-from msat.theory.linear.action import LinearSolution
-from msat.theory.linear.lowrank import LowRank
-from msat.theory.linear.spectrum import Spectrum
+from msat.theory.gaussian_process import process
+from msat.theory.prediction import Prediction
 from msat.theory.scale_mixture import ScaleMixture
 
+ANSATZ_NOTE = "for a non-linear activation rescaling is an ansatz: one number for all directions of the outputs"
 
-def solve(spectrum: Spectrum, network: Network) -> LinearSolution:
-    """Return the predictions at the most probable readout scale ``s`` (docs/theory.md, section 3)."""
-    lam, y, kappa = spectrum.lam, spectrum.y, network.kappa
-    mixture = ScaleMixture(lam=lam, y=y, width=network.width, g=network.g, kappa=kappa)
+
+def predict(geometry: Geometry, network: Network) -> Prediction:
+    """Return the Gaussian process at the most probable readout scale s, the maximum of eq. (4)'s exponent.
+
+    Hidden kernel ``K + (s/N)(K A y y^T A K - K A K)``; for non-linear networks an ansatz (section 3).
+    """
+    spectrum = geometry.spectrum
+    lam, U = spectrum.lam, spectrum.U
+    mixture = ScaleMixture(lam=lam, y=spectrum.y, width=network.width, g=network.g, kappa=network.kappa)
     t = mixture.mode()
-    s = float(np.exp(t))
-    curvature = mixture.curvature(t)
-    d = s * lam + kappa
-    adapted = lam * y / d
-    exponent = float(mixture.exponent(np.array([t]))[0])
-    return LinearSolution(
-        mean=s * lam / d * y,
-        covariance=LowRank.diagonal(kappa * s * lam / d),
-        hidden_kernel=LowRank.of(lam - s / network.width * lam**2 / d, (s / network.width, adapted, adapted)),
-        readout_norm=s,
-        log_evidence=mixture.log_constant + exponent + 0.5 * np.log(2 * np.pi / -curvature),
+    s, curvature = float(np.exp(t)), mixture.curvature(t)
+    d = s * lam + network.kappa
+    adapted = U @ (lam * spectrum.y / d)
+    change = np.outer(adapted, adapted) - (U * (lam**2 / d)) @ U.T
+    hidden_kernel = geometry.prior_kernel + s / network.width * change
+    width_of_peak = 0.5 * float(np.log(2 * np.pi / -curvature)) if curvature < 0 else float("nan")
+    return process(
+        geometry,
+        network,
+        s,
+        hidden_kernel,
+        geometry.first_layer(hidden_kernel),
+        log_evidence=mixture.log_constant + float(mixture.exponent(np.array([t]))[0]) + width_of_peak,
         converged=curvature < 0,
         residual=abs(mixture.slope(t)) / network.width,
+        note="" if network.activation == "linear" else ANSATZ_NOTE,
     )

@@ -10,13 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import gammaln
 
 from msat.errors import ComputationError
-
-Array = NDArray[np.float64]
+from msat.types import Array
 
 _DEPTH = 60.0  # the integrand is cut where it is e^-60 of its maximum
 _SCAN = 2049

@@ -1,8 +1,9 @@
-"""Shared form of a linear network's solution, and the algebra that tree, laplace and one_loop share.
+"""The action of a linear network in closed form.
 
-Everything is in the eigenbasis of the input kernel (`msat.theory.linear.spectrum`), where
+Everything is in the eigenbasis of the input kernel (`msat.geometry.Spectrum`), where
 ``W(ft) = -(N/2) ln(1 - (g/N) ft.C ft)`` (docs/theory.md, section 2) has gradient ``Q g v`` and Hessian
-``Q g C + (2/N) Q^2 g^2 v v^T`` with ``v = C ft`` and ``Q = 1/(1 - (g/N) ft.C ft)``.
+``Q g C + (2/N) Q^2 g^2 v v^T`` with ``v = C ft`` and ``Q = 1/(1 - (g/N) ft.C ft)``. After the one
+eigendecomposition every quantity costs O(P).
 """
 
 from __future__ import annotations
@@ -10,90 +11,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from msat.geometry import Spectrum
 from msat.network import Network
 from msat.theory.linear.lowrank import LowRank
-from msat.theory.linear.spectrum import Spectrum, rotate
-from msat.theory.prediction import Prediction
-
-Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class LinearSolution:
-    """One level's solution at one scale, in the eigenbasis of the input kernel.
-
-    Attributes
-    ----------
-    mean
-        Mean training outputs, (P,).
-    covariance, hidden_kernel
-        As in `msat.theory.prediction.Prediction`.
-    readout_norm, log_evidence, action, converged, residual, iterations, loop_strength
-        As in `msat.theory.prediction.Prediction`.
-    """
-
-    mean: Array
-    covariance: LowRank
-    hidden_kernel: LowRank
-    readout_norm: float
-    log_evidence: float = float("nan")
-    action: float = float("nan")
-    converged: bool = True
-    residual: float = 0.0
-    iterations: int = 0
-    loop_strength: float = float("nan")
-
-
-def to_prediction(spectrum: Spectrum, solution: LinearSolution) -> Prediction:
-    """Return a solution in the basis of samples, test points included (docs/theory.md, section 3)."""
-    B = spectrum.to_test
-    variance = (B**2) @ solution.covariance.d
-    half = B @ solution.covariance.V
-    variance += np.sum((half @ solution.covariance.S) * half, axis=1)
-    return Prediction(
-        mean_train=spectrum.U @ solution.mean,
-        mean_test=B @ solution.mean,
-        covariance_train=rotate(spectrum, solution.covariance),
-        variance_test=variance + solution.readout_norm * spectrum.test_residual,
-        hidden_kernel=rotate(spectrum, solution.hidden_kernel),
-        readout_norm=solution.readout_norm,
-        log_evidence=solution.log_evidence,
-        action=solution.action,
-        converged=solution.converged,
-        residual=solution.residual,
-        iterations=solution.iterations,
-        loop_strength=solution.loop_strength,
-    )
+from msat.types import Array
 
 
 @dataclass(frozen=True, eq=False)
 class LinearAction:
-    """``S``, ``ln det(kappa + W'')`` and their derivatives at one conjugate field ft.
-
-    Build it with `linear_action`. With ``F(ft) = (1/2) ln det(kappa + W'')``:
+    """`msat.theory.action.Action` in closed form. Build it with `linear_action`.
 
     Attributes
     ----------
-    ft, v
-        The field and ``C ft``, (P,).
+    spectrum
+        The data.
+    v
+        ``C ft``, (P,).
     Q
         Gain ``1/(1 - (g/N) ft.C ft)``.
-    value
-        ``S(ft) = -ft.y + (kappa/2) ft.ft + W(ft)``.
-    gradient
-        ``S'(ft)``, (P,).
-    curvature
-        ``S''(ft) = kappa + W''(ft)``.
-    G
-        ``S''(ft)^-1``.
-    loop, loop_gradient, loop_hessian
-        ``F``, ``F' = (N/2) T`` and ``F''``.
     """
 
     network: Network
-    lam: Array
+    spectrum: Spectrum
     ft: Array
     v: Array
     Q: float
@@ -102,15 +42,43 @@ class LinearAction:
     curvature: LowRank
     G: LowRank
     loop: float
-    loop_gradient: Array
-    loop_hessian: LowRank
+    T: Array
+    dT: LowRank
 
-    def third_derivative(self, p: Array) -> LowRank:
-        """Return ``W'''`` contracted with one vector, ``d W''(ft + t p) / dt`` at t = 0."""
-        N, g, Q, v, lam = self.network.width, self.network.g, self.Q, self.v, self.lam
+    has_second_derivative = True
+    loop_note = ""
+    noise_margin = 0.0
+    root_tolerance = path_tolerance = 1e-12
+    smallest_step = 1e-4
+
+    @property
+    def y(self) -> Array:
+        """Labels in the eigenbasis, (P,)."""
+        return self.spectrum.y
+
+    @property
+    def identity(self) -> LowRank:
+        """The identity."""
+        return LowRank.diagonal(np.ones_like(self.ft))
+
+    def at(self, ft: Array) -> LinearAction | None:
+        """Return the action at another field; None outside the domain of W."""
+        return linear_action(self.spectrum, self.network, ft)
+
+    def thinned(self) -> LinearAction:
+        """Return the action itself."""
+        return self
+
+    def corrected(self, jacobian: LowRank, step: Array, residual: Array, strength: float) -> LowRank:
+        """Return the curvature of ``S - strength F`` here, which costs no more than a correction of another."""
+        return self.curvature - (0.5 * strength * self.network.width) * self.dT
+
+    def third_cumulant(self, p: Array) -> LowRank:
+        """Return ``d W''(ft + t p) / dt / N`` at t = 0."""
+        N, g, Q, v, lam = self.network.width, self.network.g, self.Q, self.v, self.spectrum.lam
         a, a_Q = 2 * g * Q**2 / N, 4 * g * Q / N
         Q_p = a * float(v @ p)
-        return LowRank.of(g * Q_p * lam, (g * a_Q * Q_p, v, v), (2 * g * a, lam * p, v))
+        return (1 / N) * LowRank.of(g * Q_p * lam, (g * a_Q * Q_p, v, v), (2 * g * a, lam * p, v))
 
     def kernel_derivative(self, with_loop: bool, shift: Array | None = None) -> LowRank:
         """Return the derivative of the log evidence with respect to the input kernel C.
@@ -124,7 +92,7 @@ class LinearAction:
             with C, and the derivative follows it. None if ft is stationary for the whole exponent.
         """
         N, g, Q = self.network.width, self.network.g, self.Q
-        ft, v, lam, G = self.ft, self.v, self.lam, self.G
+        ft, v, lam, G = self.ft, self.v, self.spectrum.lam, self.G
         Q_C = Q**2 * g / N  # dQ/dC = Q_C ft ft^T
         outer = g * Q / 2
         derivative = LowRank.diagonal(np.zeros_like(ft))
@@ -132,7 +100,7 @@ class LinearAction:
             Gv = G @ v
             trace_GC = float(G.d @ lam + np.sum(G.S * (G.V.T @ (lam[:, None] * G.V))))
             outer -= (g * trace_GC + (4 / N) * Q * g**2 * float(v @ Gv)) * Q_C / 2
-            derivative = G.scaled(-Q * g / 2) + LowRank.of(np.zeros_like(ft), (-(2 / N) * Q**2 * g**2, ft, Gv))
+            derivative = (-Q * g / 2) * G + LowRank.of(np.zeros_like(ft), (-(2 / N) * Q**2 * g**2, ft, Gv))
         if shift is not None:
             outer += g * float(shift @ v) * Q_C
             derivative = derivative + LowRank.of(np.zeros_like(ft), (g * Q, shift, ft))
@@ -165,7 +133,7 @@ def linear_action(spectrum: Spectrum, network: Network, ft: Array) -> LinearActi
     F_v = beta * w / t
     F_Qv = w * (beta_Q / t - beta * x / t - beta * t_Q / t**2)
     curvature = LowRank(d, v[:, None], np.array([[beta]]))
-    loop_hessian = LowRank.of(
+    hessian = LowRank.of(
         a * F_Q * lam + lam**2 * beta / (d * t),
         (F_QQ * a**2 + F_Q * a_Q * a, v, v),
         (2 * a, v, lam * F_Qv),
@@ -173,30 +141,15 @@ def linear_action(spectrum: Spectrum, network: Network, ft: Array) -> LinearActi
     )
     return LinearAction(
         network=network,
-        lam=lam,
+        spectrum=spectrum,
         ft=ft,
         v=v,
         Q=Q,
         value=-float(ft @ y) + kappa / 2 * float(ft @ ft) + N / 2 * np.log(Q),
         gradient=-y + kappa * ft + Q * g * v,
         curvature=curvature,
-        G=curvature.solver(),
+        G=curvature.inverse(),
         loop=F,
-        loop_gradient=F_Q * a * v + lam * F_v,
-        loop_hessian=loop_hessian,
+        T=(2 / N) * (F_Q * a * v + lam * F_v),
+        dT=(2 / N) * hessian,
     )
-
-
-def dressed_kernel(spectrum: Spectrum, network: Network, kernel_derivative: LowRank) -> tuple[LowRank, float]:
-    """Return the hidden kernel and the readout norm that a log evidence implies.
-
-    Uses ``H = C + (2/N) C (d ln p / dC) C`` and, since W depends on the product ``g C`` alone,
-    ``<|w|^2> = g + (2 g / N) tr(C d ln p / dC)`` (docs/theory.md, section 3).
-    """
-    lam = spectrum.lam
-    scaled = LowRank(lam**2 * kernel_derivative.d, lam[:, None] * kernel_derivative.V, kernel_derivative.S).scaled(
-        2 / network.width
-    )
-    V, S = kernel_derivative.V, kernel_derivative.S
-    trace = float(lam @ kernel_derivative.d) + float(np.sum(S * (V.T @ (lam[:, None] * V))))
-    return LowRank.diagonal(lam) + scaled, network.g * (1 + 2 / network.width * trace)

@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from msat.types import Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,17 +45,25 @@ class LowRank:
             core[2 * i, 2 * i + 1] = core[2 * i + 1, 2 * i] = c / 2
         return cls(d, np.stack(columns, axis=1) if columns else np.zeros((len(d), 0)), core)
 
+    __array_ufunc__ = None  # a NumPy number on the left leaves the product to this class
+
+    @property
+    def T(self) -> LowRank:
+        """The transpose: the matrix itself."""
+        return self
+
     def __add__(self, other: LowRank) -> LowRank:
+        if other is self:
+            return 2.0 * self
         k, m = len(self.S), len(other.S)
         core = np.zeros((k + m, k + m))
         core[:k, :k], core[k:, k:] = self.S, other.S
         return LowRank(self.d + other.d, np.hstack([self.V, other.V]), core)
 
     def __sub__(self, other: LowRank) -> LowRank:
-        return self + other.scaled(-1.0)
+        return self + (-1.0) * other
 
-    def scaled(self, factor: float) -> LowRank:
-        """Return the matrix times a number."""
+    def __rmul__(self, factor: float) -> LowRank:
         return LowRank(factor * self.d, self.V, factor * self.S)
 
     def __matmul__(self, x: Array) -> Array:
@@ -82,7 +89,7 @@ class LowRank:
         core[2 * k :, 2 * k :] = X.S
         return LowRank(self.d**2 * X.d, basis, core)
 
-    def solver(self) -> LowRank:
+    def inverse(self) -> LowRank:
         """Return the matrix ``M^-1`` in the same form, by the Woodbury identity (a k by k solve).
 
         Raises

@@ -1,0 +1,1 @@
+"""The action of a network with any activation, on draws of one tilted neuron."""

@@ -27,9 +27,8 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from msat.activations.base import Activation
 from msat.geometry import RowSpace
 from msat.network import Network
-from msat.theory.sampled.tilted_neuron import Draws
-
-Array = NDArray[np.float64]
+from msat.theory.sampled.draws import Draws
+from msat.types import Array, Indices
 
 BLOCKS = 16  # equal parts of the population: moved one after the other, and the batches of error estimates
 
@@ -63,7 +62,7 @@ class Population:
         """Number of neurons M."""
         return len(self.positions)
 
-    def chosen(self, rows: NDArray[np.int64]) -> Population:
+    def chosen(self, rows: Indices) -> Population:
         """Return the population of some of the neurons, with repetition; their number a multiple of `BLOCKS`."""
         return Population(self.positions[rows], self.pre_activations[rows], self.features[rows], self.angles)
 
@@ -92,7 +91,7 @@ class Snapshots:
 
     positions: Array
     features: Array
-    block: NDArray[np.int64]
+    block: Indices
     conjugates: Array
     snapshots: int
 

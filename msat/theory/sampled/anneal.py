@@ -11,12 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from msat.activations.base import Activation
 from msat.geometry import RowSpace
 from msat.network import Network
-from msat.theory.sampled.neuron_levels import Batch
+from msat.theory.sampled.draws import Draws, TreeSolution, solve_tree
 from msat.theory.sampled.population import (
     BLOCKS,
     Population,
@@ -27,9 +26,7 @@ from msat.theory.sampled.population import (
     move,
     prior_population,
 )
-from msat.theory.sampled.tilted_neuron import Draws, TreeSolution, solve_tree
-
-Array = NDArray[np.float64]
+from msat.types import Array, Indices
 
 _LOG_STEP = 0.4  # of chi while annealing
 _SMALLEST_LOG_STEP = 1e-3
@@ -74,17 +71,13 @@ class Effort:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What stays the same along an anneal: data in row-space coordinates, activation, effort, randomness.
-
-    `direction` is that of the weight alignment, (r,).
-    """
+    """What stays the same along an anneal: data in row-space coordinates, activation, effort, randomness."""
 
     space: RowSpace
     y: Array
     activation: Activation
     effort: Effort
     rng: np.random.Generator
-    direction: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,14 +203,14 @@ def settle(problem: Problem, state: Anneal, snapshots: int) -> tuple[Anneal, Sna
 
 
 def solve_part(
-    problem: Problem, snapshots: Snapshots, rows: NDArray[np.int64], at: Network, guess: Array
-) -> Batch:
-    """Return the tree level solved on some of the draws, which were sampled at the snapshots' mean field."""
+    problem: Problem, snapshots: Snapshots, rows: Indices, at: Network, guess: Array
+) -> tuple[Draws, TreeSolution]:
+    """Return some of the draws, sampled at the snapshots' mean field, and the tree level solved on them."""
     sampled_at = snapshots.conjugates.mean(axis=0)
     draws = as_draws(
         snapshots.positions[rows], snapshots.features[rows], sampled_at, problem.space, at, problem.activation
     )
-    return Batch(rows, draws, solve_tree(draws, problem.y, at, guess, problem.effort.min_ess))
+    return draws, solve_tree(draws, problem.y, at, guess, problem.effort.min_ess)
 
 
 def draws_per_chain(snapshots: Snapshots) -> float:

@@ -9,11 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from msat.network import Network
-
-Array = NDArray[np.float64]
+from msat.types import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,12 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from msat.network import Network
-
-Array = NDArray[np.float64]
+from msat.types import Array
 
 _MAX_ITERATIONS = 60
 _TOLERANCE = 1e-10  # of the gradient, relative to |y|
