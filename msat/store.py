@@ -8,7 +8,7 @@ import shutil
 import uuid
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,17 @@ def save_task(path: Path, task: Task) -> None:
     with atomic(path) as temporary, temporary.open("wb") as file:
         arrays: dict[str, Any] = {name: getattr(task, name) for name in _ARRAYS}
         np.savez_compressed(file, **arrays, provenance=np.array(json.dumps(dict(task.provenance))))
+
+
+def write_task(out: Path, files: Sequence[str], make: Callable[[], Task]) -> list[str]:
+    """Make a data set from its files and write it, and return what its user must know of it."""
+    check_writable(out)
+    for file in files:
+        check_not_input(Path(file), out)
+    task = make()
+    save_task(out, task)
+    left_out = task.provenance.get("left_out")
+    return [f"left out columns of text: {', '.join(left_out)}"] if left_out else []
 
 
 def load_task(path: Path) -> Task:

@@ -10,10 +10,11 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from pydantic import Field
 
 from msat.errors import InputError
 from msat.types import Array
-from msat.validation import Settings
+from msat.validation import Seed, Settings
 
 _LARGEST = 1e15  # of an entry: squares and their sums stay within single precision
 _UNSTATED = 1000  # what a job asks for where the settings leave a size open: no file is read for it
@@ -25,6 +26,12 @@ class Sizes(NamedTuple):
     n_train: int
     n_test: int
     dimension: int
+
+
+class SeedSettings(Settings):
+    """The seed, which is an option of every task and a wildcard of the workflow."""
+
+    seed: Seed = Field(0, description="Seed of the data.")
 
 
 class TaskSettings(Settings):
