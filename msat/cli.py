@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from msat.cli_options import PATH, Commands, build, command, option, options
+from msat.cli_options import PATH, Commands, Maker, build, command, option, options
 from msat.errors import ComputationError, InputError, Interrupted
 
 
@@ -68,7 +68,9 @@ def _mnist() -> click.Command:
     folder, sources = fields["folder"].default, fields["sources"].default
     return command(
         run,
-        option("--out", "Folder for the four files; made if missing.", type=PATH, default=folder, show_default=True),
+        option(
+            "--out", "Folder for the four files; made if missing.", type=PATH, default=folder, show_default=True
+        ),
         option(
             "--source",
             "https, npm, or a folder that has the files, raw or .gz. Repeat it: tried in this order.",
@@ -103,8 +105,8 @@ def _train() -> click.Command:
         network, settings = build(Network, values), build(LangevinSettings, values)
         _warn("train", training.run(data, out, network, settings, build(TrainingJob, values), label))
 
-    models = (Network, LangevinSettings, TrainingJob)
-    return command(run, _data_and_out(), *map(options, models), _label())
+    of_training = (options(LangevinSettings), options(TrainingJob))
+    return command(run, _data_and_out(), options(Network), *of_training, _label())
 
 
 def _compare() -> click.Command:
@@ -203,7 +205,7 @@ def _schema() -> click.Command:
     return command(run, option("--out", "File to write; standard output if absent.", type=PATH))
 
 
-COMMANDS = {
+COMMANDS: dict[str, tuple[str, Maker]] = {
     "task": ("Make a data set.", _tasks),
     "mnist": ("Get the four files of MNIST, verified by their checksums; `msat task mnist` reads them.", _mnist),
     "solve": ("Predictions of every theory level over scales, as NetCDF.", _solve),
@@ -213,7 +215,7 @@ COMMANDS = {
     "check": ("Fail if an exact level and training disagree; else write a summary.", _check),
     "figure": ("Draw one figure from tables, or from result files; an unknown name lists them.", _figure),
     "loop-map": (
-        "Where the self-consistent loop exists, and the levels' errors against exact (linear networks, Ising task).",
+        "Where the self-consistent loop exists, and the errors of levels (linear networks, Ising task).",
         partial(_map, "loop_map"),
     ),
     "finite-width": (

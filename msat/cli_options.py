@@ -6,6 +6,7 @@ A field becomes ``--its-name``, with its meaning and default; a list is given wi
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
@@ -26,7 +27,7 @@ PATH = click.Path(path_type=Path)
 
 
 class Commands(click.Group):
-    """A group whose commands are made when they are called: by name, their help in one line and how to make them."""
+    """A group whose commands are made when they are called: by name, their help and how to make them."""
 
     def __init__(self, table: Mapping[str, tuple[str, Maker]], **settings: Any) -> None:
         super().__init__(no_args_is_help=True, **settings)
@@ -78,6 +79,22 @@ def build(model: type[Model], values: Mapping[str, Any]) -> Model:
     from msat.validation import validated
 
     return validated(model, {name: values[name] for name in model.model_fields if values.get(name) is not None})
+
+
+def flags(values: Mapping[str, Any]) -> str:
+    """Return values as options for a shell; None is left out, and a tuple repeats its option."""
+    return " ".join(
+        shlex.quote(_flag(name.replace("_", "-"), value))
+        for name, given in values.items()
+        for value in (given if isinstance(given, tuple) else (given,))
+        if value is not None
+    )
+
+
+def _flag(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no-{name}"
+    return f"--{name}={','.join(map(str, value)) if isinstance(value, list) else value}"
 
 
 def _option(name: str, field: FieldInfo) -> click.Option:

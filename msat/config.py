@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import Field, StringConstraints, create_model, model_validator
 
@@ -22,25 +22,24 @@ from msat.errors import InputError
 from msat.keys import digest, file_digest
 from msat.langevin.settings import STOPPING_RULE, LangevinSettings
 from msat.network import Network, NetworkSettings
-from msat.stages.maps import FiniteWidthSettings, LoopMapSettings
+from msat.stages.maps import FiniteWidthSettings, Gamma, LoopMapSettings
 from msat.tasks.base import TaskSettings
 from msat.tasks.mnist_sources import SourceSettings
-from msat.theory.settings import Levels, TheorySettings
+from msat.theory.settings import Levels
 from msat.validation import Seed, Settings, validated
 
 ExperimentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Seeds = Annotated[list[Seed], Field(min_length=1)]
-Gamma = Annotated[float, Field(ge=-1, le=2)]
 Positive = Annotated[float, Field(gt=0)]
 
 
 def _named(task: str) -> type[TaskSettings]:
     """Return the settings of a task with its name, as an experiment's section ``task`` holds them."""
-    settings = tasks.get(task).Settings
-    name = "".join(part.title() for part in task.split("_")) + "Task"
-    field = (Literal[task], Field(description="Which task."))
-    model: type[TaskSettings] = create_model(name, __base__=settings, __doc__=settings.__doc__, name=field)
-    return model
+    settings: Any = tasks.get(task).Settings
+    title = "".join(part.title() for part in task.split("_")) + "Task"
+    name: Any = (Literal[task], Field(description="Which task."))
+    model: Any = create_model(title, __base__=settings, __doc__=settings.__doc__, name=name)
+    return cast("type[TaskSettings]", model)
 
 
 if TYPE_CHECKING:
@@ -153,19 +152,14 @@ class Run:
     chi: str
 
     @property
-    def folder(self) -> str:
-        """Folder of all scales of the experiment and seed."""
-        return f"{self.results}/{self.experiment}/seed{self.seed}"
-
-    @property
     def theory(self) -> str:
         """Result of the theory, at all scales."""
-        return f"{self.folder}/theory.nc"
+        return f"{self.results}/{self.experiment}/seed{self.seed}/theory.nc"
 
     @property
     def langevin(self) -> str:
         """Result of the training."""
-        return f"{self.folder}/chi{self.chi}/langevin.nc"
+        return f"{self.results}/{self.experiment}/seed{self.seed}/chi{self.chi}/langevin.nc"
 
     @property
     def final_state(self) -> str:
@@ -174,18 +168,13 @@ class Run:
 
     def checkpoint(self, trajectory: str) -> str:
         """Checkpoint of the training whose trajectory has that digest."""
-        name = f"{self.experiment}-seed{self.seed}-chi{self.chi}-{trajectory}.pt"
-        return f"{self.results}/checkpoints/{name}"
+        return f"{self.results}/checkpoints/{self.experiment}-seed{self.seed}-chi{self.chi}-{trajectory}.pt"
 
 
 class Config(Settings):
     """The whole configuration of the workflow."""
 
-    results: str = Field(
-        "results",
-        pattern=r"^[A-Za-z0-9_./-]+$",
-        description="Folder for everything that the workflow writes; no spaces.",
-    )
+    results: str = Field("results", pattern=r"^[A-Za-z0-9_./-]+$", description="Folder of all results; no spaces.")
     experiments: dict[ExperimentName, Experiment] = Field(min_length=1, description="Experiments by name.")
     select: list[ExperimentName] | None = Field(
         None, min_length=1, description="Experiments to run; null for all. Overlays use it: maps merge."
@@ -220,6 +209,34 @@ class Config(Settings):
         """Return the figures that one experiment has, by its levels and its task."""
         return figures.figures_of(self.levels_of(experiment), self.experiments[experiment].task.has_direction)
 
+    def figure_files(self) -> list[str]:
+        """Return every figure of every experiment in every format, and the figures that stand alone."""
+        stems = [
+            f"{experiment}/{figure}" for experiment in self.experiments for figure in self.figures_of(experiment)
+        ]
+        stems += [name for name in figures.NAMES if figures.declaration(name).kind == "map"]
+        return [f"{self.results}/figures/{stem}.{suffix}" for stem in stems for suffix in self.figures.formats]
+
+    def figure_input(self, figure: str, experiment: str = "") -> list[str]:
+        """Return the files that a figure reads; of kind runs: the first seed's theory, trainings at both ends."""
+        needs = figures.declaration(figure)
+        if needs.kind != "runs":
+            return [f"{self.results}/tables/{table}.parquet" for table in needs.tables]
+        scales, seed = sorted(self.scale_names(experiment), key=float), self.seeds_of(experiment)[0]
+        runs = [self.run_of(experiment, seed, chi) for chi in dict.fromkeys((scales[0], scales[-1]))]
+        return [runs[0].theory, *(run.langevin for run in runs)]
+
+    def figure_options(self, figure: str, experiment: str = "") -> dict[str, Any]:
+        """Return the options of ``msat figure``, but for its files."""
+        kind = figures.declaration(figure).kind
+        if kind == "map":
+            return {"tables": f"{self.results}/tables"}
+        title = {"title": self.experiments[experiment].title}
+        if kind == "experiment":
+            return {"tables": f"{self.results}/tables", "experiment": experiment, **title}
+        theory, *langevin = self.figure_input(figure, experiment)
+        return {"theory": theory, "langevin": tuple(langevin), **title}
+
     def runs(self) -> list[Run]:
         """Return the grid: one run for each experiment, seed and scale."""
         return [
@@ -229,36 +246,35 @@ class Config(Settings):
             for chi in self.scale_names(experiment)
         ]
 
-    def run_of(self, experiment: str, seed: str, chi: str = "") -> Run:
+    def run_of(self, experiment: str, seed: str | int, chi: str = "") -> Run:
         """Return the run with the values of a file name's wildcards."""
         return Run(self.results, experiment, int(seed), chi)
 
     def wildcards(self) -> dict[str, str]:
         """Return the patterns of file names' wildcards: what is in the grid and nothing else."""
-        scales = sorted({run.chi for run in self.runs()})
-        return {
-            "experiment": "|".join(self.experiments),
-            "seed": r"\d+",
-            "chi": "|".join(map(re.escape, scales)),
-        }
+        scales = "|".join(sorted({re.escape(run.chi) for run in self.runs()}))
+        return {"experiment": "|".join(self.experiments), "seed": r"\d+", "chi": scales}
 
-    def plan(self) -> list[list[str]]:
-        """Return the list of all runs and their files, with its header."""
-        rows = [[run.experiment, str(run.seed), run.chi, run.theory, run.langevin] for run in self.runs()]
-        return [["experiment", "seed", "chi", "theory", "langevin"], *rows]
+    def plan(self) -> str:
+        """Return the list of all runs and their files as CSV; no name in it can hold a comma."""
+        rows = [f"{run.experiment},{run.seed},{run.chi},{run.theory},{run.langevin}" for run in self.runs()]
+        return "\n".join(["experiment,seed,chi,theory,langevin", *rows, ""])
+
+    def task_options(self, experiment: str) -> dict[str, Any]:
+        """Return the options of ``msat task`` for one experiment."""
+        return {key: value for key, value in self.experiments[experiment].task if key != "name"}
+
+    def theory_of(self, experiment: str) -> dict[str, Any]:
+        """Return all that determines the theory of one experiment beside code, data and seed."""
+        chosen = {"chi": self.scale_names(experiment), "levels": self.levels_of(experiment)}
+        return self.experiments[experiment].network.model_dump() | chosen
 
     def training_of(self, experiment: str) -> dict[str, Any]:
         """Return all that determines the trainings of one experiment beside code, data, scale and seed."""
         return self.experiments[experiment].network.model_dump() | self.langevin.model_dump()
 
     def trajectory(self, experiment: str, code: str) -> str:
-        """Return a digest of what determines the trajectories of one experiment: not of where they end.
-
-        Parameters
-        ----------
-        code
-            Digest of the code that trains.
-        """
+        """Return a digest of what determines an experiment's trajectories: code, task and all but their ends."""
         task = self.experiments[experiment].task
         key = {name: value for name, value in self.training_of(experiment).items() if name not in STOPPING_RULE}
         files = [] if task.fetched else list(map(file_digest, task.files()))
@@ -313,20 +329,17 @@ def with_files(config: Config) -> tuple[Config, str]:
     left_out = []
     for name, experiment in config.experiments.items():
         task = experiment.task
-        missing = next((path for path in task.files() if not Path(path).is_file()), None)
-        if missing is None:
-            continue
-        if not task.fetched:
-            key = next((key for key, value in task if value == missing), "files")
-            raise InputError(f"config: experiments.{name}.task.{key} = {missing!r}: no such file")
-        if not config.mnist.required:
+        missing = [path for path in task.files() if not Path(path).is_file()]
+        if missing and not task.fetched:
+            key = next((key for key, value in task if value == missing[0]), "files")
+            raise InputError(f"config: experiments.{name}.task.{key} = {missing[0]!r}: no such file")
+        if missing and not config.mnist.required:
             left_out.append(name)
     if not left_out:
         return config, ""
     kept = {name: at for name, at in config.experiments.items() if name not in left_out}
-    line = (
-        f"MNIST is not in {config.mnist.folder}: left out {', '.join(left_out)}; `snakemake mnist` gets the files"
-    )
+    names = ", ".join(left_out)
+    line = f"MNIST is not in {config.mnist.folder}: left out {names}; `snakemake mnist` gets the files"
     if not kept:
         raise InputError(f"config: no experiment is left to run. {line}")
     return config.model_copy(update={"experiments": kept}), line

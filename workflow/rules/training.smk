@@ -5,10 +5,7 @@
 
 rule training:
     input:
-        [
-            f"<results>/{experiment}/seed{seed}/chi{chi}/langevin.nc"
-            for experiment, seed, chi in GRID
-        ],
+        [run.langevin for run in RUNS],
 
 
 rule train:
@@ -20,23 +17,35 @@ rule train:
         "<results>/logs/{experiment}/seed{seed}/chi{chi}/train.log",
     benchmark:
         "<results>/benchmarks/{experiment}/seed{seed}/chi{chi}/train.tsv"
+    # trainings that are too short for a submission of their own share one, where the profile groups
     group:
-        training_group
+        lambda wildcards: (
+            "short_training"
+            if expected_minutes(wildcards.experiment) < training_cost.SHORT
+            else None
+        )
     threads: 1
     resources:
         mem_mb=training_mb,
-        runtime=training_minutes,
+        # twice the expected time and ten minutes to start
+        runtime=lambda wildcards, attempt: min(
+            training_cost.LONGEST,
+            attempt * (10 + int(2 * expected_minutes(wildcards.experiment))),
+        ),
         gpu=1 if ON_GPU else 0,
         # how trainings are saved changes no result: as a param, a change of it would run them again
-        saving=SAVING,
+        saving=flags(SAVING),
     params:
-        job=lambda wildcards: training_job(wildcards.experiment),
-        flags=lambda wildcards: flags(
-            network_of(wildcards.experiment) | CONFIG.langevin.model_dump()
-        ),
+        job=lambda wildcards: {
+            "code": code.training(experiment_of(wildcards).network.activation),
+            **training_values(wildcards),
+        },
+        flags=lambda wildcards: flags(training_values(wildcards)),
         # no outputs: checkpoint and final state survive a failed job and the removal of an old result
-        checkpoint=checkpoint_of,
-        final_state=final_state_of,
+        checkpoint=lambda wildcards: CONFIG.run_of(**wildcards).checkpoint(
+            trajectory(wildcards.experiment)
+        ),
+        final_state=lambda wildcards: CONFIG.run_of(**wildcards).final_state,
     message:
         "Training of {wildcards.experiment}, seed {wildcards.seed}, chi = {wildcards.chi}"
     shell:
