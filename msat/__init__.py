@@ -39,16 +39,18 @@ _HOMES = {
 __all__ = ["ComputationError", "InputError", "Network", "Task", "compare", "solve", "tasks", "train"]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
+if not TYPE_CHECKING:  # or every name would be there for an editor
 
-        return version("msat")
-    if name == "tasks":
-        return importlib.import_module("msat.tasks")
-    if name not in _HOMES:
-        raise AttributeError(f"module 'msat' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("msat")
+        if name == "tasks":
+            return importlib.import_module("msat.tasks")
+        if name not in _HOMES:
+            raise AttributeError(f"module 'msat' has no attribute {name!r}")
+        return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

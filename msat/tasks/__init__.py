@@ -11,7 +11,7 @@ import inspect
 import os
 import pkgutil
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msat.errors import InputError
 from msat.tasks.base import Task
@@ -67,6 +67,11 @@ def _plain(value: Any) -> Any:
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
-# after the loop: a module's import would put itself at its name
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Callable[..., Task]: ...
+
+
+# functions, not modules, at these names: the modules are all imported by now
 globals().update({name: _function(name) for name in NAMES})
 __all__ = ["NAMES", "Task", "get", *NAMES]

@@ -37,8 +37,8 @@ class SeedSettings(Settings):
 class TaskSettings(Settings):
     """The options of a task, and what the workflow must know of its data before they are made.
 
-    A field with ``exclude=True`` says where something is and not what the data are: it is an option, and no part of
-    the provenance.
+    A field with ``exclude=True`` says where something is and not what the data are: it is an option, and no part
+    of the provenance.
     """
 
     # whether `files` are got by the workflow, and never change
