@@ -8,14 +8,18 @@ SNAKEMAKE := $(BIN)/snakemake
 SMOKE := --configfile config.yaml configs/smoke.yaml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup reproduce report test test-slurm smoke lint format bench lock clean
+.PHONY: help setup reproduce report test test-fast test-slurm smoke lint format docs hooks bench lock clean
 
 help:
 	@echo "make reproduce  set up, run the default config: tables, checks, figures, report"
 	@echo "make test       set up, run the whole test suite"
+	@echo "make test-fast  the tests that take seconds, a minute in all"
 	@echo "make test-slurm the workflow on a SLURM cluster on this machine, with faults (root; skipped where there is none)"
 	@echo "make smoke      the pipeline at small sizes, with its report"
-	@echo "make lint       ruff, mypy, snakefmt, snakemake --lint"
+	@echo "make lint       ruff, mypy, import contracts, snakefmt, snakemake --lint"
+	@echo "make format     what ruff and snakefmt correct by themselves"
+	@echo "make docs       the generated tables of docs/formats.md and the config schema"
+	@echo "make hooks      ruff, snakefmt and mypy before every commit (pre-commit)"
 	@echo "make bench      measurements, printed; never part of the tests"
 	@echo "make report     the HTML report of the last default run"
 	@echo "make lock       refresh requirements.lock from pyproject.toml"
@@ -45,6 +49,9 @@ report: $(STAMP)
 test: $(STAMP)
 	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not slurm"
 
+test-fast: $(STAMP)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not slow and not workflow and not slurm"
+
 test-slurm: $(STAMP)
 	$(BIN)/pytest -m slurm tests/slurm
 
@@ -57,6 +64,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/snakefmt --check .
 	$(SNAKEMAKE) --lint
 
@@ -64,6 +72,13 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt .
+
+docs: $(STAMP)
+	$(BIN)/python -m msat.formats docs/formats.md
+	$(BIN)/msat schema --out workflow/schemas/config.schema.json
+
+hooks: $(STAMP)
+	$(BIN)/pre-commit install
 
 bench: $(STAMP)
 	for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -1,34 +1,45 @@
-"""Figures: one module a figure, one style. They read tables and stores and never compute physics."""
+"""Figures, one file each, found by name: a file ``NAME.py`` here that defines ``NEEDS`` and ``draw`` is one.
+
+They have one style, read tables and result files, and never compute physics.
+"""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+import pkgutil
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from msat import levels
 from msat.errors import InputError
+from msat.figures.base import Declaration
 
-# name: tables that it reads, restricted to one experiment
-TABLE_FIGURES = {
-    "discrepancies": ("theory", "langevin"),
-    "samples": ("samples",),
-    "convergence": ("langevin", "chains", "samples", "theory"),
-    "components": ("components",),
-    "directions": ("theory", "langevin"),
-    "features": ("theory", "langevin"),
-    "evidence": ("evidence", "evidence_maximum"),
-}
-# figures that need whole matrices read result files: a theory result and training results
-STORE_FIGURES = ("kernels",)
-# figures over a grid of their own, from a table of their own
-MAP_FIGURES = ("loop_map", "finite_width")
-FIGURES = (*TABLE_FIGURES, *STORE_FIGURES, *MAP_FIGURES)
+NAMES = tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in ("base", "style")))
 
 
-def figures_of(single_index: bool) -> list[str]:
-    """Return the figures that an experiment has: components need a teacher of one known direction."""
-    return [name for name in (*TABLE_FIGURES, *STORE_FIGURES) if name != "components" or single_index]
+def declaration(name: str) -> Declaration:
+    """Return what a figure needs.
+
+    Raises
+    ------
+    InputError
+        If there is no such figure; the message lists those known.
+    """
+    if name not in NAMES:
+        raise InputError(f"figure = {name!r}: must be one of {', '.join(NAMES)}")
+    needs: Declaration = importlib.import_module(f"{__name__}.{name}").NEEDS
+    return needs
+
+
+def figures_of(level_names: Collection[str], has_direction: bool) -> list[str]:
+    """Return the figures that an experiment has, by its levels and whether its teacher has one known direction."""
+
+    def has(needs: Declaration) -> bool:
+        complete = set(needs.levels) <= set(level_names) and (has_direction or not needs.needs_direction)
+        return complete and needs.kind != "map"
+
+    return [name for name in NAMES if has(declaration(name))]
 
 
 def draw(
@@ -45,31 +56,28 @@ def draw(
     Parameters
     ----------
     name
-        One of `FIGURES`.
+        One of `NAMES`.
     out
         Files; the suffix sets the format.
     title
         Title; empty for none.
-    tables
-        Folder with the tables: needed by figures of tables and maps.
-    experiment
-        Name of the experiment: needed by figures of tables.
+    tables, experiment
+        Folder with the tables, unless the figure's kind is "runs", and the experiment whose rows it shows.
     theory, langevin
-        Result files: needed by figures of stores.
+        Result files, for figures of runs.
 
     Raises
     ------
     InputError
-        If the figure, a file or the experiment does not exist.
+        If the figure, a file, the experiment or a level that the figure needs does not exist.
     """
     from msat.figures import style
 
-    if name not in FIGURES:
-        raise InputError(f"figure = {name!r}: must be one of {', '.join(FIGURES)}")
+    needs = declaration(name)
     style.check_formats(out)
-    data = _stores(theory, langevin) if name in STORE_FIGURES else _tables(name, tables, experiment)
+    data = _results(name, theory, langevin) if needs.kind == "runs" else _tables(name, tables, experiment)
     with style.context():
-        figure = importlib.import_module(f"msat.figures.{name}").draw(**data)
+        figure = importlib.import_module(f"{__name__}.{name}").draw(**data)
         if title:
             figure.suptitle(title)
         try:
@@ -83,24 +91,33 @@ def _tables(name: str, folder: Path | None, experiment: str) -> dict[str, Any]:
 
     if folder is None:
         raise InputError(f"--tables: figure {name} needs the folder of the tables")
-    if name in MAP_FIGURES:
-        return {name: read_table(folder / f"{name}.parquet")}
-    data = {}
-    for table in TABLE_FIGURES[name]:
-        rows = read_table(folder / f"{table}.parquet", ("experiment", "seed"))
-        data[table] = rows[rows["experiment"] == experiment]
-        if data[table].empty:
+    needs, data = declaration(name), {}
+    for table in needs.tables:
+        keys = ("experiment", "seed") if needs.kind == "experiment" else ()
+        rows = read_table(folder / f"{table}.parquet", keys)
+        if keys:
             known = ", ".join(sorted(rows["experiment"].unique())) or "none"
-            raise InputError(f"experiment = {experiment!r}: not in table {table}; known are {known}")
+            rows = rows[rows["experiment"] == experiment]
+            if rows.empty:
+                raise InputError(f"experiment = {experiment!r}: not in table {table}; known are {known}")
+        if "level" in rows:
+            _check_levels(name, f"table {table}", rows["level"].unique())
+        data[table] = rows
     return data
 
 
-def _stores(theory: Path | None, langevin: Sequence[Path]) -> dict[str, Any]:
+def _results(name: str, theory: Path | None, langevin: Sequence[Path]) -> dict[str, Any]:
     from msat.store import load_dataset
 
     if theory is None or not langevin:
-        raise InputError("--theory, --langevin: this figure needs result files of msat solve and msat train")
-    return {
-        "theory": load_dataset(theory, "theory"),
-        "langevin": [load_dataset(path, "langevin") for path in langevin],
-    }
+        raise InputError(f"--theory, --langevin: figure {name} needs result files of msat solve and msat train")
+    predicted = load_dataset(theory, "theory")
+    _check_levels(name, theory.name, predicted["level"].to_numpy())
+    return {"theory": predicted, "langevin": [load_dataset(path, "langevin") for path in langevin]}
+
+
+def _check_levels(name: str, where: str, found: Collection[Any]) -> None:
+    missing = [level for level in declaration(name).levels if level not in found]
+    if missing:
+        has = ", ".join(level.name for level in levels.ordered(found)) or "none"
+        raise InputError(f"figure {name} needs level {', '.join(missing)}; {where} has {has}")

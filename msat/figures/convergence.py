@@ -2,43 +2,47 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from scipy import stats
 
+from msat import levels
 from msat.figures import style
+from msat.figures.base import Declaration
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NEEDS = Declaration("experiment", ("langevin", "chains", "samples", "theory"))
 _RHAT_LIMIT = 1.01
 _START_MARKERS = {"prior": "o", "zero": "s", "informed": "^"}
 
 
 def draw(langevin: pd.DataFrame, chains: pd.DataFrame, samples: pd.DataFrame, theory: pd.DataFrame) -> Figure:
-    """Return the figure: R-hat, standard error against target, chains by start, residuals against N(0, 1)."""
-    figure, grid = plt.subplots(2, 2, figsize=(style.WIDTH, 4.6))
+    """Return the figure: R-hat, standard error against target, chains by start, residuals against N(0, 1).
+
+    Residuals are from `levels.reference`; their panel is empty without one.
+    """
+    figure, grid = style.subplots(2, 2, 4.6)
     _mixing(grid[0, 0], langevin)
     _precision(grid[0, 1], langevin)
     _starts(grid[1, 0], chains, langevin)
-    _residuals(grid[1, 1], samples, "exact" if "exact" in set(theory["level"]) else "laplace")
-    for letter, axes in zip("abcd", grid.flat, strict=True):
-        style.panel_label(axes, letter)
+    reference = levels.reference(theory["level"])
+    if reference:
+        _residuals(grid[1, 1], samples, reference)
+    else:
+        grid[1, 1].set_axis_off()
+    style.panel_labels(grid)
     return figure
 
 
 def _mixing(axes: Axes, langevin: pd.DataFrame) -> None:
-    axes.plot(langevin["chi"], langevin["rhat_max"], "o", color=style.LANGEVIN_COLOR, markerfacecolor="white")
+    axes.plot(langevin["chi"], langevin["rhat_max"], "o", color=style.color(None), markerfacecolor="white")
     axes.axhline(_RHAT_LIMIT, color="0.4", linestyle="--", linewidth=0.8)
-    axes.annotate(
-        "limit",
-        (1, _RHAT_LIMIT),
-        (0, 2),
-        xycoords=("axes fraction", "data"),
-        textcoords="offset points",
-        ha="right",
-        fontsize=7,
-    )
+    corner = axes.get_yaxis_transform()
+    axes.annotate("limit", (1, _RHAT_LIMIT), (0, 2), corner, "offset points", ha="right", fontsize=7)
     axes.set_ylim(0.9995, max(1.015, 1.002 * float(langevin["rhat_max"].max())))
     axes.ticklabel_format(axis="y", useOffset=False)
     axes.set_ylabel(r"largest $\hat R$ of a run")
@@ -46,15 +50,18 @@ def _mixing(axes: Axes, langevin: pd.DataFrame) -> None:
 
 
 def _precision(axes: Axes, langevin: pd.DataFrame) -> None:
-    relative = 100 * langevin["train_discrepancy_error"] / langevin["train_discrepancy"].abs()
-    axes.plot(
-        langevin["chi"], relative, "o", color=style.LANGEVIN_COLOR, markerfacecolor="white", label="plain mean"
-    )
-    blackwell = 100 * langevin["train_discrepancy_rb_error"] / langevin["train_discrepancy_rb"].abs()
-    axes.plot(langevin["chi"], blackwell, "x", color=style.LEVEL_STYLE["laplace"][0], label="Rao-Blackwell")
     target = 100 * float(langevin["target_error"].iloc[0])
+    highest = target
+    looks: dict[str, dict[str, Any]] = {
+        "train_discrepancy": {"marker": "o", "color": style.color(None), "label": "plain mean"},
+        "train_discrepancy_rb": {"marker": "x", "color": style.palette()[0], "label": "Rao-Blackwell"},
+    }
+    for name, look in looks.items():
+        relative = 100 * langevin[f"{name}_error"] / langevin[name].abs()
+        axes.plot(langevin["chi"], relative, linestyle="none", markerfacecolor="white", **look)
+        highest = max(highest, float(relative.max()))
     axes.axhline(target, color="0.4", linestyle="--", linewidth=0.8, label="target")
-    axes.set_ylim(0, 1.2 * max(target, float(relative.max()), float(blackwell.max())))
+    axes.set_ylim(0, 1.2 * highest)
     axes.set_ylabel("standard error of train\ndiscrepancy (% of its value)")
     axes.legend(loc="lower left")
     style.chi_axis(axes)
@@ -63,22 +70,12 @@ def _precision(axes: Axes, langevin: pd.DataFrame) -> None:
 def _starts(axes: Axes, chains: pd.DataFrame, langevin: pd.DataFrame) -> None:
     """Draw each chain's deviation from the ensemble in its own standard errors, by kind of start."""
     mean = langevin.set_index(["seed", "chi"])["train_discrepancy"]
-    keys = pd.MultiIndex.from_frame(chains[["seed", "chi"]])
-    z = (chains["train_discrepancy"].to_numpy() - mean.loc[keys].to_numpy()) / chains["train_discrepancy_error"]
-    colors = [style.LEVEL_STYLE[level][0] for level in ("laplace", "rescaling", "one_loop")]
+    at = chains.set_index(["seed", "chi"])
+    z = (at["train_discrepancy"] - mean.loc[at.index].to_numpy()) / at["train_discrepancy_error"]
     for position, (start, marker) in enumerate(_START_MARKERS.items()):
-        chosen = (chains["start"] == start).to_numpy()
-        offset = 1.12 ** (position - 1)
-        axes.plot(
-            chains["chi"][chosen] * offset,
-            z[chosen],
-            marker,
-            color=colors[position],
-            markersize=2.2,
-            alpha=0.7,
-            label=start,
-            linestyle="none",
-        )
+        chosen = z[(at["start"] == start).to_numpy()]
+        chi = chosen.index.get_level_values("chi") * 1.12 ** (position - 1)
+        axes.plot(chi, chosen, marker, color=style.palette()[position], markersize=2.2, alpha=0.7, label=start)
     for limit in (-2, 2):
         axes.axhline(limit, color="0.4", linestyle="--", linewidth=0.8)
     extent = max(5.0, 1.1 * float(np.abs(z).max()))
@@ -88,27 +85,20 @@ def _starts(axes: Axes, chains: pd.DataFrame, langevin: pd.DataFrame) -> None:
     style.chi_axis(axes)
 
 
-def _residuals(axes: Axes, samples: pd.DataFrame, reference: str) -> None:
+def _residuals(axes: Axes, samples: pd.DataFrame, reference: levels.Level) -> None:
     """Compare the standardised residuals of all training outputs with the standard normal law."""
     at = samples[samples["part"] == "train"]
-    measured, predicted, error, sampled = (
-        at[name].to_numpy() for name in ("langevin", reference, "langevin_error", f"{reference}_mc_error")
-    )
+    names = ("langevin", reference.name, "langevin_error", f"{reference.name}_mc_error")
+    measured, predicted, error, sampled = (at[name].to_numpy() for name in names)
     z = (measured - predicted) / np.hypot(error, sampled)
     z = z[np.isfinite(z)]
     grid = np.linspace(-4.5, 4.5, 200)
-    axes.hist(
-        np.clip(z, -4.5, 4.5),
-        bins=36,
-        range=(-4.5, 4.5),
-        density=True,
-        color=style.LANGEVIN_COLOR,
-        alpha=0.4,
-        label=f"{len(z)} outputs",
-    )
-    axes.plot(grid, stats.norm.pdf(grid), color="black", label=r"$\mathcal{N}(0,1)$")
-    axes.set_xlabel(f"(Langevin $-$ {style.LEVEL_LABEL[reference]}) / error, train outputs")
+    bars: Any = {"color": style.color(None), "alpha": 0.4, "label": f"{len(z)} outputs"}
+    axes.hist(np.clip(z, -4.5, 4.5), bins=36, range=(-4.5, 4.5), density=True, **bars)
+    density = np.exp(-(grid**2) / 2) / np.sqrt(2 * np.pi)
+    axes.plot(grid, density, color="black", label=r"$\mathcal{N}(0,1)$")
+    axes.set_xlabel(f"(Langevin $-$ {reference.label}) / error, train outputs")
     axes.set_ylabel("density")
     axes.set_ylim(0, 0.55)
-    axes.text(0.02, 0.97, rf"$\chi^2/$dof $= {np.mean(z**2):.2f}$", transform=axes.transAxes, va="top")
+    style.note(axes, 0.02, 0.97, rf"$\chi^2/$dof $= {np.mean(z**2):.2f}$", va="top")
     axes.legend(loc="upper right")

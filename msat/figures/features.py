@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
-import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from typing import TYPE_CHECKING
 
 from msat.figures import style
+from msat.figures.base import Declaration
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+NEEDS = Declaration("experiment", ("theory", "langevin"))
 _SHOWN = {
     "hidden_kernel_gain": "gain along the target\n"
     + r"$\mathbf{y}\cdot H\mathbf{y}\,/\,\mathbf{y}\cdot K\mathbf{y}$",
@@ -26,23 +29,19 @@ def draw(theory: pd.DataFrame, langevin: pd.DataFrame) -> Figure:
     Lines are means over seeds, bands the range over seeds, points single seeds with error bars of two standard
     errors. A level that does not give an observable has no line.
     """
-    levels = [level for level in style.LEVEL_STYLE if level in set(theory["level"])]
-    figure, grid = plt.subplots(2, 3, figsize=(style.WIDTH, 4.2), sharex=True)
-    for position, (quantity, label) in enumerate(_SHOWN.items()):
-        axes = grid.flat[position]
-        for level in levels:
-            style.level_line(axes, level, theory[theory["level"] == level].groupby("chi")[quantity], alpha=0.08)
-        style.langevin_points(axes, langevin["chi"], langevin[quantity], langevin[f"{quantity}_error"])
+    from matplotlib.ticker import MaxNLocator
+
+    figure, grid = style.subplots(2, 3, 4.2, sharex=True)
+    for axes, (quantity, label) in zip(grid.flat, _SHOWN.items(), strict=True):
+        style.against_scale(axes, style.sources(theory, langevin), quantity, alpha=0.08)
         axes.set_ylabel(label)
         if quantity == "hidden_kernel_bulk":
             axes.yaxis.set_major_locator(MaxNLocator(5))
         else:
             axes.set_ylim(bottom=0)
         axes.ticklabel_format(axis="y", useOffset=False)
+    for axes in grid[1]:
         style.chi_axis(axes)
-        if position < 3:
-            axes.set_xlabel("")
-        style.panel_label(axes, "abcdef"[position])
-    handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    style.panel_labels(grid)
+    style.legend_below(figure, grid[0, 0])
     return figure

@@ -2,66 +2,62 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
-from matplotlib.figure import Figure
 
+from msat import levels
 from msat.figures import style
+from msat.figures.base import Declaration
+from msat.levels import LAPLACE, NNGP
 
-_MARKERS = {"nngp": "x", "laplace": "o"}
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NEEDS = Declaration("experiment", ("samples",))
 
 
 def draw(samples: pd.DataFrame) -> Figure:
     """Return the figure: predicted against measured mean outputs at the lowest, middle and highest scale.
 
     One seed (the first); rows are training and test samples. Points on the diagonal agree. The numbers are
-    the root mean square differences of each level shown.
+    the root mean square differences of each level shown: NNGP and Laplace, or what there is without them.
     """
-    seed = samples["seed"].min()
-    rows = samples[samples["seed"] == seed]
+    rows = samples[samples["seed"] == samples["seed"].min()]
     scales = np.sort(rows["chi"].unique())
-    shown = scales[np.unique([0, len(scales) // 2, len(scales) - 1])]
-    levels = [level for level in _MARKERS if level in rows and rows[level].notna().any()]
-    figure, grid = plt.subplots(
-        2, len(shown), figsize=(style.WIDTH, 4.6), squeeze=False, sharex="row", sharey="row"
-    )
-    for line, part in enumerate(("train", "test")):
-        for column, chi in enumerate(shown):
-            axes = grid[line, column]
+    chosen = scales[np.unique([0, len(scales) // 2, len(scales) - 1])]
+    found = [level for level in levels.ordered(rows.columns) if rows[level.name].notna().any()]
+    shown = [level for level in found if level in (NNGP, LAPLACE)] or found
+    figure, grid = style.subplots(2, len(chosen), 4.6, sharex="row", sharey="row")
+    for part, line in zip(("train", "test"), grid, strict=True):
+        for axes, chi in zip(line, chosen, strict=True):
             at = rows[(rows["part"] == part) & (rows["chi"] == chi)]
             if at.empty:
                 axes.set_axis_off()
                 continue
-            values = at[[*levels, "langevin"]].to_numpy()
-            low, high = float(np.nanmin(values)), float(np.nanmax(values))
-            axes.plot([low, high], [low, high], color="0.6", linewidth=0.6, zorder=0)
-            notes = []
-            for level in levels:
-                color, _ = style.LEVEL_STYLE[level]
-                face = {} if _MARKERS[level] == "x" else {"markerfacecolor": "none"}
-                axes.errorbar(
-                    at[level],
-                    at["langevin"],
-                    2 * at["langevin_error"],
-                    fmt=_MARKERS[level],
-                    color=color,
-                    elinewidth=0.5,
-                    markeredgewidth=0.6,
-                    alpha=1.0 if part == "train" else 0.5,
-                    markersize=3 if part == "train" else 2,
-                    label=style.LEVEL_LABEL[level],
-                    **face,
-                )
-                rms = float(np.sqrt(np.mean((at[level] - at["langevin"]) ** 2)))
-                notes.append(f"{style.LEVEL_LABEL[level]} rms {rms:.2g}")
-            axes.text(0.03, 0.97, "\n".join(notes), transform=axes.transAxes, va="top", fontsize=6.5)
+            _panel(axes, at, shown, part == "train")
             axes.set_title(rf"{part}, $\chi = {chi:g}$")
-            style.panel_label(axes, "abcdef"[line * len(shown) + column])
-            if line == 1:
-                axes.set_xlabel(r"predicted $\langle f\rangle$")
-            if column == 0:
-                axes.set_ylabel(r"Langevin $\langle f\rangle$")
-    handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+        line[0].set_ylabel(r"Langevin $\langle f\rangle$")
+    for axes in grid[1]:
+        axes.set_xlabel(r"predicted $\langle f\rangle$")
+    style.panel_labels(grid)
+    style.legend_below(figure, grid[0, 0])
     return figure
+
+
+def _panel(axes: Axes, at: pd.DataFrame, shown: Sequence[levels.Level], train: bool) -> None:
+    values = at[[*(level.name for level in shown), "langevin"]].to_numpy()
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    axes.plot([low, high], [low, high], color="0.6", linewidth=0.6, zorder=0)
+    notes = []
+    for level in shown:
+        look = style.look(level) | {"linestyle": "none", "marker": level.marker, "markerfacecolor": "none"}
+        look |= {"alpha": 1.0, "markersize": 3} if train else {"alpha": 0.5, "markersize": 2}
+        look |= {"elinewidth": 0.5, "markeredgewidth": 0.6}
+        axes.errorbar(at[level.name], at["langevin"], 2 * at["langevin_error"], **look)
+        rms = float(np.sqrt(np.mean((at[level.name] - at["langevin"]) ** 2)))
+        notes.append(f"{level.label} rms {rms:.2g}")
+    style.note(axes, 0.03, 0.97, "\n".join(notes), va="top", fontsize=6.5)

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 from msat.errors import InputError
-from msat.langevin.dynamics import State
 from msat.langevin.moments import BlockMeans, Sums
+from msat.langevin.state import State
 from msat.store import atomic
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 def save(path: Path, key: str, state: State) -> None:
@@ -30,7 +30,7 @@ def save(path: Path, key: str, state: State) -> None:
     values["generator"] = state.generator.get_state()
     for name in ("blocks", "sums"):
         values[name] = dict(vars(values[name]))
-    content = {"format": _FORMAT, "key": key, "device": device_name(state.A.device), "state": values}
+    content = {"format": _FORMAT, "key": key, "device": device_name(state.weights[0].device), "state": values}
     with atomic(path) as temporary, temporary.open("wb") as file:
         torch.save(content, file)
         file.flush()
@@ -76,6 +76,6 @@ def _moved(value: Any, device: torch.device) -> Any:
         return value.to(device)
     if isinstance(value, dict):
         return {name: _moved(item, device) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_moved(item, device) for item in value]
+    if isinstance(value, list | tuple):
+        return type(value)(_moved(item, device) for item in value)
     return value

@@ -1,4 +1,4 @@
-"""Have the chains mixed? R-hat by arviz-stats on block means, which sees differences at the size that matters for means."""
+"""Have the chains mixed? R-hat on block means, which sees differences at the size that matters for means."""
 
 from __future__ import annotations
 

@@ -8,19 +8,19 @@ rest stays at its prior exactly and is integrated analytically (docs/theory.md, 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from msat.activations import get_activation
 from msat.activations.base import Activation
-from msat.geometry import row_space
+from msat.geometry import Geometry
 from msat.network import Network
 
-Array = NDArray[np.float64]
+Weights = tuple[Tensor, ...]  # of all chains, one tensor a layer from the bottom to the readout: today (A, b)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,26 +69,28 @@ class Potential:
         )
         return Potential(self.network, self.activation, Z, Z_test, test_residual_sd, y)
 
-    def hidden(self, A: Tensor) -> Tensor:
+    def hidden(self, weights: Weights) -> Tensor:
         """Return ``phi(h)`` on the training points, (chains, N, P)."""
-        hidden: Tensor = self.activation.phi(A @ self.Z.T)
+        hidden: Tensor = self.activation.phi(weights[0] @ self.Z.T)
         return hidden
 
-    def outputs(self, A: Tensor, b: Tensor) -> Tensor:
+    def outputs(self, weights: Weights) -> Tensor:
         """Return f on the training points, (chains, P)."""
+        A, b = weights
         if self.activation.name == "linear":  # (b A) Z^T needs no N by P products
             return self.readout_scale * (_contract(b, A) @ self.Z.T)
-        return self.readout_scale * _contract(b, self.hidden(A))
+        return self.readout_scale * _contract(b, self.hidden(weights))
 
-    def forces(self, A: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return ``dU/dA`` (chains, N, r), ``dU/db`` (chains, N) and f (chains, P), docs/theory.md section 7."""
+    def forces(self, weights: Weights) -> tuple[Weights, Tensor]:
+        """Return the gradients of U, shaped like the weights, and f (chains, P), docs/theory.md section 7."""
+        A, b = weights
         scale = self.readout_scale
         if self.activation.name == "linear":
-            f = self.outputs(A, b)
+            f = self.outputs(weights)
             pull = (scale / self.network.kappa) * ((f - self.y) @ self.Z)
             grad_A = torch.baddbmm(A, b[:, :, None], pull[:, None, :])
             grad_b = torch.baddbmm(b[:, :, None], A, pull[:, :, None])[:, :, 0]
-            return grad_A, grad_b, f
+            return (grad_A, grad_b), f
         h = A @ self.Z.T
         phi = self.activation.phi(h)
         f = scale * _contract(b, phi)
@@ -96,24 +98,26 @@ class Potential:
         grad_b = torch.baddbmm(b[:, :, None], phi, residual[:, :, None])[:, :, 0]
         slopes = self.activation.derivative(h) * residual[:, None, :]
         grad_A = torch.addcmul(A, slopes @ self.Z, b[:, :, None])
-        return grad_A, grad_b, f
+        return (grad_A, grad_b), f
 
-    def energy(self, A: Tensor, b: Tensor) -> Tensor:
+    def energy(self, weights: Weights) -> Tensor:
         """Return U of every chain, (chains,)."""
-        misfit = (self.outputs(A, b) - self.y).square().sum(dim=1) / (2 * self.network.kappa)
-        return misfit + A.square().sum(dim=(1, 2)) / 2 + b.square().sum(dim=1) / 2
+        misfit = (self.outputs(weights) - self.y).square().sum(dim=1) / (2 * self.network.kappa)
+        prior: Tensor = sum((layer.flatten(1).square().sum(dim=1) for layer in weights), torch.zeros_like(misfit))
+        return misfit + prior / 2
 
-    def test_means(self, A: Tensor, b: Tensor) -> Tensor:
+    def test_means(self, weights: Weights) -> Tensor:
         """Return f at the test points averaged over the first layer outside the row space, (chains, Q).
 
         The training data leave that part of the first layer at its prior, so the average is exact.
         """
+        A, b = weights
         if self.activation.name == "linear":
             return self.readout_scale * (_contract(b, A) @ self.Z_test.T)
         smoothed: Tensor = self.activation.smoothed_mean(A @ self.Z_test.T, self.test_residual_sd)
         return self.readout_scale * _contract(b, smoothed)
 
-    def test_residual_variance(self, A: Tensor, b: Tensor, generator: torch.Generator) -> Tensor:
+    def test_residual_variance(self, weights: Weights, generator: torch.Generator) -> Tensor:
         """Return an unbiased estimate of the variance of f about `test_means` for one chain, (Q,).
 
         Half the squared difference between two draws of the first layer outside the row space; for linear
@@ -121,9 +125,10 @@ class Potential:
 
         Parameters
         ----------
-        A, b
-            One chain, (N, r) and (N,).
+        weights
+            Of one chain, (N, r) and (N,).
         """
+        A, b = weights
         weight = self.network.tau * b.square()
         if self.activation.name == "linear":
             return weight.sum() * self.test_residual_sd.square()
@@ -145,24 +150,16 @@ def _contract(b: Tensor, A: Tensor) -> Tensor:
     return torch.bmm(b[:, None, :], A)[:, 0]
 
 
-def make_potential(x_train: Array, y_train: Array, x_test: Array, network: Network) -> Potential:
-    """Return the `Potential` of a data set, in float64 on the CPU.
-
-    Parameters
-    ----------
-    x_train, y_train, x_test
-        Data, shapes (P, D), (P,), (Q, D).
-    network
-        Network at one scale.
-    """
-    space = row_space(x_train, x_test, network.g_v)
+def make_potential(geometry: Geometry, network: Network) -> Potential:
+    """Return the `Potential` of a network at its scale on decomposed data, in float64 on the CPU."""
+    space = geometry.row_space
     return Potential(
         network=network,
         activation=get_activation(network.activation),
         Z=torch.from_numpy(space.train),
         Z_test=torch.from_numpy(space.test),
         test_residual_sd=torch.from_numpy(space.test_residual_sd),
-        y=torch.from_numpy(np.array(y_train)),
+        y=torch.from_numpy(np.array(geometry.y_train)),
     )
 
 
@@ -192,23 +189,37 @@ def readout_posterior_mean(potential: Potential, hidden: Tensor) -> tuple[Tensor
     return shrink @ y, kappa * shrink
 
 
-def top_curvature(potential: Potential, A: Tensor, b: Tensor, iterations: int = 40) -> float:
+def top_curvature(potential: Potential, weights: Weights, iterations: int = 40) -> float:
     """Return the largest curvature of U met by any chain at its present state.
 
     Power iteration on Hessian-vector products, directional derivatives of the forces, in float64.
     """
-    exact = potential.to(torch.float64, A.device)
-    A, b = A.double(), b.double()
+    exact = potential.to(torch.float64, weights[0].device)
+    weights = tuple(layer.double() for layer in weights)
     # a fixed start that no symmetry of the network makes orthogonal to the top eigenvector
-    u_A = torch.cos(torch.arange(A.numel(), device=A.device, dtype=torch.float64)).reshape(A.shape) + b[:, :, None]
-    u_b = torch.sin(torch.arange(b.numel(), device=b.device, dtype=torch.float64)).reshape(b.shape)
-    curvature = torch.zeros(len(A), dtype=torch.float64, device=A.device)
+    ramps = [
+        torch.arange(layer.numel(), device=layer.device, dtype=torch.float64).reshape(layer.shape)
+        for layer in weights
+    ]
+    vector = [*(torch.cos(ramp) for ramp in ramps[:-1]), torch.sin(ramps[-1])]
+    vector[-2] = vector[-2] + weights[-1][:, :, None]
+    curvature = torch.zeros(len(weights[0]), dtype=torch.float64, device=weights[0].device)
     for _ in range(iterations):
-        norm = torch.sqrt(u_A.square().sum(dim=(1, 2)) + u_b.square().sum(dim=1))
-        u_A, u_b = u_A / norm[:, None, None], u_b / norm[:, None]
+        norm = torch.sqrt(_inner(vector, vector))
+        vector = [layer / _like(norm, layer) for layer in vector]
         # the exact directional derivative: a finite difference would straddle the kinks of ReLU
-        _, image = torch.func.jvp(lambda *state: exact.forces(*state)[:2], (A, b), (u_A, u_b))[:2]
-        image_A, image_b = image
-        curvature = (u_A * image_A).sum(dim=(1, 2)) + (u_b * image_b).sum(dim=1)
-        u_A, u_b = image_A, image_b
+        _, image = torch.func.jvp(lambda *state: exact.forces(state)[0], weights, tuple(vector))[:2]
+        curvature = _inner(vector, image)
+        vector = list(image)
     return float(curvature.max())
+
+
+def _inner(first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:
+    """Return the scalar product of two sets of weights for every chain, (chains,)."""
+    parts = [(u * v).sum(dim=tuple(range(1, u.dim()))) for u, v in zip(first, second, strict=True)]
+    return sum(parts[1:], parts[0])
+
+
+def _like(number: Tensor, layer: Tensor) -> Tensor:
+    """Return a number of every chain, (chains,), in a shape that broadcasts against a layer."""
+    return number.reshape(-1, *(1 for _ in layer.shape[1:]))

@@ -9,7 +9,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from msat.langevin import dynamics
+from msat.langevin.state import Progress as Place
 
 _LINE_EVERY = 15.0  # seconds between two lines in a log
 
@@ -54,7 +54,7 @@ class Reporter:
         if self._bar is not None:
             self._bar.stop()
 
-    def update(self, progress: dynamics.Progress) -> None:
+    def update(self, progress: Place) -> None:
         """Show where the run is."""
         if self._quiet:
             return

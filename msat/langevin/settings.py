@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from msat.validation import Settings
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["float32", "float64"]
@@ -15,10 +18,8 @@ IntegratorName = Literal["leimkuhler_matthews", "euler_maruyama"]
 STOPPING_RULE = ("target_error", "max_steps", "steps")
 
 
-class LangevinSettings(BaseModel):
+class LangevinSettings(Settings):
     """Settings of one ensemble of Langevin chains."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     chains: int = Field(16, ge=2, description="Number of independent chains, advanced in one batch.")
     target_error: float = Field(
@@ -62,3 +63,34 @@ class LangevinSettings(BaseModel):
     max_burn_in: int = Field(100_000, ge=1, description="Most steps of burn-in per chain.")
     dtype: Precision = Field("float32", description="Precision of the dynamics; moments are always float64.")
     device: Device = Field("auto", description="auto (CUDA where present, else CPU), cpu, or cuda.")
+
+
+class Saving(Settings):
+    """How trainings are saved beside their results; it changes no result."""
+
+    checkpoint_every: float = Field(
+        60.0, ge=0, description="Seconds between two checkpoints of a running training; it saves on SIGTERM too."
+    )
+    keep_state: bool = Field(
+        True,
+        description="Keep the final state of every training and a second name of its result, so that a smaller "
+        "target_error or more steps go on from there. One state takes 1 to 2 KB times chains times "
+        "(2 n_train + n_test), in states/ under results.",
+    )
+
+
+class TrainingJob(Saving):
+    """One training as a job: its seed, its threads, and the files that it is saved to."""
+
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(0, description="Seed of starts and noise.")
+    threads: int = Field(1, ge=1, description="CPU threads.")
+    checkpoint: Path | None = Field(
+        None,
+        description="File to save the run to while it goes on and on SIGTERM, and to resume it from; removed once the "
+        "result is written.",
+    )
+    final_state: Path | None = Field(
+        None,
+        description="File in which the finished run leaves its state, and from which one with a smaller target "
+        "error or more steps goes on. A copy of the result lies beside it until the next one is whole.",
+    )

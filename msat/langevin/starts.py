@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
-from msat.langevin.potential import Potential
+from msat.langevin.potential import Potential, Weights
 
 STARTS = ("prior", "zero", "informed")
 
@@ -15,8 +14,8 @@ def start_names(chains: int) -> list[str]:
     return [STARTS[i % len(STARTS)] for i in range(chains)]
 
 
-def starting_points(potential: Potential, chains: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return A (chains, N, r) and b (chains, N).
+def starting_points(potential: Potential, chains: int, generator: torch.Generator) -> Weights:
+    """Return the weights of all chains: A (chains, N, r) and b (chains, N).
 
     `prior` is a draw from the prior, `zero` is the origin, and `informed` adds to a prior draw the
     balanced rank-one network that carries the least-squares fit of the labels: more aligned with the

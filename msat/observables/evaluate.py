@@ -52,7 +52,8 @@ def measured(
     moments
         Of all chains.
     without
-        The same with one chain left out, for each chain: see `jackknifed`.
+        The same with one chain left out, for each chain: see `jackknifed`. Without them observables that need them
+        are left out.
     series
         Block series, (chains, blocks, ...).
     standard_error
@@ -65,6 +66,8 @@ def measured(
         value = observable.formula(moments)
         if observable.series is not None:
             error = standard_error(observable.series(series, moments))
+        elif not without:
+            continue
         else:
             value, error = jackknifed(value, np.array([observable.formula(item) for item in without]))
         values |= {observable.name: value, f"{observable.name}_error": error}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +58,9 @@ class Moments:
     readout_norm
         ``<|w|^2>``.
     mean_train_rb, first_layer_variance
-        Of training only: the Rao-Blackwell mean outputs, (P,), and the mean square of whitened first-layer weights.
+        Of training only: Rao-Blackwell mean outputs, (P,), and the mean square of whitened first-layer weights.
+    averages
+        Of training only: the mean of everything that it records, by name (`msat.langevin.moments`).
     """
 
     frame: Frame
@@ -69,6 +72,7 @@ class Moments:
     readout_norm: float = float("nan")
     mean_train_rb: Array | None = None
     first_layer_variance: float = float("nan")
+    averages: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def covariance_eigenvalues(self) -> Array | None:

@@ -1,8 +1,8 @@
 """One declaration for each observable: from it follow files, tables, checks, `msat compare` and docs/formats.md.
 
-An observable is a function of `Moments`. Theory evaluates it on a level's moments, with a Monte Carlo error from its
-batches of draws; training on the moments of all chains, with an error from a block series where it is linear in one,
-and from leaving out one chain at a time (jackknife) where it is not. Nothing is trained again for a new one.
+An observable is a function of `Moments`. Theory evaluates it on a level's moments, with a Monte Carlo error from
+its batches of draws; training on the moments of all chains, with an error from a block series where it is linear in
+one, and from leaving out one chain at a time (jackknife) where it is not. Nothing is trained again for a new one.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Observable:
     needs
         The fields of `Moments` that it is a function of.
     series
-        The series (chains, blocks, ...) whose mean it is to first order in the noise, from the block series and the
-        moments of all; None: its error is taken by leaving out one chain at a time.
+        The series (chains, blocks, ...) whose mean it is to first order in the noise, from the block series and
+        the moments of all; None: its error is taken by leaving out one chain at a time.
     dimensions
         Names of its dimensions beside level and chi.
     theory
@@ -166,7 +166,8 @@ OBSERVABLES = (
     Observable(
         "hidden_kernel_along_target",
         "y.H y / |y|^2",
-        lambda m: along_target(m.frame.y_train, m.hidden_kernel),
+        # training measures it as a series, with the labels in the precision of its dynamics
+        lambda m: float(m.averages.get("hidden_along", along_target(m.frame.y_train, m.hidden_kernel))),
         needs=("hidden_kernel",),
         series=lambda s, m: s["hidden_along"],
         compared=True,

@@ -1,115 +1,147 @@
-"""Tables over many result files: one scale of one run in memory at a time, and what has not finished yet."""
+"""Stage `tables`: tidy tables of many results, one scale of one run in memory at a time, and what is missing."""
 
 from __future__ import annotations
 
-import csv
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import xarray as xr
 
 from msat.errors import InputError
-from msat.store import atomic, load_attributes, load_dataset
+from msat.stages import measured
+from msat.store import atomic, check_writable, load_attributes, load_dataset
+from msat.tables import TABLES
+from msat.tables.checks import check_table
+from msat.tables.compare import compare, printed
 from msat.tables.evidence import evidence_tables
-from msat.tables.rows import collect_scales
+from msat.tables.rows import (
+    chains_table,
+    components_table,
+    langevin_table,
+    samples_table,
+    theory_table,
+    write_table,
+)
+from msat.tables.spool import Spool
 
-# Makes a further table from one of `msat.tables.rows.collect`: the source's name, and how.
-Derived = tuple[str, Callable[[pd.DataFrame], pd.DataFrame]]
+_PLACE = ["experiment", "seed", "chi"]
+_TYPES: dict[Any, Any] = {"experiment": str, "seed": int, "chi": float, "theory": str, "langevin": str}
 
-_COLUMNS = ("experiment", "seed", "chi", "theory", "langevin")
-_ROWS_HELD = 100_000  # rows of a table kept in memory before they go to a temporary file
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One training run that is to be collected: its place in the sweep, and its two files."""
-
-    experiment: str
-    seed: int
-    chi: float
-    theory: Path
-    langevin: Path
+Key = tuple[str, int]  # experiment and seed
 
 
-def read_list(path: Path) -> list[Planned]:
+def run(
+    out: Path,
+    theory: Sequence[Path] | None = None,
+    langevin: Sequence[Path] | None = None,
+    plan: Path | None = None,
+    partial: bool = False,
+) -> str:
+    """Write the tables of `msat.tables.TABLES` into a folder and return what is missing, or "".
+
+    Parameters
+    ----------
+    out
+        The folder.
+    theory, langevin
+        Results of both stages, in any order.
+    plan
+        Instead of these: CSV with the columns experiment, seed, chi, theory, langevin.
+    partial
+        Whether to take what of the plan exists. The checks then say how many seeds are planned, and a table
+        `missing` lists what has not finished.
+
+    Raises
+    ------
+    InputError
+        If results are given neither or both ways, are not results, or do not belong together.
+    """
+    if (theory or langevin) if plan is not None else not (theory and langevin):
+        raise InputError("give --theory and --langevin, or --list")
+    if partial and plan is None:
+        raise InputError("--partial needs --list: it says what is still to come")
+    if partial:
+        out.mkdir(parents=True, exist_ok=True)
+    check_writable(out / "theory.csv")
+    if plan is None:
+        collect_files(theory or (), langevin or (), out)
+        return ""
+    planned = read_list(plan)
+    if partial:
+        _mark_missing(planned)
+        there = planned[planned["missing"] == ""]
+        if there.empty:
+            raise InputError(f"--list {plan}: no run has finished yet")
+        solved = planned.loc[~planned["missing"].str.startswith("theory"), "theory"]
+        collect_files(_paths(solved), _paths(there["langevin"]), out, planned)
+        write_table(planned.loc[planned["missing"] != "", [*_PLACE, "missing"]], out / "missing")
+        return missing_report(planned)
+    collect_files(_paths(planned["theory"]), _paths(planned["langevin"]), out)
+    return ""
+
+
+def compare_files(theory: Path, langevin: Path, csv: Path | None = None) -> str:
+    """Return one theory result against one training result as text, and write the table as CSV if asked to."""
+    if csv is not None:
+        check_writable(csv, "--csv")
+    table = compare(load_dataset(theory, "theory"), measured.load(langevin))
+    if csv is not None:
+        with atomic(csv) as temporary:
+            table.to_csv(temporary, index=False)
+    return printed(table)
+
+
+def read_list(path: Path) -> pd.DataFrame:
     """Return the runs in a list: CSV with the columns experiment, seed, chi, theory, langevin.
 
     Raises
     ------
     InputError
-        If the file is missing or is something else.
+        If the file is missing, is something else, or is empty.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        return [
-            Planned(
-                row["experiment"],
-                int(row["seed"]),
-                float(row["chi"]),
-                Path(row["theory"]),
-                Path(row["langevin"]),
-            )
-            for row in rows
-        ]
+        # as strings first: the reader's own floats may be off in the last digit
+        planned = pd.read_csv(path, usecols=list(_TYPES), dtype=str, keep_default_na=False).astype(_TYPES)
     except FileNotFoundError:
         raise InputError(f"--list {path}: no such file") from None
-    except (OSError, KeyError, TypeError, ValueError, csv.Error):
-        raise InputError(f"--list {path}: must be CSV with the columns {', '.join(_COLUMNS)}") from None
+    except (OSError, ValueError):
+        raise InputError(f"--list {path}: must be CSV with the columns {', '.join(_TYPES)}") from None
+    if planned.empty:
+        raise InputError(f"--list {path}: names no run")
+    return planned
 
 
-def finished(planned: Sequence[Planned]) -> tuple[list[Path], list[Path], pd.DataFrame]:
-    """Return the theory and training files that exist, and a table of the runs that lack one.
-
-    A training result whose theory is missing cannot be compared, and counts as missing.
-    """
-    there = {path: path.exists() for item in planned for path in (item.theory, item.langevin)}
-    theory = [path for path in dict.fromkeys(item.theory for item in planned) if there[path]]
-    langevin = [item.langevin for item in planned if there[item.theory] and there[item.langevin]]
-    rows = [
-        {
-            "experiment": item.experiment,
-            "seed": item.seed,
-            "chi": item.chi,
-            "missing": " and ".join(
-                name for name, path in (("theory", item.theory), ("training", item.langevin)) if not there[path]
-            ),
-        }
-        for item in planned
-        if not (there[item.theory] and there[item.langevin])
+def _mark_missing(planned: pd.DataFrame) -> None:
+    """Add the column `missing`: what a run lacks, or "". A training without its theory counts for nothing."""
+    names = {"theory": "theory", "langevin": "training"}
+    absent = [
+        [text for name, text in names.items() if not Path(row[name]).exists()] for _, row in planned.iterrows()
     ]
-    return theory, langevin, pd.DataFrame(rows, columns=["experiment", "seed", "chi", "missing"])
+    planned["missing"] = [" and ".join(texts) for texts in absent]
 
 
-def missing_report(planned: Sequence[Planned], missing: pd.DataFrame) -> str:
+def missing_report(planned: pd.DataFrame) -> str:
     """Return how many seeds of each experiment and scale are in, one line each, and what is missing in all."""
-    absent = set(missing[["experiment", "seed", "chi"]].itertuples(index=False, name=None))
-    lines = [f"{len(planned) - len(missing)} of {len(planned)} runs are in"]
-    places: dict[tuple[str, float], list[int]] = {}
-    for item in planned:
-        places.setdefault((item.experiment, item.chi), []).append(item.seed)
-    for (experiment, chi), seeds in places.items():
-        without = [str(seed) for seed in seeds if (experiment, seed, chi) in absent]
+    lines = [f"{(planned['missing'] == '').sum()} of {len(planned)} runs are in"]
+    for (experiment, chi), runs in planned.groupby(["experiment", "chi"], sort=False):
+        without = [str(seed) for seed in runs.loc[runs["missing"] != "", "seed"]]
         if without:
             lines.append(
-                f"{experiment}, chi = {chi:g}: {len(seeds) - len(without)} of {len(seeds)} seeds, "
+                f"{experiment}, chi = {chi:g}: {len(runs) - len(without)} of {len(runs)} seeds, "
                 f"missing: {', '.join(without)}"
             )
     return "\n".join(lines)
 
 
 def collect_files(
-    theory: Sequence[Path], langevin: Sequence[Path], folder: Path, derived: Mapping[str, Derived]
+    theory: Sequence[Path], langevin: Sequence[Path], folder: Path, planned: pd.DataFrame | None = None
 ) -> None:
-    """Write the tables of `msat.tables.rows.collect` over result files, as CSV and parquet, into a folder.
+    """Write the tables of `msat.tables.TABLES` over result files, as CSV and parquet, into a folder.
 
     Memory is bounded by one scale of one run, whatever the number of files. Rows are sorted by experiment,
     seed and scale.
@@ -120,15 +152,15 @@ def collect_files(
         Result files, in any order.
     folder
         Where the tables go.
-    derived
-        Further tables by name, made from whole ones.
+    planned
+        All runs, if there are to be more: the checks name the number of planned seeds too.
 
     Raises
     ------
     InputError
         If a file is not a result, or a training result has no theory of its experiment, seed, data and network.
     """
-    runs: dict[tuple[str, int], list[tuple[float, Path]]] = {}
+    runs: dict[Key, list[tuple[float, Path]]] = {}
     for path in langevin:
         attributes = load_attributes(path, "langevin")
         runs.setdefault(_key(attributes), []).append((float(attributes["chi"]), path))
@@ -137,104 +169,66 @@ def collect_files(
         if (label, seed) not in solved:
             raise InputError(f"no theory result for experiment {label!r}, seed {seed}")
     with ExitStack() as stack:
-        spools: dict[str, _Spool] = {}
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="msat-collect-")))
+        spools = {name: Spool(scratch / name) for name in TABLES}
         for key, path in sorted(solved.items()):
-            along: dict[str, list[pd.DataFrame]] = {"theory": [], "langevin": []}  # one run, all its scales
-            for at, here in _by_scale(load_dataset(path, "theory"), sorted(runs.get(key, []))):
-                results = [load_dataset(each, "langevin") for each in here]
-                for name, table in collect_scales([at], results).items():
-                    spools.setdefault(name, _Spool(scratch / name)).append(table)
-                    if name in along:
-                        along[name].append(table)
-            evidence = evidence_tables(*(pd.concat(parts, ignore_index=True) for parts in along.values()))
-            for name, table in evidence.items():
-                spools.setdefault(name, _Spool(scratch / name)).append(table)
+            for name, table in _of_run(load_dataset(path, "theory"), sorted(runs.get(key, []))):
+                spools[name].append(table)
+        checks = check_table(spools["comparison"].whole())
+        if planned is not None:
+            seeds = planned.groupby(["experiment", "chi"]).size()
+            places = zip(checks["experiment"], checks["chi"], strict=True)
+            checks.insert(
+                list(checks).index("seeds") + 1, "seeds_planned", [seeds.get(place, 0) for place in places]
+            )
+        spools["checks"].append(checks)
         for name, spool in spools.items():
-            _write(stack, folder / name, spool)
-        for name, (source, derive) in derived.items():
-            whole = spools[source].whole()
-            if len(whole):
-                spool = _Spool(scratch / name)
-                spool.append(derive(whole))
-                _write(stack, folder / name, spool)
+            spool.write(stack, folder / name)
 
 
-def _key(attributes: Mapping[str, Any]) -> tuple[str, int]:
+def _key(attributes: Mapping[str, Any]) -> Key:
     return str(attributes.get("label", "")), int(attributes["seed"])
+
+
+def _paths(names: pd.Series[str]) -> list[Path]:
+    return [Path(name) for name in names.unique()]
+
+
+def _of_run(theory: xr.Dataset, runs: Sequence[tuple[float, Path]]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield name and rows of one table after the other, scale by scale of one theory result and its trainings."""
+    along: dict[str, list[pd.DataFrame]] = {"theory": [], "langevin": []}
+    for at, here in _by_scale(theory, runs):
+        for name, table in _of_scale(at, [measured.load(path) for path in here]).items():
+            if name in along:
+                along[name].append(table)
+            yield name, table
+    yield from evidence_tables(*map(_joined, along.values())).items()
 
 
 def _by_scale(theory: xr.Dataset, runs: Sequence[tuple[float, Path]]) -> Iterator[tuple[xr.Dataset, list[Path]]]:
     """Yield theory at each of its scales with the training files there, then those of scales that it lacks."""
-    left = list(runs)
-    for chi in np.sort(theory["chi"].to_numpy()):
-        here = [item for item in left if np.isclose(item[0], chi, rtol=1e-9, atol=0)]
-        left = [item for item in left if item not in here]
-        yield theory.sel(chi=[chi]), [path for _, path in here]
-    for _, path in left:
-        yield theory, [path]  # refused by `collect`, with its message
+    scales = np.sort(theory["chi"].to_numpy())
+    near = [np.isclose(scales, chi, rtol=1e-9, atol=0) for chi, _ in runs]
+    for k, chi in enumerate(scales):
+        yield theory.sel(chi=[chi]), [path for (_, path), at in zip(runs, near, strict=True) if at[k]]
+    for (_, path), at in zip(runs, near, strict=True):
+        if not at.any():
+            yield theory, [path]  # refused by `compare`, with its message
 
 
-class _Spool:
-    """The parts of one table on their way to a file; long ones wait on disk."""
-
-    def __init__(self, stem: Path) -> None:
-        self._stem = stem
-        self._held: list[pd.DataFrame] = []
-        self._files: list[Path] = []
-        self._schemas: list[pa.Schema] = []
-
-    def append(self, part: pd.DataFrame) -> None:
-        """Add rows; parts may differ in their columns."""
-        if not len(part.columns):
-            return
-        self._held.append(part)
-        if sum(map(len, self._held)) >= _ROWS_HELD:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._held:
-            table = pa.Table.from_pandas(pd.concat(self._held, ignore_index=True), preserve_index=False)
-            self._held = []
-            self._files.append(self._stem.with_suffix(f".{len(self._files)}"))
-            self._schemas.append(table.schema.remove_metadata())
-            pq.write_table(table, self._files[-1])
-
-    def parts(self) -> Iterator[pa.Table]:
-        """Yield the parts with one schema: the union of their columns in order of first appearance."""
-        self._flush()
-        if not self._files:
-            return
-        schema = pa.unify_schemas(self._schemas, promote_options="permissive")
-        for path in self._files:
-            part = pq.read_table(path)
-            columns = [
-                part[field.name].cast(field.type)
-                if field.name in part.column_names
-                else pa.nulls(len(part), field.type)
-                for field in schema
-            ]
-            yield pa.table(columns, schema=schema)
-
-    def whole(self) -> pd.DataFrame:
-        """Return all rows."""
-        parts = list(self.parts())
-        return pa.concat_tables(parts).to_pandas() if parts else pd.DataFrame()
+def _of_scale(theory: xr.Dataset, langevin: Sequence[xr.Dataset]) -> dict[str, pd.DataFrame]:
+    """Return the tables whose rows are of one scale each, at one scale."""
+    return {
+        "theory": theory_table(theory),
+        "langevin": _joined([langevin_table(item) for item in langevin]),
+        "comparison": _joined([compare(theory, item) for item in langevin]),
+        "samples": _joined([samples_table(theory, item) for item in langevin]),
+        "chains": _joined([chains_table(item) for item in langevin]),
+        "components": _joined([components_table(item) for item in (theory, *langevin)]),
+    }
 
 
-def _write(stack: ExitStack, stem: Path, spool: _Spool) -> None:
-    """Write a table as CSV (17 digits) and parquet, part by part; both are renamed when the stack closes."""
-    csv_path, parquet_path = (stack.enter_context(atomic(stem.with_suffix(s))) for s in (".csv", ".parquet"))
-    writer = None
-    for part in spool.parts():
-        if writer is None:
-            writer = pq.ParquetWriter(parquet_path, part.schema)
-        part.to_pandas().to_csv(
-            csv_path, mode="a", header=not csv_path.exists(), index=False, float_format="%.17g"
-        )
-        writer.write_table(part)
-    if writer is None:  # a table without columns
-        pd.DataFrame().to_csv(csv_path, index=False)
-        pd.DataFrame().to_parquet(parquet_path, index=False)
-    else:
-        writer.close()
+def _joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    # empty parts have no say in the types of columns
+    known = [part for part in parts if len(part)] or parts[:1]
+    return pd.concat(known, ignore_index=True) if known else pd.DataFrame()

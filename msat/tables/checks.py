@@ -6,22 +6,21 @@ import numpy as np
 import pandas as pd
 from scipy import special, stats
 
-from msat.tables.rows import COMPARED, JACKKNIFED, normal_score, worst_score, z_score
+from msat.levels import EXACT_NAMES
+from msat.observables.registry import COMPARED, Observable
+from msat.tables.compare import normal_score, worst_score, z_score
 
-# The gain is hidden_kernel_along_target over a constant: pooled, it would count twice.
-POOLED = tuple(name for name in COMPARED if name != "hidden_kernel_gain")
-# Not defined without test data, for one sample, for labels that are all the same, or without a direction.
-_OPTIONAL = ("test_discrepancy", "variance_across_target", "hidden_kernel_bulk", "hidden_kernel_alignment")
+POOLED = tuple(observable.name for observable in COMPARED if observable.pooled)
 
 
 def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
     """Return one row for each experiment, scale and level, pooled over seeds.
 
     Each seed has its own data and so its own prediction. ``q_z`` is the summed difference between
-    measurement and prediction over its standard error, ``q_p`` its two-sided p-value: of the normal law, for the
-    quantities of `msat.tables.rows.JACKKNIFED` of Student's t (Welch-Satterthwaite over seeds). ``worst_z`` is the z
+    measurement and prediction over its standard error, ``q_p`` its two-sided p-value: of the normal law, for
+    jackknifed observables of Student's t (Welch-Satterthwaite over seeds). ``worst_z`` is the z
     largest in magnitude, on the scale of the normal law, and ``worst_observable`` its name. ``observables_chi2``
-    sums squared z on the same scale over seeds and the `POOLED` quantities. ``chi2`` is summed
+    sums squared z on the same scale over seeds and the `POOLED` observables. ``chi2`` is summed
     over training samples and seeds; its p-value is that of a scaled chi-squared law with the mean and variance
     that the correlation of the errors gives (Satterthwaite). ``max_relative_difference`` is the largest
     relative difference of the train discrepancy over seeds.
@@ -29,8 +28,10 @@ def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     comparison
-        Rows as `msat.tables.rows.compare` returns them.
+        Rows as `msat.tables.compare.compare` returns them.
     """
+    if not len(comparison):
+        return pd.DataFrame()
     rows = []
     for (experiment, chi, level), group in comparison.groupby(["experiment", "chi", "level"], sort=False):
         row: dict[str, object] = {
@@ -45,23 +46,12 @@ def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
             "rhat_max": group["rhat_max"].max(),
         }
         scores, squares = {}, []
-        for name in COMPARED:
-            # NumPy's sums keep a NaN, pandas' would drop it
-            measured, predicted = group[f"{name}_langevin"].to_numpy(), group[name].to_numpy()
-            error = group[f"{name}_error"].to_numpy()
-            z = z_score(measured.sum(), predicted.sum(), float(np.sqrt(np.sum(error**2))))
-            dofs = group["jackknife_dof"].to_numpy() if name in JACKKNIFED else np.full(len(group), np.inf)
-            weight = float(np.sum(error**4 / dofs))
-            dof = float(np.sum(error**2)) ** 2 / weight if weight > 0 else np.inf
-            scores[name] = normal_score(z, dof)
-            row[f"{name}_z"] = z
-            tail = special.stdtr(dof, -abs(z)) if np.isfinite(dof) else special.ndtr(-abs(z))
-            row[f"{name}_p"] = float(2 * tail)
-            if name in POOLED:
-                values = zip(measured, predicted, error, dofs, strict=True)
-                squares += [normal_score(z_score(m, p, e), d) ** 2 for m, p, e, d in values]
+        for observable in COMPARED:
+            name = observable.name
+            row[f"{name}_z"], row[f"{name}_p"], scores[name], parts = _pooled(observable, group)
+            if observable.pooled:
+                squares += [score**2 for score in parts if not np.isnan(score)]
         row["worst_z"], row["worst_observable"] = worst_score(scores)
-        squares = [value for value in squares if not np.isnan(value)]
         row |= {"observables_chi2": float(np.sum(squares)), "observables_dof": len(squares)}
         relative = group["train_discrepancy"] / group["train_discrepancy_langevin"] - 1
         row["max_relative_difference"] = relative.abs().max(skipna=False)
@@ -75,10 +65,25 @@ def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def disagreements(checks: pd.DataFrame, alpha: float) -> list[str]:
-    """Return a line for each quantity in which `exact` and training disagree; none if they agree.
+def _pooled(observable: Observable, group: pd.DataFrame) -> tuple[float, float, float, list[float]]:
+    """Return z and p of an observable over seeds, z on the scale of the normal law, and the same of each seed."""
+    name = observable.name
+    # NumPy's sums keep a NaN, pandas' would drop it
+    measured, predicted = group[f"{name}_langevin"].to_numpy(), group[name].to_numpy()
+    error = group[f"{name}_error"].to_numpy()
+    z = z_score(measured.sum(), predicted.sum(), float(np.sqrt(np.sum(error**2))))
+    dofs = group["jackknife_dof"].to_numpy() if observable.jackknifed else np.full(len(group), np.inf)
+    weight = float(np.sum(error**4 / dofs))
+    dof = float(np.sum(error**2)) ** 2 / weight if weight > 0 else np.inf
+    tail = special.stdtr(dof, -abs(z)) if np.isfinite(dof) else special.ndtr(-abs(z))
+    values = zip(measured, predicted, error, dofs, strict=True)
+    return z, float(2 * tail), normal_score(z, dof), [normal_score(z_score(m, p, e), d) for m, p, e, d in values]
 
-    Both are right, or one of them is wrong: `exact` has no approximation. With m tests in all, a p-value
+
+def disagreements(checks: pd.DataFrame, alpha: float) -> list[str]:
+    """Return a line for each quantity in which an exact level and training disagree; none if they agree.
+
+    Both are right, or one of them is wrong: such a level has no approximation. With m tests in all, a p-value
     below ``alpha / m`` is a disagreement (Bonferroni), so a false alarm in the whole table is rarer than
     alpha. A level that did not converge, or predicts NaN, is a disagreement.
 
@@ -89,39 +94,40 @@ def disagreements(checks: pd.DataFrame, alpha: float) -> list[str]:
     alpha
         False-alarm rate of the whole table.
     """
-    exact = checks[checks["level"] == "exact"]
-    # some quantities do not exist on some data; any other missing number is a disagreement
-    missing = [name for name in _OPTIONAL if exact[f"{name}_p"].isna().all()]
-    tests = [*(name for name in COMPARED if name not in missing), "chi2"]
+    exact = checks[checks["level"].isin(EXACT_NAMES)]
+    # some observables do not exist on some data; any other missing number is a disagreement
+    tests = [item.name for item in COMPARED if not (item.optional and exact[f"{item.name}_p"].isna().all())]
+    tests.append("chi2")
     limit = alpha / max(1, len(tests) * len(exact))
     lines = []
     for _, row in exact.iterrows():
         where = f"{row['experiment']}, chi = {row['chi']:g}"
         if not row["converged"]:
-            lines.append(f"{where}: exact did not converge")
+            lines.append(f"{where}: {row['level']} did not converge")
         for name in tests:
             if not row[f"{name}_p"] >= limit:  # NaN is a disagreement too
                 value = (
                     f"chi2/dof = {row['chi2_per_dof']:.2f}" if name == "chi2" else f"z = {row[f'{name}_z']:.2f}"
                 )
                 lines.append(
-                    f"{where}: exact and Langevin disagree in {name}: {value}, p = {row[f'{name}_p']:.2g}"
+                    f"{where}: {row['level']} and Langevin disagree in {name}: {value}, p = {row[f'{name}_p']:.2g}"
                 )
     return lines
 
 
 def verdict(checks: pd.DataFrame, alpha: float) -> str:
     """Return the last lines of a summary whose checks found no disagreement."""
-    exact = checks[checks["level"] == "exact"]
+    exact = checks[checks["level"].isin(EXACT_NAMES)]
     if exact.empty:
-        return "no experiment has the level exact: nothing was checked against it"
+        return f"no experiment has the level {' or '.join(EXACT_NAMES)}: nothing was checked against it"
+    names = " and ".join(dict.fromkeys(exact["level"]))
     pooled = exact["chi2"].sum() / exact["chi2_dof"].sum()
     observables = exact["observables_chi2"].sum() / exact["observables_dof"].sum()
     return (
-        f"chi-squared per degree of freedom of exact, pooled over scales and seeds: {pooled:.2f} "
+        f"chi-squared per degree of freedom of {names}, pooled over scales and seeds: {pooled:.2f} "
         f"({exact['chi2_dof'].sum()} mean train outputs)\n"
         f"the same of the scalar observables: {observables:.2f} ({exact['observables_dof'].sum()} values of "
-        f"{len(POOLED)} observables)\nexact and Langevin agree (alpha = {alpha:g})."
+        f"{len(POOLED)} observables)\n{names} and Langevin agree (alpha = {alpha:g})."
     )
 
 
@@ -138,8 +144,8 @@ def shortfalls(checks: pd.DataFrame) -> list[str]:
 
 
 def unconverged(checks: pd.DataFrame) -> list[str]:
-    """Return a line for each level other than `exact` whose solver did not converge."""
-    rows = checks[~checks["converged"] & (checks["level"] != "exact")]
+    """Return a line for each level whose solver did not converge; that of an exact one is a disagreement."""
+    rows = checks[~checks["converged"] & ~checks["level"].isin(EXACT_NAMES)]
     return [f"{row.experiment}, chi = {row.chi:g}: {row.level} did not converge" for row in rows.itertuples()]
 
 

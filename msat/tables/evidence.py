@@ -11,31 +11,20 @@ scales a factor of 10, 4.64 and 2.15 apart; two scales a factor of 100 apart are
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
 from scipy.optimize import brentq
 
-Array = NDArray[np.float64]
+from msat.levels import LEVELS
+from msat.types import Array
 
 _NODES = 16  # of the quadrature in one interval; the integrand is the exponential of a cubic
 _KEYS = ["experiment", "seed"]
-EVIDENCE = [
-    *_KEYS,
-    "chi",
-    "gamma",
-    "source",
-    "log_evidence",
-    "log_evidence_change",
-    "error",
-    "slope",
-    "slope_error",
-    "bend",
-    "n_train",
-]
+_ALONG = ["log_evidence", "log_evidence_change", "error", "slope", "slope_error", "bend"]
+EVIDENCE = [*_KEYS, "chi", "gamma", "source", *_ALONG, "n_train"]
 MAXIMUM = [*_KEYS, "source", "chi_best", "chi_best_error", "log_evidence_change", "error", "note"]
 
 
@@ -47,21 +36,53 @@ class Curve:
     ----------
     change, error
         ``ln p(y)`` at each scale relative to the lowest, and its standard error, (n,).
+    note
+        Why there is no maximum; empty if there is one.
     log_best, log_best_error
         ``ln chi`` of the maximum and its standard error; NaN if it is at an edge.
     best_change, best_error
         The change at the maximum, and its standard error; NaN likewise.
-    note
-        Why there is no maximum; empty if there is one.
     """
 
     change: Array
     error: Array
-    log_best: float
-    log_best_error: float
-    best_change: float
-    best_error: float
-    note: str
+    note: str = ""
+    log_best: float = float("nan")
+    log_best_error: float = float("nan")
+    best_change: float = float("nan")
+    best_error: float = float("nan")
+
+
+class _Ladder:
+    """The spline of ``ln u`` through the scales, its integral, and how errors of slope and bend propagate."""
+
+    def __init__(self, log_chi: Array, n_train: int, slope: Array, bend: Array, measured: Array) -> None:
+        """Take the covariance of slope and bend at each scale, (2, 2, n)."""
+        self.log_chi, self.half = log_chi, n_train / 2
+        u, zero = self.half - slope, np.zeros(len(log_chi))
+        self.spline = CubicHermiteSpline(log_chi, np.log(u), -bend / u)
+        # d value = -d slope/u; d rate = -d bend/u - bend d slope/u^2
+        to_nodes = np.array([[-1 / u, zero], [-bend / u**2, -1 / u]])  # (value or rate, slope or bend, n)
+        self._noise = np.einsum("abn,bcn,dcn->nad", to_nodes, measured, to_nodes)
+
+    def basis(self, points: Array) -> Array:
+        """Return the spline's response at points to each value and rate, (points, n, 2)."""
+        n = len(self.log_chi)
+        unit, none = np.eye(n), np.zeros((n, n))
+        pairs = ((unit, none), (none, unit))
+        return np.stack([CubicHermiteSpline(self.log_chi, *pair)(points) for pair in pairs], axis=-1)
+
+    def integral(self, low: float, high: float) -> tuple[float, Array]:
+        """Return the integral of the slope, and its derivative with respect to each value and rate."""
+        nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+        points, step = low + (high - low) * (nodes + 1) / 2, weights * (high - low) / 2
+        height = np.exp(self.spline(points))
+        response = -np.einsum("q,qnk->nk", step * height, self.basis(points))
+        return self.half * (high - low) - float(step @ height), response
+
+    def error_of(self, gradient: Array) -> float:
+        """Return the standard error of what has this derivative with respect to each value and rate, (n, 2)."""
+        return float(np.sqrt(np.einsum("na,nab,nb->", gradient, self._noise, gradient)))
 
 
 def integrate(
@@ -88,64 +109,42 @@ def integrate(
     slope_error, bend_error, correlation
         Their standard errors and the correlation between the two at one scale, (n,); None for zero.
     """
-    n, half = len(chi), n_train / 2
-    log_chi, u = np.log(chi), half - slope
+    n, log_chi = len(chi), np.log(chi)
     nan, zero = np.full(n, np.nan), np.zeros(n)
-    if not (np.all(u > 0) and np.all(np.isfinite(bend))):
-        return Curve(
-            nan, nan, np.nan, np.nan, np.nan, np.nan, "no solution, or y.(y - <f>) not positive, at some scale"
-        )
-    value, rate = np.log(u), -bend / u
-    # errors of (value, rate) at one scale: both follow from those of slope and bend
+    if not (np.all(n_train / 2 - slope > 0) and np.all(np.isfinite(bend))):
+        return Curve(nan, nan, "no solution, or y.(y - <f>) not positive, at some scale")
+    if n == 1:
+        return Curve(zero, zero, "one scale only")
     variance, variance_bend = (np.square(zero if e is None else e) for e in (slope_error, bend_error))
     covariance = np.sqrt(variance * variance_bend) * (zero if correlation is None else correlation)
-    # d value = -d slope/u; d rate = -d bend/u - bend d slope/u^2
-    to_nodes = np.array([[-1 / u, zero], [-bend / u**2, -1 / u]])  # (value or rate, slope or bend, n)
     measured = np.array([[variance, covariance], [covariance, variance_bend]])
-    noise = np.einsum("abn,bcn,dcn->nad", to_nodes, measured, to_nodes)
-
-    def basis(points: Array) -> Array:
-        """Return the spline's response at points to each value and rate, (points, n, 2)."""
-        unit, none = np.eye(n), np.zeros((n, n))
-        pairs = ((unit, none), (none, unit))
-        return np.stack([CubicHermiteSpline(log_chi, *pair)(points) for pair in pairs], axis=-1)
-
-    def integral(low: float, high: float) -> tuple[float, Array]:
-        """Return the integral of the slope, and its derivative with respect to each value and rate."""
-        nodes, weights = np.polynomial.legendre.leggauss(_NODES)
-        points, step = low + (high - low) * (nodes + 1) / 2, weights * (high - low) / 2
-        height = np.exp(spline(points))
-        return half * (high - low) - float(step @ height), -np.einsum("q,qnk->nk", step * height, basis(points))
-
-    def error_of(gradient: Array) -> float:
-        return float(np.sqrt(np.einsum("na,nab,nb->", gradient, noise, gradient)))
-
-    if n == 1:
-        return Curve(zero, zero, np.nan, np.nan, np.nan, np.nan, "one scale only")
-    spline = CubicHermiteSpline(log_chi, value, rate)
-    change, error, gradient = zero.copy(), zero.copy(), np.zeros((n, 2))
-    gradients = [gradient]
+    ladder = _Ladder(log_chi, n_train, slope, bend, measured)
+    change, error, gradients = zero.copy(), zero.copy(), [np.zeros((n, 2))]
     for k in range(1, n):
-        part, response = integral(log_chi[k - 1], log_chi[k])
-        gradient = gradient + response
-        gradients.append(gradient)
-        change[k], error[k] = change[k - 1] + part, error_of(gradient)
-    # the highest interior maximum: a root of the slope at which it falls
+        part, response = ladder.integral(log_chi[k - 1], log_chi[k])
+        gradients.append(gradients[-1] + response)
+        change[k], error[k] = change[k - 1] + part, ladder.error_of(gradients[-1])
+    return _with_maximum(ladder, slope, Curve(change, error), gradients)
+
+
+def _with_maximum(ladder: _Ladder, slope: Array, curve: Curve, gradients: list[Array]) -> Curve:
+    """Return the curve with its highest interior maximum: a root of the slope at which it falls."""
+    change, log_chi = curve.change, ladder.log_chi
     falling = np.flatnonzero((slope[:-1] > 0) & (slope[1:] <= 0))
-    top = int(np.argmax(change))
     if not len(falling):
-        edge = "lowest" if top == 0 else "highest"
-        return Curve(change, error, np.nan, np.nan, np.nan, np.nan, f"the maximum is at the {edge} scale")
+        edge = "lowest" if np.argmax(change) == 0 else "highest"
+        return replace(curve, note=f"the maximum is at the {edge} scale")
     k = int(falling[np.argmax(np.maximum(change[falling], change[falling + 1]))])
-    best = float(brentq(lambda at: float(spline(at)) - np.log(half), log_chi[k], log_chi[k + 1]))
-    part, response = integral(log_chi[k], best)
+    level = np.log(ladder.half)
+    best = float(brentq(lambda at: float(ladder.spline(at)) - level, log_chi[k], log_chi[k + 1]))
+    part, response = ladder.integral(log_chi[k], best)
     best_change = float(change[k]) + part
-    # at the root the slope vanishes, so that its shift does not enter the height
-    best_error = error_of(gradients[k] + response)
-    shift = error_of(basis(np.array([best]))[0]) / abs(float(spline(best, 1)))
     if max(change[0], change[-1]) > best_change:
-        return Curve(change, error, np.nan, np.nan, np.nan, np.nan, "the maximum is at an edge")
-    return Curve(change, error, best, shift, best_change, best_error, "")
+        return replace(curve, note="the maximum is at an edge")
+    # at the root the slope vanishes, so that its shift does not enter the height
+    shift = ladder.error_of(ladder.basis(np.array([best]))[0]) / abs(float(ladder.spline(best, 1)))
+    best_error = ladder.error_of(gradients[k] + response)
+    return replace(curve, log_best=best, log_best_error=shift, best_change=best_change, best_error=best_error)
 
 
 def along(rows: pd.DataFrame, chi: Array) -> Array:
@@ -200,49 +199,32 @@ def evidence_tables(theory: pd.DataFrame, langevin: pd.DataFrame) -> dict[str, p
     for (experiment, seed), source, group in _sources(theory, langevin):
         is_theory = source != "langevin"
         at = group.sort_values("chi")
-        column = {name: at[name].to_numpy(dtype=np.float64) for name in ("chi", "gamma")}
-        suffix = "mc_error" if is_theory else "error"
+        chi, n_train = at["chi"].to_numpy(), int(at["n_train"].iloc[0])
         slope, bend = (at[f"evidence_{name}"].to_numpy() for name in ("slope", "bend"))
-        slope_error = at[f"evidence_slope_{suffix}"].to_numpy()
-        if source == "rescaling" and len(at) > 1 and np.all(slope < at["n_train"] / 2):
+        slope_error = at[f"evidence_slope_{'mc_error' if is_theory else 'error'}"].to_numpy()
+        # a level that this code does not have was written by another version: taken as it is
+        derivative = source not in LEVELS or LEVELS[source].derivative
+        if not derivative and len(at) > 1 and np.all(slope < n_train / 2):
             # its covariance is not the response of its mean: the bend is taken from the slopes of the ladder
-            log_chi, u = np.log(column["chi"]), at["n_train"].to_numpy() / 2 - slope
+            log_chi, u = np.log(chi), n_train / 2 - slope
             bend = -u * PchipInterpolator(log_chi, np.log(u))(log_chi, 1)
-        curve = integrate(
-            column["chi"],
-            int(at["n_train"].iloc[0]),
-            slope,
-            bend,
-            slope_error,
-            None if is_theory else at["evidence_bend_error"].to_numpy(),
-            None if is_theory else at["evidence_error_correlation"].to_numpy(),
-        )
+        others = ("evidence_bend_error", "evidence_error_correlation")
+        errors = [None, None] if is_theory else [at[name].to_numpy() for name in others]
+        curve = integrate(chi, n_train, slope, bend, slope_error, *errors)
         absolute, change, error = np.full(len(at), np.nan), curve.change, curve.error
         if is_theory:
             absolute, sampled = (at[name].to_numpy() for name in ("log_evidence", "log_evidence_mc_error"))
             if not np.isfinite(absolute).any():
-                continue  # tree_level has none
+                continue  # as of the tree level
             change, error = absolute - absolute[0], np.hypot(sampled, sampled[0])
             error[0] = 0.0
-        key = {"experiment": experiment, "seed": seed, "source": source}
-        rows.append(
-            pd.DataFrame(
-                key
-                | column
-                | {
-                    "log_evidence": absolute,
-                    "log_evidence_change": change,
-                    "error": error,
-                    "slope": slope,
-                    "slope_error": slope_error,
-                    "bend": bend,
-                    "n_train": at["n_train"].to_numpy(),
-                }
-            )
-        )
+        found = dict(zip(_ALONG, (absolute, change, error, slope, slope_error, bend), strict=True))
+        rows.append(at[[*_KEYS, "chi", "gamma", "n_train"]].assign(source=source, **found)[EVIDENCE])
         maxima.append(
-            key
-            | {
+            {
+                "experiment": experiment,
+                "seed": seed,
+                "source": source,
                 "chi_best": float(np.exp(curve.log_best)),
                 "chi_best_error": float(np.exp(curve.log_best) * curve.log_best_error),
                 "log_evidence_change": curve.best_change,

@@ -1,55 +1,66 @@
 """Figures from real, tiny results: drawn, legible to a parser, and the same each time."""
 
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 
 import msat
 from msat.errors import InputError
-from msat.figures import FIGURES, STORE_FIGURES, draw, figures_of, style
-from msat.stages.finite_width import finite_width
-from msat.stages.loop_map import loop_map
-from msat.store import save_dataset
-from msat.tables import rows as tables
-from msat.theory.anneal import LEVELS
+from msat.figures import NAMES, convergence, declaration, directions, discrepancies, draw, evidence, figures_of
+from msat.figures import finite_width as finite_width_figure
+from msat.levels import LEVELS, NNGP, ONE_LOOP, RESCALING, TREE_LEVEL
+from msat.stages.maps import FiniteWidthSettings, LoopMapSettings, finite_width, loop_map
+from msat.stages.tables import collect_files
+from msat.store import load_dataset, save_dataset
+from msat.tables.rows import read_table, write_table
+
+ROOT = Path(__file__).parents[2]
+FEW = [[NNGP.name, RESCALING.name], [TREE_LEVEL.name]]
 
 
 @pytest.fixture(scope="module")
-def results():
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tables")
     theory, langevin = [], []
     for seed in (0, 1):
         task = msat.tasks.teacher_student(n_train=6, n_test=8, dimension=10, coefficients=[1, 0, 0.3], seed=seed)
         network = msat.Network(width=12)
         scales = [1.0, 4.0, 12.0]
-        theory.append(msat.solve(task, network, scales, seed=seed))
-        langevin += [msat.train(task, network.at(chi), seed=seed, steps=128, chains=4) for chi in scales]
-    for dataset in (*theory, *langevin):
-        dataset.attrs["label"] = "tiny"
-    return theory, langevin
-
-
-@pytest.fixture(scope="module")
-def folder(results, tmp_path_factory):
-    path = tmp_path_factory.mktemp("tables")
-    for name, table in tables.collect(*results).items():
-        tables.write_table(table, path / name)
-    network = msat.Network(width=1, g_w=0.5, g_v=0.5)
-    table = loop_map(network, [10, 40], [6, 12], [0.0, 1.0], dimension=20, delta_p=0.1, seed=0)
-    tables.write_table(table, path / "loop_map")
-    table = finite_width(network, [10, 20, 40], 6, 0.5, 2.0, [0.0, 1.0], delta_p=0.1, seeds=[0, 1])
-    tables.write_table(table, path / "finite_width")
-    theory, langevin = results
-    save_dataset(path / "theory.nc", theory[0])
-    save_dataset(path / "low.nc", langevin[0])
-    save_dataset(path / "high.nc", langevin[2])
+        results = {"theory": msat.solve(task, network, scales, seed=seed)}
+        for chi in scales:
+            results[f"langevin{chi:g}"] = msat.train(task, network.at(chi), seed=seed, steps=128, chains=4)
+        for name, dataset in results.items():
+            dataset.attrs["label"] = "tiny"
+            save_dataset(path / f"{name}_{seed}.nc", dataset)
+            (theory if name == "theory" else langevin).append(path / f"{name}_{seed}.nc")
+    collect_files(theory, langevin, path)
+    shared = {"delta_p": 0.1, "gamma": [0.0, 1.0]}
+    grid = LoopMapSettings(widths=[10, 40], n_train=[6, 12], dimension=20, **shared)
+    write_table(loop_map(grid), path / "loop_map")
+    ratios = {"samples_per_neuron": 0.5, "inputs_per_sample": 2.0}
+    grid = FiniteWidthSettings(widths=[10, 20, 40], n_train=6, seeds=[0, 1], **ratios, **shared)
+    write_table(finite_width(grid), path / "finite_width")
     return path
 
 
-@pytest.mark.parametrize("name", FIGURES)
+def read(folder, *names):
+    return [read_table(folder / f"{name}.parquet") for name in names]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_figure_is_drawn_and_reproducible(folder, tmp_path, name):
-    if name in STORE_FIGURES:
-        source = {"theory": folder / "theory.nc", "langevin": [folder / "high.nc", folder / "low.nc"]}
-    else:
-        source = {"tables": folder, "experiment": "tiny"}
+    source = {"tables": folder, "experiment": "tiny"}
+    if declaration(name).kind == "runs":
+        source = {
+            "theory": folder / "theory_0.nc",
+            "langevin": [folder / "langevin12_0.nc", folder / "langevin1_0.nc"],
+        }
     for run in ("a", "b"):
         draw(name, [tmp_path / f"{run}.{suffix}" for suffix in ("png", "pdf", "svg")], "A title", **source)
     for suffix in ("png", "pdf", "svg"):
@@ -60,27 +71,73 @@ def test_figure_is_drawn_and_reproducible(folder, tmp_path, name):
 
 
 def test_components_are_drawn_where_there_is_a_teacher():
-    assert "components" in figures_of(single_index=True)
-    assert "components" not in figures_of(single_index=False)
+    assert "components" in figures_of(LEVELS, has_direction=True)
+    assert "components" not in figures_of(LEVELS, has_direction=False)
+
+
+def test_an_experiment_has_the_figures_whose_levels_it_has():
+    every = [name for name in NAMES if declaration(name).kind != "map"]
+    assert figures_of(LEVELS, has_direction=True) == every
+    assert figures_of(FEW[0], has_direction=True) == [name for name in every if name != "kernels"]
+    assert figures_of(FEW[1], has_direction=True) == [
+        name for name in every if name not in ("kernels", "directions")
+    ]
+
+
+@pytest.mark.parametrize("levels", FEW)
+def test_few_levels_have_all_their_figures(folder, tmp_path, levels):
+    """No figure that an experiment has may need a level that it does not declare."""
+    absent = [name for name in LEVELS if name not in levels]
+    for name in ("theory", "langevin", "samples", "chains", "components", "evidence", "evidence_maximum"):
+        (table,) = read(folder, name)
+        for column in {"level", "source"} & set(table):
+            table = table[~table[column].isin(absent)]
+        table.drop(columns=absent, errors="ignore").to_parquet(tmp_path / f"{name}.parquet")
+    for name in figures_of(levels, has_direction=True):
+        draw(name, [tmp_path / f"{name}.png"], tables=tmp_path, experiment="tiny")
+        assert (tmp_path / f"{name}.png").stat().st_size > 5000
+
+
+def test_a_missing_level_is_one_line(folder, tmp_path):
+    predicted = load_dataset(folder / "theory_0.nc", "theory")
+    save_dataset(tmp_path / "theory.nc", predicted.sel(level=FEW[0]))
+    with pytest.raises(InputError, match=r"^figure kernels needs level laplace; theory.nc has nngp, rescaling$"):
+        draw("kernels", [tmp_path / "a.png"], theory=tmp_path / "theory.nc", langevin=[folder / "langevin1_0.nc"])
+    theory, langevin = read(folder, "theory", "langevin")
+    write_table(theory[theory["level"] == NNGP.name], tmp_path / "theory")
+    write_table(langevin, tmp_path / "langevin")
+    with pytest.raises(InputError, match=r"^figure directions needs level rescaling; table theory has nngp$"):
+        draw("directions", [tmp_path / "a.png"], tables=tmp_path, experiment="tiny")
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_levels_that_the_registry_does_not_know_are_left_out(folder):
+    theory, langevin, widths = read(folder, "theory", "langevin", "finite_width")
+    for table, drawn in (
+        (theory, lambda at: discrepancies.draw(at, langevin)),
+        (widths, finite_width_figure.draw),
+    ):
+        stranger = table[table["level"] == NNGP.name].assign(level="two_loop")
+        legends = [
+            [text.get_text() for text in drawn(rows).legends[0].get_texts()]
+            for rows in (table, pd.concat([table, stranger]))
+        ]
+        assert legends[0] == legends[1]
 
 
 def test_levels_without_a_solution_end_their_line(folder):
     """A mean over the seeds that happen to have a solution would mix data sets."""
-    from msat.figures import discrepancies
-
-    theory, langevin = (tables.read_table(folder / f"{name}.parquet") for name in ("theory", "langevin"))
+    theory, langevin = read(folder, "theory", "langevin")
     hole = (theory["level"] == "one_loop") & (theory["seed"] == 0) & (theory["chi"] == 12.0)
     theory.loc[hole, "train_discrepancy"] = np.nan
     figure = discrepancies.draw(theory, langevin)
-    (line,) = (line for line in figure.axes[0].get_lines() if line.get_label() == style.LEVEL_LABEL["one_loop"])
+    (line,) = (line for line in figure.axes[0].get_lines() if line.get_label() == ONE_LOOP.label)
     assert np.isnan(line.get_ydata()[-1])
     assert np.isfinite(line.get_ydata()[:-1]).all()
 
 
 def test_directions_say_what_rescaling_misses(folder):
-    from msat.figures import directions
-
-    theory, langevin = (tables.read_table(folder / f"{name}.parquet") for name in ("theory", "langevin"))
+    theory, langevin = read(folder, "theory", "langevin")
     figure = directions.draw(theory, langevin)
     keys = theory.set_index(["level", "seed", "chi"])["variance_along_target"]
     ratio = 100 * (keys["rescaling"] / keys["exact"] - 1)
@@ -90,25 +147,59 @@ def test_directions_say_what_rescaling_misses(folder):
     assert f"{ratio.groupby('chi').mean()[12.0]:+.2g}" in note
 
 
-def test_evidence_without_a_maximum_inside_is_drawn(folder):
-    from msat.figures import evidence
+def test_residuals_are_from_the_reference(folder):
+    tables = read(folder, *declaration("convergence").tables)
+    assert "exact" in convergence.draw(*tables).axes[3].get_xlabel()
+    without = tables[3][tables[3]["level"] == NNGP.name]
+    assert not convergence.draw(*tables[:3], without).axes[3].axison
 
-    read = {name: tables.read_table(folder / f"{name}.parquet") for name in ("evidence", "evidence_maximum")}
-    maximum = read["evidence_maximum"].assign(
-        chi_best=np.nan, chi_best_error=np.nan, note="the maximum is at an edge"
-    )
-    figure = evidence.draw(read["evidence"], maximum)
-    assert "no maximum inside" in figure.axes[1].texts[0].get_text()
+
+def test_evidence_without_a_maximum_inside_is_drawn(folder):
+    table, maximum = read(folder, "evidence", "evidence_maximum")
+    maximum = maximum.assign(chi_best=np.nan, chi_best_error=np.nan, note="the maximum is at an edge")
+    assert "no maximum inside" in evidence.draw(table, maximum).axes[1].texts[0].get_text()
 
 
 def test_every_level_has_a_style_of_its_own():
-    assert set(style.LEVEL_STYLE) == set(style.LEVEL_LABEL) == set(LEVELS)
-    assert len({color for color, _ in style.LEVEL_STYLE.values()}) == len(LEVELS)
-    assert len({str(line) for _, line in style.LEVEL_STYLE.values()}) == len(LEVELS)
+    for looks in zip(*((level.color, level.line, level.marker) for level in LEVELS.values()), strict=True):
+        assert len({str(look) for look in looks}) == len(LEVELS)
+
+
+def run(code, path):
+    environment = os.environ | {"PYTHONPATH": str(path)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=path)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_declarations_are_light():
+    """The workflow and the config read them when they start."""
+    code = "import sys; from msat import figures; [figures.declaration(name) for name in figures.NAMES]; "
+    heavy = {"matplotlib", "seaborn", "pandas", "xarray", "scipy.stats", "torch", "msat.store"}
+    assert run(f"{code} print(*({heavy} & set(sys.modules)))", ROOT) == []
+
+
+def test_a_file_in_the_folder_is_a_figure(folder, tmp_path):
+    shutil.copytree(ROOT / "msat", tmp_path / "msat", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(tmp_path / "msat/figures/features.py", tmp_path / "msat/figures/toy.py")
+    arguments = f"[Path({str(tmp_path / 'toy.pdf')!r})], tables=Path({str(folder)!r}), experiment='tiny'"
+    code = (
+        "from pathlib import Path; from msat import figures; "
+        "print('toy' in figures.NAMES, 'toy' in figures.figures_of([], False)); "
+        f"figures.draw('toy', {arguments})"
+    )
+    assert run(code, tmp_path) == ["True", "True"]
+    assert (tmp_path / "toy.pdf").stat().st_size > 5000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_figure_has_a_caption(name):
+    assert len((ROOT / f"workflow/report/{name}.rst").read_text(encoding="utf-8")) > 100
 
 
 def test_bad_requests_are_named(folder, tmp_path):
-    with pytest.raises(InputError, match="figure = 'pie': must be one of discrepancies"):
+    with pytest.raises(InputError, match=f"figure = 'pie': must be one of {', '.join(NAMES)}"):
         draw("pie", [tmp_path / "a.png"], tables=folder)
     with pytest.raises(InputError, match="experiment = 'huge': not in table theory; known are tiny"):
         draw("discrepancies", [tmp_path / "a.png"], tables=folder, experiment="huge")

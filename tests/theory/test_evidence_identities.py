@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from msat.network import Network
-from msat.theory.anneal import anneal
+from tests.theory.references import solved
 
 P = 5
 STEP = 1e-4
@@ -28,7 +28,7 @@ NETWORK = Network(width=30, g_w=0.9, g_v=float(P), kappa_0=0.5, chi=3.0)
 def _solve(C, y, level, network=NETWORK):
     """Solve with inputs whose kernel is C: the rows of a Cholesky factor, at g_v / D = 1."""
     x = np.linalg.cholesky(C)
-    ((_, _, prediction),) = anneal(x, y, np.zeros((0, P)), network, [network.chi], [level])
+    (prediction,) = solved(x, y, np.zeros((0, P)), network, [network.chi], [level]).values()
     assert prediction.converged
     return prediction
 

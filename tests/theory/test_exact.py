@@ -5,14 +5,13 @@ import pytest
 from scipy import integrate, special
 
 from msat.network import Network
-from msat.theory.anneal import anneal
-from msat.theory.scale_mixture import ScaleMixture
 from tests.conftest import Z_LIMIT
+from tests.theory.references import solved
 
 
 def _exact(C, y, network):
     x = np.linalg.cholesky(C)
-    ((_, _, prediction),) = anneal(x, y, np.zeros((0, len(y))), network, [network.chi], ["exact"])
+    (prediction,) = solved(x, y, np.zeros((0, len(y))), network, [network.chi], ["exact"]).values()
     assert prediction.converged
     return prediction
 
@@ -61,7 +60,7 @@ def test_moments_by_adaptive_quadrature_over_the_norm(small_task, small_network,
     total = integrate.quad(weight, 1e-9, upper, **options)[0]
     expected = [integrate.quad(lambda r, a=a: weight(r) * mean(r)[a], 1e-9, upper, **options)[0] for a in range(6)]
     x_test = small_task.x_test
-    ((_, _, prediction),) = anneal(small_task.x_train, y, x_test, network, [chi], ["exact"])
+    (prediction,) = solved(small_task.x_train, y, x_test, network, [chi], ["exact"]).values()
     assert prediction.log_evidence == pytest.approx(np.log(total), abs=1e-8)
     np.testing.assert_allclose(prediction.mean_train, np.array(expected) / total, atol=1e-8)
     # test points: Gaussian process prediction at each s; linear in the training outputs
@@ -82,7 +81,7 @@ def test_prior_importance_sampling_on_a_tiny_network():
     effective = np.einsum("ni,nij->nj", w, V)
     f, f_test = effective @ x.T, effective @ x_test.T
     weights = np.exp(-np.sum((y - f) ** 2, axis=1) / (2 * network.kappa))
-    ((_, _, prediction),) = anneal(x, y, x_test, network, [1.0], ["exact"])
+    (prediction,) = solved(x, y, x_test, network, [1.0], ["exact"]).values()
 
     norm = np.log(2 * np.pi * network.kappa)
     evidence, error = weights.mean(), weights.std() / np.sqrt(draws)
@@ -107,27 +106,3 @@ def test_prior_importance_sampling_on_a_tiny_network():
         estimate = weights @ values / weights.sum()
         spread = np.sqrt(np.sum((weights[:, None] * (values - estimate)) ** 2, axis=0)) / weights.sum()
         assert np.all(np.abs(estimate - expected) < Z_LIMIT * spread), name
-
-
-def test_both_modes_are_found():
-    """For N below the rank there can be two modes (docs/theory.md, section 3): both must be integrated."""
-    y = np.array([3.0] * 29 + [30.0])
-    mixture = ScaleMixture(lam=np.array([100.0] * 29 + [0.01]), y=y, width=3, g=1.0, kappa=1.0)
-    brute = np.linspace(-60, 25, 2_000_001)
-    values = mixture.exponent(brute)
-    assert np.sum((values[1:-1] > values[:-2]) & (values[1:-1] > values[2:])) == 2
-    direct = values.max() + np.log(np.sum(np.exp(values - values.max())) * (brute[1] - brute[0]))
-    quadrature = mixture.quadrature()
-    assert quadrature.converged
-    assert quadrature.log_evidence - mixture.log_constant == pytest.approx(direct, abs=1e-9)
-    assert mixture.mode() == pytest.approx(brute[np.argmax(values)], abs=1e-4)
-
-
-def test_slope_and_curvature_of_the_exponent():
-    rng = np.random.default_rng(4)
-    mixture = ScaleMixture(lam=rng.uniform(0, 3, 6), y=rng.normal(size=6), width=4, g=0.7, kappa=0.2)
-    h = 1e-4
-    for t in (-2.0, 0.3, 1.5):
-        below, at, above = mixture.exponent(np.array([t - h, t, t + h]))
-        assert mixture.slope(t) == pytest.approx((above - below) / (2 * h), abs=1e-6)
-        assert mixture.curvature(t) == pytest.approx((above - 2 * at + below) / h**2, abs=1e-5)

@@ -1,0 +1,39 @@
+"""What a training takes, for schedulers: memory and time by the sizes of the problem.
+
+Measured by benchmarks/bench_sizes.py on one core of the machine of docs/cluster.md.
+"""
+
+from __future__ import annotations
+
+LONGEST = 24 * 60  # minutes that a job asks for at most: what is left then goes on from the checkpoint
+SHORT = 10  # minutes below which jobs are submitted in groups
+_START = 10  # minutes to start and to finish
+
+
+def training_mb(chains: int, width: int, n_train: int, n_test: int, dimension: int) -> int:
+    """Return the memory of a training in MB.
+
+    Copies of all chains' first layers, P by P matrices of every chain, and block means of all outputs, in float64.
+    """
+    first_layer = chains * width * min(n_train, dimension)
+    blocks = 300 * chains * (2 * n_train + n_test)
+    return 700 + int(8e-6 * (12 * first_layer + 110 * chains * n_train**2 + 2 * blocks))
+
+
+def expected_minutes(chains: int, width: int, n_train: int, dimension: int, steps: int, burn_in: int) -> float:
+    """Return the minutes of a training of so many steps and at most so many of burn-in, without the start."""
+    rank = min(n_train, dimension)
+    weights, hidden = chains * width * rank, chains * width * n_train
+    # calls; noise and its sum; the activation; products of first layer and data
+    step = 3e-4 + 1.2e-8 * weights + 5e-9 * hidden + 2e-11 * weights * n_train
+    return (steps + min(burn_in, steps)) * step / 60
+
+
+def asked_minutes(expected: float, attempt: int = 1) -> int:
+    """Return the minutes to ask for: twice the expected ones and ten to start; each retry asks for more."""
+    return min(LONGEST, attempt * (_START + int(2 * expected)))
+
+
+def is_short(expected: float) -> bool:
+    """Return whether a training is too short for a submission of its own."""
+    return expected < SHORT

@@ -1,0 +1,68 @@
+"""One ensemble from the data to what it has measured: the root of everything that determines a training's numbers.
+
+Files, progress and signals are the stage's affair; they come in as a callback between blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from msat.geometry import Geometry
+from msat.keys import derived_seed
+from msat.langevin.dynamics import initial_state, run
+from msat.langevin.measurement import Measurement, measured
+from msat.langevin.potential import Potential, make_potential
+from msat.langevin.state import Progress, State
+from msat.network import Network
+from msat.types import Array
+
+if TYPE_CHECKING:
+    from msat.langevin.settings import LangevinSettings
+
+
+def begin(
+    geometry: Geometry,
+    network: Network,
+    settings: LangevinSettings,
+    key: Mapping[str, Any],
+    device: torch.device,
+    threads: int,
+) -> tuple[Potential, State]:
+    """Return the potential and the state of step 0.
+
+    Parameters
+    ----------
+    key
+        Data, network and seed as plain numbers and strings: it seeds the generator of starts and noise.
+    threads
+        CPU threads of torch in this process.
+    """
+    torch.set_num_threads(threads)
+    # TensorFloat-32 keeps ten bits of a product: the forces would be wrong in the third digit
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    return initial_state(make_potential(geometry, network), settings, derived_seed(key), device)
+
+
+def finish(
+    geometry: Geometry,
+    potential: Potential,
+    settings: LangevinSettings,
+    state: State,
+    projection: Array | None,
+    on_block: Callable[[State, Progress], None],
+) -> Measurement:
+    """Advance a state until its run is done, and return what it has measured.
+
+    Parameters
+    ----------
+    projection
+        Maps test outputs to their components along a teacher, (3, Q); None for none.
+    on_block
+        See `msat.langevin.dynamics.run`.
+    """
+    run(potential, settings, state, on_block)
+    return measured(state, settings, geometry.y_train, geometry.y_test, projection)

@@ -1,0 +1,41 @@
+"""Stage `checks`: the summary of a run, which fails where an exact level and training disagree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msat.errors import ComputationError, InputError
+from msat.store import atomic, check_writable
+from msat.tables.checks import disagreements, shortfalls, summary, unconverged, verdict
+from msat.tables.rows import read_table
+
+
+def run(table: Path, out: Path, alpha: float) -> str:
+    """Write the summary of a table `checks`, with notes and the verdict, and return it without these.
+
+    Parameters
+    ----------
+    table, out
+        The table, and the text file to write.
+    alpha
+        False-alarm rate of the whole table.
+
+    Raises
+    ------
+    InputError
+        If alpha is not between 0 and 1, or the file is another table.
+    ComputationError
+        If an exact level and training disagree, with a line for each quantity; the summary is printed before.
+    """
+    if not 0 < alpha < 1:
+        raise InputError(f"--alpha = {alpha:g}: must be between 0 and 1")
+    check_writable(out)
+    checks = read_table(table, ("experiment", "chi", "level", "chi2_p"))
+    text, problems = summary(checks), disagreements(checks, alpha)
+    if problems:
+        print(text)  # no caller gets it to print, and it shows how large the disagreement is
+        raise ComputationError("\n".join(problems))
+    notes = [f"note: {line}" for line in (*unconverged(checks), *shortfalls(checks))]
+    with atomic(out) as temporary:
+        temporary.write_text("\n".join([text, *notes, verdict(checks, alpha), ""]))
+    return text

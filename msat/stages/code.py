@@ -1,0 +1,55 @@
+"""What each stage executes to make its files: the digest of that code is the stage's part of a job's key.
+
+Modules that a stage finds by name (activations, levels, tasks, figures) are named here: only those in use count.
+Settings are not code: their values are in the job, and a help text reruns nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msat.levels import NAMES
+from msat.provenance import code_digest
+
+
+def task(name: str) -> str:
+    """Return the digest of the code that makes a data set."""
+    return code_digest(f"msat.tasks.{name}", "msat.store")
+
+
+def theory(activation: str, levels: Sequence[str]) -> str:
+    """Return the digest of the code that solves levels for networks with an activation."""
+    kind = "linear" if activation == "linear" else "sampled"
+    found = (f"msat.activations.{activation}", f"msat.theory.{kind}.ladder", *(f"msat.theory.{n}" for n in levels))
+    return code_digest("msat.stages.theory", *found)
+
+
+def training(activation: str) -> str:
+    """Return the digest of the code that determines what a training measures, and nothing else.
+
+    Not the observables, which are functions of what is measured and are applied again on reading; nor files,
+    progress and signals.
+    """
+    return code_digest("msat.langevin.ensemble", f"msat.activations.{activation}")
+
+
+def tables() -> str:
+    """Return the digest of the code that makes the tables."""
+    return code_digest("msat.stages.tables")
+
+
+def checks() -> str:
+    """Return the digest of the code that judges the checks table."""
+    return code_digest("msat.stages.checks")
+
+
+def maps() -> str:
+    """Return the digest of the code that makes the tables of maps from theory alone."""
+    ladder = "msat.theory.linear.ladder"
+    levels = (f"msat.theory.{name}" for name in NAMES)
+    return code_digest("msat.stages.maps", ladder, "msat.activations.linear", *levels)
+
+
+def figure(name: str) -> str:
+    """Return the digest of the code that draws a figure."""
+    return code_digest(f"msat.figures.{name}", "msat.figures")

@@ -1,0 +1,110 @@
+"""One theory result against one training result, in every observable that is declared to be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy import special
+
+from msat.observables.registry import COMPARED
+from msat.tables.rows import keys, langevin_table, matching_scale, theory_table
+
+
+def compare(theory: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
+    """Return each level against the measurement, one row a level.
+
+    For every observable q that is compared (`msat.observables.registry`): the level's ``q``, the measured
+    ``q_langevin``, ``q_error`` and ``q_z = (measured - predicted) / error``. The error includes the Monte Carlo
+    error that a sampled level gives. The z of jackknifed observables follow Student's t with ``jackknife_dof``
+    degrees of freedom, others the normal law. ``chi2`` is the sum over training samples of the squared z of the
+    mean outputs; ``chi2_variance`` is its variance under agreement, ``2 tr R^2`` with R the correlation of the
+    measurement's errors, so that a p-value can allow for it.
+
+    Raises
+    ------
+    InputError
+        If the two files are not about the same data and network, or theory lacks the scale.
+    """
+    at = langevin.isel(chi=0)
+    chi = matching_scale(theory, langevin)
+    predicted = theory_table(theory.sel(chi=[chi])).set_index("level")
+    measured = langevin_table(langevin).iloc[0]
+    measured_error = at["mean_train_error"].to_numpy()
+    correlation = at["error_correlation_train"].to_numpy()
+    variance = 2 * float(np.sum(correlation**2))
+    rows = []
+    for level, prediction in predicted.iterrows():
+        row = keys(langevin, chi) | {"level": level, "converged": bool(prediction["converged"])}
+        for name in (observable.name for observable in COMPARED):
+            row[name] = prediction[name]
+            row[f"{name}_langevin"] = measured[name]
+            row[f"{name}_error"] = np.hypot(measured[f"{name}_error"], prediction[f"{name}_mc_error"])
+            row[f"{name}_z"] = z_score(measured[name], prediction[name], row[f"{name}_error"])
+        row["jackknife_dof"] = int(measured["jackknife_dof"])
+        mean = theory["mean_train"].sel(chi=chi, level=level).to_numpy()
+        sampled_error = theory["mean_train_mc_error"].sel(chi=chi, level=level).to_numpy()
+        difference = at["mean_train"].to_numpy() - mean
+        total_error = np.hypot(measured_error, sampled_error)
+        # an output that cannot vary (a sample of zeros) has no error, and tests nothing if it agrees
+        tested = ~((total_error == 0) & (np.abs(difference) < 1e-12))
+        z = difference[tested] / total_error[tested]
+        row |= {"chi2": float(z @ z), "chi2_dof": len(z), "chi2_variance": variance}
+        row |= {name: measured[name] for name in ("mixed", "target_met", "rhat_max")}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def printed(comparison: pd.DataFrame) -> str:
+    """Return the comparison of one scale as text: for each quantity the measurement, then the levels with z."""
+    first = comparison.iloc[0]
+    lines = [f"chi = {first['chi']:g}, seed {first['seed']}: measured value +- standard error, then level (z)"]
+    for name in (observable.name for observable in COMPARED if observable.printed):
+        if np.isnan(first[f"{name}_langevin"]):
+            continue
+        lines.append(f"  {name:<27} {first[f'{name}_langevin']:>12.6g} +- {first[f'{name}_error']:.2g}")
+        lines += [
+            f"    {row['level']:<25} {row[name]:>12.6g}    z = {row[f'{name}_z']:+8.2f}"
+            + ("" if row["converged"] else "   not converged")
+            for _, row in comparison.iterrows()
+        ]
+    lines.append("  mean outputs on the training points: chi-squared per degree of freedom")
+    lines += [f"    {row['level']:<25} {row['chi2'] / row['chi2_dof']:>12.6g}" for _, row in comparison.iterrows()]
+    lines.append(f"  largest |z| of all {len(COMPARED)} observables (on the scale of the normal law), and which")
+    for _, row in comparison.iterrows():
+        worst, name = worst_score(
+            {
+                item.name: normal_score(row[f"{item.name}_z"], row["jackknife_dof"] if item.jackknifed else np.inf)
+                for item in COMPARED
+            }
+        )
+        lines.append(f"    {row['level']:<25} {worst:>+12.2f}    {name}")
+    return "\n".join(lines)
+
+
+def z_score(measured: float, predicted: float, error: float) -> float:
+    """Return ``(measured - predicted) / error``; 0 if the two agree to rounding, whatever the error."""
+    difference = measured - predicted
+    if abs(difference) <= 1e-12 * max(abs(measured), abs(predicted)):
+        return 0.0
+    return float(difference / error) if error else float(np.copysign(np.inf, difference))
+
+
+def normal_score(z: float, dof: float) -> float:
+    """Return the normal z with the same p-value as a Student's t value of `dof` degrees of freedom."""
+    if not np.isfinite(dof) or not np.isfinite(z):
+        return float(z)
+    # far out the p-value underflows; the normal score is never the larger of the two
+    score = min(abs(z), -float(special.ndtri(special.stdtr(dof, -abs(z)))))
+    return float(np.copysign(score, z))
+
+
+def worst_score(scores: Mapping[str, float]) -> tuple[float, str]:
+    """Return the score largest in magnitude and its name; NaN and "none" if there is none."""
+    known = {name: score for name, score in scores.items() if not np.isnan(score)}
+    if not known:
+        return float("nan"), "none"
+    name = max(known, key=lambda key: abs(known[key]))
+    return known[name], name
