@@ -45,7 +45,7 @@ def _tasks() -> click.Command:
         module = tasks.get(name)
 
         def run(out: Path, **values: Any) -> None:
-            from msat.store import write_task
+            from msat.tasks.storage import write_task
 
             settings, seed = build(module.Settings, values), build(SeedSettings, values).seed
             for line in write_task(out, settings.files(), lambda: module.make(settings, seed)):

@@ -20,7 +20,7 @@ from pydantic import Field, StringConstraints, create_model, model_validator
 from msat import figures, levels, tasks
 from msat.errors import InputError
 from msat.keys import digest, file_digest
-from msat.langevin.settings import STOPPING_RULE, LangevinSettings
+from msat.langevin.settings import STOPPING_RULE, LangevinSettings, Saving
 from msat.network import Network, NetworkSettings
 from msat.stages.maps import FiniteWidthSettings, Gamma, LoopMapSettings
 from msat.tasks.base import TaskSettings
@@ -102,20 +102,6 @@ class Checks(Settings):
 
     alpha: float = Field(
         1e-4, gt=0, lt=1, description="The run fails if exact and Langevin disagree at this level (Bonferroni)."
-    )
-
-
-class Saving(Settings):
-    """How trainings are saved beside their results; it changes no result."""
-
-    checkpoint_every: float = Field(
-        60.0, ge=0, description="Seconds between two checkpoints of a running training; it saves on SIGTERM too."
-    )
-    keep_state: bool = Field(
-        True,
-        description="Keep the final state of every training and a second name of its result, so that a smaller "
-        "target_error or more steps go on from there. One state takes 1 to 2 KB times chains times "
-        "(2 n_train + n_test), in states/ under results.",
     )
 
 

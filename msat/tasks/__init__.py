@@ -17,7 +17,7 @@ from msat.errors import InputError
 from msat.tasks.base import Task
 from msat.validation import validated
 
-_TOOLS = ("base", "mnist_files", "mnist_sources", "scaling")
+_TOOLS = ("base", "mnist_files", "mnist_sources", "scaling", "storage")
 NAMES = tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _TOOLS))
 
 

@@ -64,10 +64,6 @@ def theory_values(wildcards):
     return CONFIG.theory_of(wildcards.experiment)
 
 
-def training_values(wildcards):
-    return CONFIG.training_of(wildcards.experiment)
-
-
 @cache
 def trajectory(experiment):
     """A digest of what determines the trajectories of an experiment, which names its checkpoints."""
@@ -107,6 +103,15 @@ def training_mb(wildcards, attempt):
 
 @cache
 def expected_minutes(experiment):
-    at = CONFIG.experiments[experiment]
-    width, sizes = at.network.width, at.task.sizes()
-    return training_cost.expected_minutes(CONFIG.langevin, width, *sizes)
+    """Minutes of a training that goes on to the most steps allowed, without the start."""
+    at, langevin = CONFIG.experiments[experiment], CONFIG.langevin
+    n_train, _, dimension = at.task.sizes()
+    sizes = langevin.chains, at.network.width, n_train, dimension
+    steps = langevin.steps or langevin.max_steps
+    return training_cost.expected_minutes(*sizes, steps, langevin.max_burn_in)
+
+
+def training_group(wildcards):
+    """Trainings that are too short for a submission of their own share one, where the profile groups."""
+    short = training_cost.is_short(expected_minutes(wildcards.experiment))
+    return "short_training" if short else None

@@ -58,11 +58,11 @@ for name in MAPS:
             mem_mb=lambda wildcards, attempt: 500 * attempt,
             runtime=lambda wildcards, attempt: 10 * attempt,
         params:
-            job={"code": code.maps(name), **getattr(CONFIG, name).model_dump()},
+            job={"code": code.maps(), **getattr(CONFIG, name).model_dump()},
             command=name.replace("_", "-"),
             flags=flags(getattr(CONFIG, name).model_dump()),
             folder=lambda wildcards, output: Path(output.csv).parent,
         message:
-            type(CONFIG).model_fields[name].description
+            type(CONFIG).model_fields[name].description.rstrip(".")
         shell:
             "msat {params.command} {params.flags} --out {params.folder} > {log} 2>&1"

@@ -17,20 +17,13 @@ rule train:
         "<results>/logs/{experiment}/seed{seed}/chi{chi}/train.log",
     benchmark:
         "<results>/benchmarks/{experiment}/seed{seed}/chi{chi}/train.tsv"
-    # trainings that are too short for a submission of their own share one, where the profile groups
     group:
-        lambda wildcards: (
-            "short_training"
-            if expected_minutes(wildcards.experiment) < training_cost.SHORT
-            else None
-        )
+        training_group
     threads: 1
     resources:
         mem_mb=training_mb,
-        # twice the expected time and ten minutes to start
-        runtime=lambda wildcards, attempt: min(
-            training_cost.LONGEST,
-            attempt * (10 + int(2 * expected_minutes(wildcards.experiment))),
+        runtime=lambda wildcards, attempt: training_cost.asked_minutes(
+            expected_minutes(wildcards.experiment), attempt
         ),
         gpu=1 if ON_GPU else 0,
         # how trainings are saved changes no result: as a param, a change of it would run them again
@@ -38,9 +31,9 @@ rule train:
     params:
         job=lambda wildcards: {
             "code": code.training(experiment_of(wildcards).network.activation),
-            **training_values(wildcards),
+            **CONFIG.training_of(wildcards.experiment),
         },
-        flags=lambda wildcards: flags(training_values(wildcards)),
+        flags=lambda wildcards: flags(CONFIG.training_of(wildcards.experiment)),
         # no outputs: checkpoint and final state survive a failed job and the removal of an old result
         checkpoint=lambda wildcards: CONFIG.run_of(**wildcards).checkpoint(
             trajectory(wildcards.experiment)
