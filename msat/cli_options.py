@@ -108,8 +108,7 @@ def _option(name: str, field: FieldInfo) -> click.Option:
     return click.Option(
         [f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}"],
         type=_Listed(kind) if many else PATH if kind is Path else None if kind is bool else kind,
-        required=field.is_required(),
-        default=None,
+        **({"required": True} if field.is_required() else {"default": None}),
         help=f"{field.description or ''}{'' if default in (None, '') else f'  [default: {default}]'}",
     )
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.polynomial import hermite, hermite_e
 from pydantic import Field, model_validator
 
 from msat.activations import ActivationName, get_activation
-from msat.activations.base import Activation
 from msat.errors import InputError
 from msat.tasks.base import Task, TaskSettings, generators
 from msat.types import Array
+
+if TYPE_CHECKING:
+    from msat.activations.base import Activation
 
 Teacher = Literal["hermite", "linear", "network"]
 Basis = Literal["probabilists", "physicists"]
