@@ -21,7 +21,7 @@ _PUBLIC = {
     "tasks": ("msat.tasks", None),
     "solve": ("msat.stages.theory", "solve"),
     "train": ("msat.stages.training", "train"),
-    "compare": ("msat.tables.rows", "compare"),
+    "compare": ("msat.tables.compare", "compare"),
     "InputError": ("msat.errors", "InputError"),
     "ComputationError": ("msat.errors", "ComputationError"),
 }
