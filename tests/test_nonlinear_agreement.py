@@ -13,7 +13,7 @@ LEVELS = ["nngp", "rescaling", "tree_level", "laplace"]
 
 
 def _compared(task, network, seed, steps):
-    """Train for a number of steps: what `train` asks for beyond, that chains are mixed, costs four times as many."""
+    """Train for a number of steps: the stopping rule wants mixed chains, four times as many."""
     theory = msat.solve(task, network, levels=LEVELS)
     trained = msat.train(task, network, seed=seed, steps=steps)
     assert theory["converged"].all()
