@@ -72,7 +72,7 @@ def _table(extended, name: str) -> pd.DataFrame:
         (recipes.OBSERVABLE, 1),
         (recipes.OBSERVABLE_WITH_MOMENT, 3),
         (recipes.FIGURE, 1),
-        (recipes.INTEGRATOR, 1),
+        (recipes.INTEGRATOR, 2),
     ],
     ids=lambda value: value.heading if isinstance(value, Recipe) else "",
 )
@@ -133,7 +133,7 @@ def test_an_observable_appears_in_results_that_are_there(extended, files):
     old = files["toy_linear"][1].drop_vars(["toy_observable", "toy_observable_error"])
     old.to_netcdf(extended / "old.nc", engine="h5netcdf")
     calls = (
-        "from pathlib import Path; from msat.stages.training import load;"
+        "from pathlib import Path; from msat.stages.measured import load;"
         "print(load(Path('old.nc'))['toy_observable'].item())"
     )
     value = float(run_python(extended, "-c", calls))
