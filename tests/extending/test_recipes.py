@@ -148,10 +148,15 @@ def test_compare_prints_level_and_observable(extended):
 
 
 def test_figure(extended):
+    """Drawn for every experiment, and one of the figures that the target `all` wants."""
     for name in EXPERIMENTS:
-        assert (extended / f"results/figures/{name}/toy_figure.png").stat().st_size > 5000
-    planned = run_python(extended, "-m", "snakemake", "-n", "--quiet", "rules")
-    assert "toy_figure" in planned or "Nothing" in planned
+        path = extended / f"results/figures/{name}/toy_figure.png"
+        assert path.stat().st_size > 5000
+        path.unlink()
+    planned = run_python(extended, "-m", "snakemake", "-n")
+    for name in EXPERIMENTS:
+        assert f"results/figures/{name}/toy_figure.png" in planned
+    assert "train" not in planned.split("Job stats:")[1].split("total")[0]
 
 
 def test_integrator(files):
@@ -163,4 +168,5 @@ def test_schema_and_options_name_every_toy(extended):
     for name in ("toy_level", "toy_activation", "toy_task", "toy_integrator"):
         assert f'"{name}"' in schema, name
     assert "toy_level" in run_python(extended, "-m", "msat.cli", "solve", "--help")
-    assert "toy_integrator" in run_python(extended, "-m", "msat.cli", "train", "--help")
+    wrong = ["train", "--integrator", "none", "--data", "x.npz", "--out", "x.nc"]
+    assert "toy_integrator" in run_python(extended, "-m", "msat.cli", *wrong, code=2)
