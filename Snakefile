@@ -34,7 +34,7 @@ localrules:
 rule all:
     default_target: True
     input:
-        figure_files(),
+        CONFIG.figure_files(),
         "<results>/checks.txt",
 
 

@@ -12,33 +12,45 @@ The public names are loaded on first use, so that ``import msat`` stays cheap:
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-# name -> (module, attribute); strings, so that a stage's import closure holds only what the stage uses
-_PUBLIC = {
-    "Network": ("msat.network", "Network"),
-    "Task": ("msat.tasks.base", "Task"),
-    "tasks": ("msat.tasks", None),
-    "solve": ("msat.stages.theory", "solve"),
-    "train": ("msat.stages.training", "train"),
-    "compare": ("msat.tables.compare", "compare"),
-    "InputError": ("msat.errors", "InputError"),
-    "ComputationError": ("msat.errors", "ComputationError"),
+if TYPE_CHECKING:  # what an editor completes; the names below are what runs
+    from msat import tasks
+    from msat.errors import ComputationError, InputError
+    from msat.network import Network
+    from msat.stages.theory import solve
+    from msat.stages.training import train
+    from msat.tables.compare import compare
+    from msat.tasks.base import Task
+
+    __version__: str
+
+# strings, so that a stage's import closure holds only what the stage uses
+_HOMES = {
+    "Network": "msat.network",
+    "Task": "msat.tasks.base",
+    "solve": "msat.stages.theory",
+    "train": "msat.stages.training",
+    "compare": "msat.tables.compare",
+    "InputError": "msat.errors",
+    "ComputationError": "msat.errors",
 }
 
 __all__ = ["ComputationError", "InputError", "Network", "Task", "compare", "solve", "tasks", "train"]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
+if not TYPE_CHECKING:  # or every name would be there for an editor
 
-        return version("msat")
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'msat' has no attribute {name!r}")
-    module, attribute = _PUBLIC[name]
-    loaded = importlib.import_module(module)
-    return loaded if attribute is None else getattr(loaded, attribute)
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("msat")
+        if name == "tasks":
+            return importlib.import_module("msat.tasks")
+        if name not in _HOMES:
+            raise AttributeError(f"module 'msat' has no attribute {name!r}")
+        return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""Where a result comes from: code digests, versions, git state, and seeds derived from a job's key."""
+"""Where a result comes from: digests of the code that made it, versions and git state."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import json
 import platform
 import subprocess
-from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,12 +18,21 @@ _ROOT = Path(__file__).resolve().parent
 _LIBRARIES = ("numpy", "scipy", "xarray", "torch", "arviz-stats")
 
 
+@dataclass(frozen=True)
+class _Source:
+    """One file: the modules that it names in its imports, and what Python executes of it."""
+
+    imports: tuple[str, ...]
+    code: str
+
+
 def import_closure(*modules: str) -> dict[str, Path]:
     """Return name and file of every msat module that the given ones import, directly or not.
 
-    Imports are read from the source (inside functions too), so nothing is executed. Packages that are only
-    passed through, as msat.tasks is by ``import msat.tasks.base``, count for nothing: they re-export names, and
-    a new task must not rerun the others.
+    Imports are read from the source (inside functions too), so nothing is executed; those under
+    ``if TYPE_CHECKING:`` are never executed and do not count. Packages that are only passed through, as msat.tasks
+    is by ``import msat.tasks.base``, count for nothing: they re-export names, and a new task must not rerun the
+    others.
     """
     found: dict[str, Path] = {}
     waiting = list(modules)
@@ -33,14 +42,29 @@ def import_closure(*modules: str) -> dict[str, Path]:
         if path is None or name in found or name == _PACKAGE:
             continue
         found[name] = path
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                waiting += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-                waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        waiting += _source(path).imports
     return dict(sorted(found.items()))
 
 
+@cache
+def code_digest(*modules: str) -> str:
+    """Return a hash of the sources that a stage runs, 16 hexadecimal digits.
+
+    Only what Python executes counts: no comments, formatting, docstrings and imports for type checkers.
+    """
+    sha = hashlib.sha256()
+    for name, path in import_closure(*modules).items():
+        sha.update(f"{name}\n{_source(path).code}\n".encode())
+    return sha.hexdigest()[:16]
+
+
+def forget_sources() -> None:
+    """Read every file anew when it is next asked for: for a process in which sources change."""
+    for cached in (_module_file, _source, code_digest):
+        cached.cache_clear()
+
+
+@cache
 def _module_file(name: str) -> Path | None:
     parts = name.split(".")
     if parts[0] != _PACKAGE:
@@ -53,41 +77,34 @@ def _module_file(name: str) -> Path | None:
 
 
 @cache
-def code_digest(*modules: str) -> str:
-    """Return a hash of the sources that a stage runs, 16 hexadecimal digits.
-
-    Only what Python executes counts: comments, formatting and docstrings do not change it.
-    """
-    sha = hashlib.sha256()
-    for name, path in import_closure(*modules).items():
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                first = node.body[0] if node.body else None
-                if (
-                    isinstance(first, ast.Expr)
-                    and isinstance(first.value, ast.Constant)
-                    and isinstance(first.value.value, str)
-                ):
-                    node.body = node.body[1:] or [ast.Pass()]
-        sha.update(f"{name}\n{ast.dump(tree)}\n".encode())
-    return sha.hexdigest()[:16]
+def _source(path: Path) -> _Source:
+    tree = _Executed().visit(ast.parse(path.read_text(encoding="utf-8")))
+    imports: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imports += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            imports += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    ours = (name for name in dict.fromkeys(imports) if name.split(".")[0] == _PACKAGE)
+    return _Source(tuple(ours), ast.dump(tree))
 
 
-def digest(key: Mapping[str, Any]) -> str:
-    """Return a hash of a job's key (plain numbers and strings), 16 hexadecimal digits."""
-    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+class _Executed(ast.NodeTransformer):
+    """Leaves out docstrings and what stands under ``if TYPE_CHECKING:``."""
 
+    def visit_If(self, node: ast.If) -> Any:
+        self.generic_visit(node)
+        if ast.unparse(node.test).endswith("TYPE_CHECKING") and not isinstance(node.test, ast.UnaryOp):
+            return node.orelse
+        return node
 
-def file_digest(path: str) -> str:
-    """Return a hash of a file's content, 16 hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-
-
-def derived_seed(key: Mapping[str, Any]) -> int:
-    """Return a seed of 63 bits for the generator of the job with this key."""
-    return int(digest(key), 16) >> 1
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        super().generic_visit(node)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            if ast.get_docstring(node, clean=False) is not None:
+                del node.body[0]
+            node.body = node.body or [ast.Pass()]
+        return node
 
 
 @cache

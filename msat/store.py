@@ -1,8 +1,7 @@
-"""Files in and out: data sets as .npz, results as NetCDF, all written whole or not at all."""
+"""Files in and out, all written whole or not at all; results as NetCDF."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import uuid
@@ -18,10 +17,9 @@ import numpy as np
 import xarray as xr
 
 from msat.errors import InputError
-from msat.tasks.base import Task
 
 # what NumPy, zipfile and HDF5 raise on files that are damaged or something else
-_UNREADABLE = (
+UNREADABLE = (
     OSError,
     ValueError,
     EOFError,
@@ -34,7 +32,6 @@ _UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
-_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 
 def check_writable(path: Path, option: str = "--out") -> None:
@@ -83,41 +80,8 @@ def keep_copy(path: Path, copy: Path) -> None:
             shutil.copyfile(path, temporary)
 
 
-def save_task(path: Path, task: Task) -> None:
-    """Write a data set as .npz: the four arrays in float64, and its provenance as a JSON string."""
-    with atomic(path) as temporary, temporary.open("wb") as file:
-        arrays: dict[str, Any] = {name: getattr(task, name) for name in _ARRAYS}
-        np.savez_compressed(file, **arrays, provenance=np.array(json.dumps(dict(task.provenance))))
-
-
-def load_task(path: Path) -> Task:
-    """Return the data set in a .npz file.
-
-    Raises
-    ------
-    InputError
-        If the file is missing or unreadable, an array is missing, or the data are not sound.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            missing = [name for name in _ARRAYS if name not in file]
-            if missing:
-                raise InputError(f"{path}: array {missing[0]} is missing; needed are {', '.join(_ARRAYS)}")
-            arrays = {name: file[name] for name in _ARRAYS}
-            provenance = json.loads(str(file["provenance"])) if "provenance" in file else {}
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except InputError:
-        raise
-    except _UNREADABLE as error:
-        raise InputError(f"{path}: not a readable .npz data file ({_first_line(error)})") from None
-    try:
-        return Task(**arrays, provenance=provenance)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-
-
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return an error's message in one line."""
     lines = str(error).splitlines()
     return lines[0] if lines else type(error).__name__
 
@@ -147,8 +111,8 @@ def load_dataset(path: Path, kind: str) -> xr.Dataset:
     try:
         with xr.open_dataset(path, engine="h5netcdf") as file:
             dataset = file.load()
-    except _UNREADABLE as error:
-        raise InputError(f"{path}: not a readable NetCDF file ({_first_line(error)})") from None
+    except UNREADABLE as error:
+        raise InputError(f"{path}: not a readable NetCDF file ({first_line(error)})") from None
     _check_kind(path, dataset.attrs, kind)
     return dataset
 
@@ -164,8 +128,8 @@ def load_attributes(path: Path, kind: str) -> dict[str, Any]:
                 name: np.asarray(value).item() if np.size(value) == 1 else value
                 for name, value in file.attrs.items()
             }
-    except _UNREADABLE as error:
-        raise InputError(f"{path}: not a readable NetCDF file ({_first_line(error)})") from None
+    except UNREADABLE as error:
+        raise InputError(f"{path}: not a readable NetCDF file ({first_line(error)})") from None
     _check_kind(path, found, kind)
     return found
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from msat.errors import InputError
 
 Model = TypeVar("Model", bound=BaseModel)
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 class Settings(BaseModel):

@@ -1,15 +1,28 @@
 """The contract: commands word for word, exit codes, one line for bad input, nothing half-written."""
 
 import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 
+from msat import tasks
 from msat.cli import main
+from msat.cli_options import build, flags, options
+from msat.errors import Interrupted
+from msat.langevin.settings import LangevinSettings, TrainingJob
+from msat.network import Network, NetworkSettings
+from msat.stages import maps
+from msat.theory.settings import TheorySettings
 
 NETWORK = "--width 9 --activation linear --g-w 0.5 --g-v 0.5 --kappa-0 1"
 
@@ -106,9 +119,10 @@ def test_bad_data_files(tmp_path, capsys, command, case):
 
 
 BAD_COMMANDS = {
-    "unknown option": ("{c} --data {d} --width 3 --lenght 3 --out {o}", "No such option: --lenght"),
+    "unknown option": ("{c} --data {d} --width 3 --lenght 3 --out {o}", "No such option '--lenght'"),
     "wrong type": ("{c} --data {d} --width wide --out {o}", "--width"),
-    "missing option": ("{c} --data {d} --out {o}", "width"),
+    "missing option": ("{c} --data {d} --width 3", "Missing option '--out'"),
+    "missing data": ("{c} --out {o}", "Missing option '--data'"),
     "width 0": ("{c} --data {d} --width 0 --out {o}", "width = 0: must be an integer from 1 to"),
     "chi 0": ("{c} --data {d} --width 3 --chi 0 --out {o}", "chi = 0.0: must be a finite number greater than 0"),
     "chi negative": ("{c} --data {d} --width 3 --chi=-2 --out {o}", "chi = -2.0"),
@@ -122,10 +136,13 @@ BAD_COMMANDS = {
     "no such folder": ("{c} --data {d} --width 3 --out {t}/none/out.nc", "none does not exist"),
     "out is a folder": ("{c} --data {d} --width 3 --out {t}", "is a folder, must be a file name"),
     "folder is a file": ("{c} --data {d} --width 3 --out {t}/text.npz/out.nc", "does not exist"),
-    "seed": ("{c} --data {d} --width 3 --seed -1 --out {o}", "--seed"),
+    "seed": (
+        "{c} --data {d} --width 3 --seed -1 --out {o}",
+        "seed = -1: input should be greater than or equal to 0",
+    ),
     "unknown level": (
         "solve --data {d} --width 3 --levels nngp,nlo --out {o}",
-        "level = 'nlo': must be one of nngp",
+        "levels.1 = 'nlo': must be one of nngp",
     ),
     "exact": (
         "solve --data {d} --width 3 --activation erf --levels exact --out {o}",
@@ -146,13 +163,16 @@ BAD_COMMANDS = {
     "table without file": ("task table --target y --n-train 2 --out {o}", "Missing option"),
     "table": ("task table --file {t}/text.npz --n-train 2 --out {o}", "text.npz: not a readable .npz file"),
     "digit": ("task mnist --digits 0,10 --out {o}", "digits.1 = 10: input should be less than or equal to 9"),
-    "figure": ("figure pie --out {t}/a.png", "figure = 'pie': must be one of discrepancies"),
+    "figure": ("figure pie --out {t}/a.png", "figure = 'pie': must be one of components"),
     "level twice": ("solve --data {d} --width 3 --levels nngp,nngp --out {o}", "named twice"),
     "scale twice": ("solve --data {d} --width 3 --chi 1,1 --out {o}", "a scale is named twice"),
     "scales": ("solve --data {d} --width 3 --chi 1;2 --out {o}", "must be numbers separated by commas"),
     "chains": ("train --data {d} --width 3 --chains 1 --out {o}", "chains = 1: input should be greater"),
     "device": ("train --data {d} --width 3 --device tpu --out {o}", "device = 'tpu': input should be"),
-    "threads": ("train --data {d} --width 3 --threads 0 --out {o}", "--threads"),
+    "threads": (
+        "train --data {d} --width 3 --threads 0 --out {o}",
+        "threads = 0: input should be greater than or equal to 1",
+    ),
     "unknown command": ("slove", "No such command 'slove'"),
     "unknown task": ("task xor --out {o}", "No such command 'xor'"),
     "task size": ("task ising --n-train 0 --out {o}", "n_train = 0"),
@@ -262,3 +282,94 @@ def test_version_and_help(capsys):
     assert capsys.readouterr().out.startswith("msat 0.")
     assert _run("train --help") == 0
     assert "--target-error" in capsys.readouterr().out
+    for command in ("", "task"):
+        assert _run(command) == 2
+        captured = capsys.readouterr()
+        assert "Commands:" in captured.out
+        assert (
+            captured.err.strip()
+            == f"msat {command}".strip() + f": error: no command given (see {('msat ' + command).strip()} --help)"
+        )
+
+
+COMMANDS = "task mnist solve train compare collect check figure loop-map finite-width schema"
+
+
+def test_every_command_and_task_has_help(capsys):
+    assert _run("--help") == 0
+    listed = capsys.readouterr().out.split("Commands:")[1]
+    for command in (*COMMANDS.split(), *(f"task {name}" for name in tasks.NAMES)):
+        assert _run(f"{command} --help") == 0
+        assert capsys.readouterr().out.startswith(f"Usage: msat {command} ")
+        assert f"\n  {command.split()[0]} " in listed
+
+
+@pytest.mark.parametrize(
+    ("command", "models"),
+    [
+        ("solve", (NetworkSettings, TheorySettings)),
+        ("train", (Network, LangevinSettings, TrainingJob)),
+        *((f"task {name}", (tasks.get(name).Settings,)) for name in tasks.NAMES),
+        *((name.replace("_", "-"), (settings,)) for name, (settings, _) in maps.MAPS.items()),
+    ],
+)
+def test_options_and_their_defaults_are_those_of_the_settings(capsys, command, models):
+    assert _run(f"{command} --help") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for name, field in ((name, field) for model in models for name, field in model.model_fields.items()):
+        flag = f"--{name.replace('_', '-')}"
+        assert flag in shown
+        if isinstance(field.default, int | float) and not isinstance(field.default, bool):
+            part = shown.split(f" {flag} ")[1]
+            assert f"[default: {field.default}]" in part[: len(field.description) + 60]
+
+
+def test_flags_are_read_back_as_they_were_written():
+    """What the workflow writes for settings gives these settings: lists, switches, choices, text for a shell."""
+    settings = [
+        TheorySettings(chi=[1.0, 2.5, 1e-7], levels=["nngp", "exact"], seed=3, strict=True),
+        LangevinSettings(chains=3, steps=99, step_size=0.01, dtype="float64"),
+        TrainingJob(seed=2, keep_state=False, checkpoint=Path("a b/c's.pt")),
+        tasks.get("teacher_student").Settings(coefficients=[1.0, 0.0, -0.1], unit_variance=True),
+        tasks.get("table").Settings(file="it's mine.csv", target="y", features=["a b", "c"], n_train=4),
+        maps.MAPS["finite_width"][0](widths=[3, 4], gamma=[0.5], seeds=[7]),
+    ]
+    for model in settings:
+        command = click.Command("any", params=list(options(type(model))))
+        with command.make_context("any", shlex.split(flags(model.model_dump()))) as context:
+            assert build(type(model), context.params) == model
+
+
+def test_help_starts_at_once():
+    """The list of commands, the best of three on a busy machine."""
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "msat.cli", "--help"], check=True, capture_output=True)
+        times.append(time.perf_counter() - started)
+    assert min(times) < 0.3
+
+
+def test_exit_codes_of_signals_and_defects(tmp_path, capsys, monkeypatch):
+    def fails(error):
+        def run(*_):
+            raise error
+
+        monkeypatch.setattr("msat.stages.theory.run", run)
+        return _run(f"solve --data {tmp_path}/d.npz --out {tmp_path}/o.nc")
+
+    assert fails(Interrupted("saved at step 3", signal.SIGTERM)) == 128 + signal.SIGTERM
+    assert capsys.readouterr().err == "msat: saved at step 3\n"
+    assert fails(KeyboardInterrupt()) == 130
+    assert fails(ZeroDivisionError()) == 70
+    assert "this is a defect of msat" in capsys.readouterr().err
+
+
+def test_defaults_are_the_papers(tmp_path):
+    """An omitted option is the same on the command line, in the config and in Python."""
+    assert _run(f"task ising --n-train 4 --n-test 2 --dimension 6 --out {tmp_path}/data.npz") == 0
+    assert _run(f"solve --data {tmp_path}/data.npz --out {tmp_path}/theory.nc") == 0
+    with xr.open_dataset(tmp_path / "theory.nc") as theory:
+        found = {name: theory.attrs[name] for name in NetworkSettings.model_fields}
+    assert found == NetworkSettings().model_dump()
+    assert found == {"width": 100, "activation": "linear", "g_w": 0.5, "g_v": 0.5, "kappa_0": 1.0}

@@ -1,9 +1,11 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
+from msat import figures
 from msat.config import parse_config, schema, with_files
 from msat.errors import InputError
 
@@ -52,9 +54,9 @@ def test_shipped_configurations_are_valid(overlay):
         values = _merged(values, yaml.safe_load((ROOT / f"configs/{overlay}.yaml").read_text()))
     config = parse_config(values)
     for name in config.experiments:
-        scales = config.chi(name)
-        assert scales[0] == 1.0
-        assert scales[-1] == config.experiments[name].network.width
+        scales = config.scale_names(name)
+        assert scales[0] == "1"
+        assert scales[-1] == str(config.experiments[name].network.width)
 
 
 def test_an_overlay_can_select_experiments():
@@ -76,20 +78,20 @@ def test_default_is_the_papers_setting():
         "g_v": 0.5,
         "kappa_0": 1.0,
     }
-    assert len(config.chi("ising_linear")) >= 7
+    assert len(config.scale_names("ising_linear")) >= 7
     assert len(config.seeds) >= 3
 
 
 def test_gamma_is_the_exponent_of_the_width():
     config = parse_config(_changed("scales", {"gamma": [0.0, 0.5, 1.0]}))
-    assert config.chi("a") == [1.0, 10.0, 100.0]
+    assert config.scale_names("a") == ["1", "10", "100"]
 
 
 def test_an_experiment_may_have_its_own_scales_and_seeds():
     config = parse_config(_changed("experiments.a.seeds", [7]))
     assert config.seeds_of("a") == [7]
     config = parse_config(_changed("experiments.a.scales", {"chi": [2]}))
-    assert config.chi("a") == [2.0]
+    assert config.scale_names("a") == ["2"]
 
 
 @pytest.mark.parametrize(
@@ -99,12 +101,16 @@ def test_an_experiment_may_have_its_own_scales_and_seeds():
         ("langevin.chians", 3, "langevin.chians: unknown key; known are chains"),
         ("experiments.a.network.depth", 2, "experiments.a.network.depth: unknown key"),
         ("experiments.a.network.width", "100", "experiments.a.network.width = '100'"),
-        ("experiments.a.network.width", 0, "experiments.a.network.width = 0: input should be greater than"),
-        ("experiments.a.network.kappa_0", 0, "kappa_0 = 0: input should be greater than 0"),
+        ("experiments.a.network.width", 0, "experiments.a.network.width = 0: must be an integer from 1"),
+        ("experiments.a.network.kappa_0", 0, "kappa_0 = 0: must be a finite number greater than 0"),
         ("experiments.a.network.activation", "sine", "activation = 'sine'"),
         ("experiments.a.task.n_train", 0, "n_train = 0"),
         ("experiments.a.task.name", "xor", "experiments.a.task"),
-        ("experiments.a.network.activation", "erf", "level exact needs activation linear"),
+        (
+            "experiments.a.network.activation",
+            "erf",
+            "experiments.a: level = 'exact' with activation = 'erf': exact needs activation = 'linear'",
+        ),
         ("experiments.a.task", {"name": "mnist", "digits": [3, 3]}, "digits = .*the two digits must differ"),
         ("experiments.a.task", {"name": "mnist", "digits": [3, 10]}, "digits.1 = 10"),
         ("experiments.a.task", {"name": "mnist", "pool": 3}, "pool = 3: must divide 28"),
@@ -122,6 +128,12 @@ def test_an_experiment_may_have_its_own_scales_and_seeds():
         ("scales", {"chi": [0]}, r"scales.chi.0 = 0: input should be greater than 0"),
         ("scales", {"chi": [1, 1.0000000001]}, "a scale is named twice"),
         ("scales", {}, "experiments.a: scales: give a list"),
+        (
+            "experiments.a.network.activation",
+            "quadratic",
+            "experiments.a: level = 'tree_level' with activation = 'quad",
+        ),
+        ("theory.levels", ["nngp", "nngp"], "experiments.a: levels = nngp,nngp: a level is named twice"),
         ("seeds", [1, 1], "a seed is named twice"),
         ("seeds", [], "seeds = "),
         ("seeds", [-1], "seeds.0 = -1"),
@@ -153,7 +165,7 @@ def test_experiments_on_mnist_need_its_files(tmp_path, monkeypatch):
         with_files(parse_config(values | {"select": ["b"]}))
     assert with_files(parse_config(values | {"select": ["a"]}))[1] == ""
     (tmp_path / "data/mnist").mkdir(parents=True)
-    for path in config.mnist_files():
+    for path in config.experiments["b"].task.files():
         Path(path).touch()
     assert with_files(config) == (config, "")
 
@@ -166,20 +178,101 @@ def test_a_table_must_be_there(tmp_path, monkeypatch):
         with_files(config)
     (tmp_path / "mine.csv").touch()
     assert with_files(config) == (config, "")
-    assert config.task_files("a") == ["mine.csv"]
-    assert config.sizes("a") == (1000, 1000, 1000)
+    task = config.experiments["a"].task
+    assert task.files() == ["mine.csv"]
+    assert task.sizes() == (1000, 1000, 1000)
 
 
 def test_sizes_and_options_of_a_task():
     config = parse_config(
         _changed("experiments.b", {"task": MNIST, "network": {"width": 10}}) | {"mnist": {"folder": "images"}}
     )
-    assert config.sizes("b") == (40, 10, 196)
+    digits, ising = (config.experiments[name].task for name in "ba")
+    assert digits.sizes() == (40, 10, 196)
     assert config.task_options("b")["images"] == "images"
-    assert config.task_files("b")[0] == "images/train-images-idx3-ubyte"
-    assert config.task_files("a") == []
-    assert config.sizes("a") == (80, 1000, 200)
-    assert not config.single_index("b")
+    assert "images" not in digits.model_dump()  # where the files are is no property of the data
+    assert digits.files()[0] == "images/train-images-idx3-ubyte"
+    assert digits.fetched
+    assert ising.files() == []
+    assert ising.sizes() == (80, 1000, 200)
+    assert not ising.fetched
+    assert not digits.has_direction
     for teacher, known in (("hermite", True), ("linear", True), ("network", False)):
         task = {"name": "teacher_student", "teacher": teacher}
-        assert parse_config(_changed("experiments.a.task", task)).single_index("a") is known
+        assert parse_config(_changed("experiments.a.task", task)).experiments["a"].task.has_direction is known
+
+
+def test_the_grid_and_its_paths():
+    values = _changed("experiments.b", {"task": {"name": "ising"}, "network": {"width": 10}, "seeds": [7]})
+    config = parse_config(values | {"scales": {"chi": [1, 2.15, 1e-7]}, "seeds": [0, 1], "results": "out"})
+    runs = config.runs()
+    assert [(run.experiment, run.seed) for run in runs[::3]] == [("a", 0), ("a", 1), ("b", 7)]
+    assert runs[1] == config.run_of("a", "0", "2.15")
+    assert runs[1].theory == "out/a/seed0/theory.nc"
+    assert runs[1].langevin == "out/a/seed0/chi2.15/langevin.nc"
+    assert runs[1].final_state == "out/states/a/seed0/chi2.15/langevin.pt"
+    assert runs[1].checkpoint("f00") == "out/checkpoints/a-seed0-chi2.15-f00.pt"
+    assert len({run.langevin for run in runs}) == len(runs)
+    assert config.plan().splitlines()[:2] == [
+        "experiment,seed,chi,theory,langevin",
+        "a,0,1,out/a/seed0/theory.nc,out/a/seed0/chi1/langevin.nc",
+    ]
+
+
+def test_names_of_scales_are_made_and_matched_by_one_rule():
+    config = parse_config(_changed("scales", {"chi": [1, 2.15, 1e-7, 123456789.0, 1.5e20]}))
+    names = config.scale_names("a")
+    assert names == ["1", "2.15", "1e-07", "1.23457e+08", "1.5e+20"]
+    pattern = config.wildcards()["chi"]
+    assert all(re.fullmatch(pattern, name) for name in names)
+    assert not any(re.fullmatch(pattern, other) for other in ("2x15", "1e07", "3", "1/2", ""))
+    assert re.fullmatch(config.wildcards()["experiment"], "a")
+
+
+def test_the_trajectory_is_named_without_its_end():
+    def named(code="f00", **langevin):
+        return parse_config(_changed("langevin", langevin)).trajectory("a", code)
+
+    assert named() == named(target_error=0.1, max_steps=999)
+    assert len({named(), named(chains=4), named("f01")}) == 3
+
+
+def test_figures_follow_from_levels_and_task():
+    """A figure without its levels, or its teacher's direction, is left out."""
+    config = parse_config(_changed("experiments.a.task", {"name": "teacher_student"}))
+    assert set(config.figures_of("a")) == {
+        name for name in figures.NAMES if figures.declaration(name).kind != "map"
+    }
+    assert "components" not in parse_config(MINIMAL).figures_of("a")
+    kernel_levels = parse_config(_changed("experiments.a.levels", ["nngp", "rescaling"]))
+    assert "kernels" not in kernel_levels.figures_of("a")
+    assert "results/figures/a/kernels.pdf" in parse_config(MINIMAL).figure_files()
+    assert "results/figures/loop_map.png" in kernel_levels.figure_files()
+    assert "results/figures/a/kernels.pdf" not in kernel_levels.figure_files()
+
+
+def test_what_a_figure_reads_and_how_it_is_asked_for():
+    config = parse_config(_changed("experiments.a.title", "A: b"))
+    ends = ["results/a/seed0/chi1/langevin.nc", "results/a/seed0/chi10/langevin.nc"]
+    assert config.figure_input("kernels", "a") == ["results/a/seed0/theory.nc", *ends]
+    assert config.figure_options("kernels", "a") == {
+        "theory": "results/a/seed0/theory.nc",
+        "langevin": tuple(ends),
+        "title": "A: b",
+    }
+    assert config.figure_input("samples", "a") == ["results/tables/samples.parquet"]
+    assert config.figure_options("samples", "a") == {
+        "tables": "results/tables",
+        "experiment": "a",
+        "title": "A: b",
+    }
+    assert config.figure_input("loop_map") == ["results/tables/loop_map.parquet"]
+    assert config.figure_options("loop_map") == {"tables": "results/tables"}
+
+
+def test_a_task_may_name_its_own_folder_of_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = parse_config(
+        _changed("experiments.b", {"task": MNIST | {"images": "mine"}, "network": {"width": 10}})
+    )
+    assert config.experiments["b"].task.files()[0] == "mine/train-images-idx3-ubyte"

@@ -5,20 +5,21 @@ import xarray as xr
 import msat
 from msat import store
 from msat.errors import InputError
+from msat.tasks.storage import load_task, save_task
 
 
 def test_task_round_trip(tmp_path, small_task):
-    store.save_task(tmp_path / "data.npz", small_task)
-    again = store.load_task(tmp_path / "data.npz")
+    save_task(tmp_path / "data.npz", small_task)
+    again = load_task(tmp_path / "data.npz")
     assert again.digest() == small_task.digest()
     task = msat.tasks.ising(n_train=4, n_test=2, dimension=3, seed=5)
-    store.save_task(tmp_path / "ising.npz", task)
-    assert store.load_task(tmp_path / "ising.npz").provenance == task.provenance
+    save_task(tmp_path / "ising.npz", task)
+    assert load_task(tmp_path / "ising.npz").provenance == task.provenance
 
 
 def test_the_same_task_gives_the_same_bytes(tmp_path):
     for name in ("a", "b"):
-        store.save_task(tmp_path / f"{name}.npz", msat.tasks.ising(n_train=4, n_test=2, dimension=3, seed=5))
+        save_task(tmp_path / f"{name}.npz", msat.tasks.ising(n_train=4, n_test=2, dimension=3, seed=5))
     with np.load(tmp_path / "a.npz") as a, np.load(tmp_path / "b.npz") as b:
         assert all(np.array_equal(a[name], b[name]) for name in a)
 
@@ -59,10 +60,10 @@ def test_a_folder_without_write_permission(tmp_path, monkeypatch):
 
 def test_damaged_files_are_refused_in_one_line(tmp_path, small_task, small_network):
     """Random damage to a data set and a result: either it reads, or it is refused as unreadable or unsound."""
-    store.save_task(tmp_path / "good.npz", small_task)
+    save_task(tmp_path / "good.npz", small_task)
     store.save_dataset(tmp_path / "good.nc", msat.solve(small_task, small_network))
     rng = np.random.default_rng(0)
-    for name, load in (("npz", store.load_task), ("nc", lambda path: store.load_dataset(path, "theory"))):
+    for name, load in (("npz", load_task), ("nc", lambda path: store.load_dataset(path, "theory"))):
         good = (tmp_path / f"good.{name}").read_bytes()
         refused = 0
         for _ in range(60):

@@ -8,12 +8,14 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from functools import cache
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, WithJsonSchema
 
-from msat.activations.base import Activation
 from msat.errors import InputError
+
+if TYPE_CHECKING:  # a name is known without NumPy, so that the command line starts at once
+    from msat.activations.base import Activation
 
 _TOOLS = ("base", "quadrature")
 # linear first: lists in messages and schema begin with it

@@ -14,7 +14,7 @@ from msat.provenance import code_digest
 
 def task(name: str) -> str:
     """Return the digest of the code that makes a data set."""
-    return code_digest(f"msat.tasks.{name}", "msat.store")
+    return code_digest(f"msat.tasks.{name}", "msat.tasks.storage")
 
 
 def theory(activation: str, levels: Sequence[str]) -> str:

@@ -145,10 +145,12 @@ def _against_exact(
     from msat.geometry import decompose
     from msat.network import Network
     from msat.observables.functions import discrepancy
-    from msat.tasks.ising import ising
+    from msat.tasks.ising import Settings as IsingSettings
+    from msat.tasks.ising import make
     from msat.theory.anneal import anneal
 
-    task = ising(n_train=n_train, n_test=0, dimension=dimension, delta_p=settings.delta_p, seed=seed)
+    of_task = IsingSettings(n_train=n_train, n_test=0, dimension=dimension, delta_p=settings.delta_p)
+    task = make(of_task, seed)
     network = Network(width=width, g_w=settings.g_w, g_v=settings.g_v, kappa_0=settings.kappa_0)
     scales = [float(width) ** exponent for exponent in gamma]
     names = [*levels, EXACT.name]

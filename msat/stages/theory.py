@@ -21,8 +21,9 @@ from msat.observables.moments import Frame, Moments
 from msat.observables.registry import BY_NAME
 from msat.observables.variables import THEORY
 from msat.provenance import environment
-from msat.store import attributes, check_not_input, check_writable, load_task, save_dataset
+from msat.store import attributes, check_not_input, check_writable, save_dataset
 from msat.tasks.base import Task
+from msat.tasks.storage import load_task
 from msat.theory.anneal import anneal
 from msat.theory.prediction import Outputs, Prediction
 from msat.theory.settings import TheorySettings

@@ -25,8 +25,9 @@ from msat.network import Network
 from msat.observables.functions import component_projection
 from msat.provenance import environment
 from msat.stages import code, measured
-from msat.store import check_not_input, check_writable, keep_copy, load_task, save_dataset
+from msat.store import check_not_input, check_writable, keep_copy, save_dataset
 from msat.tasks.base import Task
+from msat.tasks.storage import load_task
 from msat.validation import validated
 
 

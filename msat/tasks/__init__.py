@@ -1,9 +1,77 @@
-"""Data sets: one function a task, each returning a `msat.tasks.base.Task`."""
+"""Data sets, one file each, found by name: a file ``NAME.py`` here that defines ``Settings`` and ``make`` is one.
 
+For every task there is a function of its name here, ``msat.tasks.NAME(..., seed=0)``, whose arguments are the
+fields of its settings, in their order.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import pkgutil
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from msat.errors import InputError
 from msat.tasks.base import Task
-from msat.tasks.ising import ising
-from msat.tasks.mnist import mnist
-from msat.tasks.table import table
-from msat.tasks.teacher_student import teacher_student
+from msat.validation import validated
 
-__all__ = ["Task", "ising", "mnist", "table", "teacher_student"]
+_TOOLS = ("base", "mnist_files", "mnist_sources", "scaling", "storage")
+NAMES = tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _TOOLS))
+
+
+def get(name: str) -> Any:
+    """Return the module of a task: its model ``Settings``, and ``make(settings, seed) -> Task``.
+
+    Raises
+    ------
+    InputError
+        If there is none; the message lists those known.
+    """
+    if name not in NAMES:
+        raise InputError(f"task = {name!r}: must be one of {', '.join(NAMES)}")
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+def _function(name: str) -> Callable[..., Task]:
+    """Return the task as a function of its settings and a seed, for Python."""
+    module = get(name)
+    fields = module.Settings.model_fields
+
+    def make(*arguments: Any, seed: int = 0, **values: Any) -> Task:
+        given = inspect.Signature(positional).bind(*arguments, **values).arguments
+        settings = validated(module.Settings, {key: _plain(value) for key, value in given.items()})
+        task: Task = module.make(settings, seed)
+        return task
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    positional = [
+        inspect.Parameter(key, kind, default=inspect.Parameter.empty if field.is_required() else field.default)
+        for key, field in fields.items()
+    ]
+    last = inspect.Parameter("seed", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=int)
+    make.__signature__ = inspect.Signature([*positional, last], return_annotation=Task)  # type: ignore[attr-defined]
+    make.__name__ = make.__qualname__ = name
+    options = "\n".join(f"{key}\n    {field.description}" for key, field in fields.items())
+    make.__doc__ = (
+        f"{inspect.getdoc(module.make)}\n\nParameters\n----------\n{options}\nseed\n    Seed of the data."
+    )
+    return make
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as the settings take it: a list for any sequence, a string for a path."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return list(value)
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Callable[..., Task]: ...
+
+
+# functions, not modules, at these names: the modules are all imported by now
+globals().update({name: _function(name) for name in NAMES})
+__all__ = ["NAMES", "Task", "get", *NAMES]

@@ -1,4 +1,4 @@
-"""A data set as every later stage sees it."""
+"""A data set as every later stage sees it, and what the settings of every task can say of theirs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,61 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from pydantic import Field
 
 from msat.errors import InputError
 from msat.types import Array
+from msat.validation import Seed, Settings
 
 _LARGEST = 1e15  # of an entry: squares and their sums stay within single precision
+_UNSTATED = 1000  # what a job asks for where the settings leave a size open: no file is read for it
+
+
+class Sizes(NamedTuple):
+    """What a job's memory and time depend on."""
+
+    n_train: int
+    n_test: int
+    dimension: int
+
+
+class SeedSettings(Settings):
+    """The seed, which is an option of every task and a wildcard of the workflow."""
+
+    seed: Seed = Field(0, description="Seed of the data.")
+
+
+class TaskSettings(Settings):
+    """The options of a task, and what the workflow must know of its data before they are made.
+
+    A field with ``exclude=True`` says where something is and not what the data are: it is an option, and no part
+    of the provenance.
+    """
+
+    # whether `files` are got by the workflow, and never change
+    fetched: ClassVar[bool] = False
+
+    @property
+    def has_direction(self) -> bool:
+        """Whether the labels depend on x through one direction u only, which the provenance holds."""
+        return False
+
+    def files(self) -> list[str]:
+        """Return the files that the data are made from."""
+        return []
+
+    def located(self, folder: str) -> Self:
+        """Return the settings with the folder of files that the workflow gets; of other tasks as they are."""
+        return self
+
+    def sizes(self) -> Sizes:
+        """Return the sizes that the settings state, and 1000 for those that they leave open."""
+        stated = (getattr(self, name, None) for name in Sizes._fields)
+        return Sizes(*(_UNSTATED if value is None else value for value in stated))
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,3 +161,16 @@ def _checked(name: str, value: ArrayLike, ndim: int, shape: str) -> Array:
         raise InputError(f"{name}{list(first)} is {array[first]}: must be finite")
     array.setflags(write=False)
     return array
+
+
+def generators(seed: int, count: int) -> list[np.random.Generator]:
+    """Return independent generators of one seed: one for each part of a data set that is drawn."""
+    return [np.random.Generator(np.random.PCG64(part)) for part in np.random.SeedSequence(seed).spawn(count)]
+
+
+def balanced_labels(rows: int, first: float, rng: np.random.Generator) -> Array:
+    """Return labels +-1 in equal numbers and random order; of an odd number the last is random."""
+    y = np.where(np.arange(rows) % 2 == 0, first, -first)
+    if rows % 2:
+        y[-1] = rng.choice([-1.0, 1.0])
+    return rng.permutation(y)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from msat.tasks.base import Task
-from msat.validation import validated
+from msat.tasks.base import Task, TaskSettings, balanced_labels, generators
+from msat.types import Array
 
 
-class IsingSettings(BaseModel):
-    """Sizes and bias of the Ising task."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+class Settings(TaskSettings):
+    """The linearly separable Ising task of the paper's Fig. 2."""
 
     n_train: int = Field(80, ge=1, description="Number of training samples P.")
     n_test: int = Field(1000, ge=0, description="Number of test samples Q.")
@@ -27,46 +24,26 @@ class IsingSettings(BaseModel):
     )
 
 
-def ising(
-    n_train: int = 80, n_test: int = 1000, dimension: int = 200, delta_p: float = 0.1, seed: int = 0
-) -> Task:
+def make(settings: Settings, seed: int) -> Task:
     """Return an Ising data set: labels +-1 in equal numbers, inputs in {+-1}^D biased towards the label.
 
-    Parameters
-    ----------
-    n_train, n_test
-        Numbers of training and test samples P and Q.
-    dimension
-        Input dimension D.
-    delta_p
-        Each component of x equals y with probability ``1/2 + delta_p``.
-    seed
-        Seed of the data. Training data do not depend on n_test.
+    Training data do not depend on n_test.
 
-    Raises
-    ------
-    InputError
-        If a parameter is out of its range.
+    Examples
+    --------
+    >>> import msat
+    >>> task = msat.tasks.ising(n_train=4, n_test=2, dimension=3, seed=1)
+    >>> task.x_train.shape, sorted(task.y_train.tolist())
+    ((4, 3), [-1.0, -1.0, 1.0, 1.0])
     """
-    settings = validated(
-        IsingSettings,
-        {"n_train": n_train, "n_test": n_test, "dimension": dimension, "delta_p": delta_p},
-    )
-    train_rng, test_rng = (
-        np.random.Generator(np.random.PCG64(sequence)) for sequence in np.random.SeedSequence(seed).spawn(2)
-    )
+    train_rng, test_rng = generators(seed, 2)
     x_train, y_train = _draw(settings.n_train, settings, train_rng)
     x_test, y_test = _draw(settings.n_test, settings, test_rng)
     provenance = {"task": "ising", "seed": seed, **settings.model_dump()}
     return Task(x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test, provenance=provenance)
 
 
-def _draw(
-    rows: int, settings: IsingSettings, rng: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    y = np.where(np.arange(rows) % 2 == 0, 1.0, -1.0)
-    if rows % 2:
-        y[-1] = rng.choice([-1.0, 1.0])  # exactly half of each sign; an odd remainder at random
-    y = rng.permutation(y)
+def _draw(rows: int, settings: Settings, rng: np.random.Generator) -> tuple[Array, Array]:
+    y = balanced_labels(rows, 1.0, rng)
     agrees = rng.random((rows, settings.dimension)) < 0.5 + settings.delta_p
     return np.where(agrees, 1.0, -1.0) * y[:, None], y

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from msat.errors import InputError
-from msat.tasks.base import Task
-from msat.tasks.mnist_files import SIDE, read_folder, read_images, read_labels
+from msat.tasks.base import Task, TaskSettings, balanced_labels, generators
+from msat.tasks.mnist_files import FILES, FOLDER, SIDE, read_folder, read_images, read_labels
 from msat.tasks.scaling import centred_and_scaled, whitened
-from msat.validation import validated
-
-Array = NDArray[np.float64]
-FOLDER = "data/mnist"
+from msat.types import Array, Indices
 
 
-class MnistSettings(BaseModel):
-    """Digits, sizes and preparation of the MNIST task."""
+class Settings(TaskSettings):
+    """Two digits of MNIST, centred and scaled; `msat mnist` gets the images."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    fetched: ClassVar[bool] = True
 
     digits: list[Annotated[int, Field(ge=0, le=9)]] = Field(
         [0, 3], min_length=2, max_length=2, description="Two different digits; they are y = -1 and y = +1."
@@ -39,6 +34,12 @@ class MnistSettings(BaseModel):
         None,
         ge=1,
         description="Number of principal components of the train split to whiten to, the new D; null for none.",
+    )
+    images: str | None = Field(
+        None,
+        exclude=True,
+        description="Folder of MNIST's four files, raw or .gz, as `msat mnist` makes it; by default data/mnist, "
+        "or mnist.folder of a config.",
     )
 
     @field_validator("digits")
@@ -60,55 +61,35 @@ class MnistSettings(BaseModel):
         """Input dimension D."""
         return self.whiten or (SIDE // self.pool) ** 2
 
+    def files(self) -> list[str]:
+        """Return the paths of MNIST's four files."""
+        return [f"{self.images or FOLDER}/{name}" for name in FILES]
 
-def mnist(
-    n_train: int = 80,
-    n_test: int = 1000,
-    digits: Sequence[int] = (0, 3),
-    pool: int = 1,
-    whiten: int | None = None,
-    seed: int = 0,
-    images: str | Path = FOLDER,
-) -> Task:
+    def located(self, folder: str) -> Self:
+        """Return the settings with the folder of the files, unless they name one."""
+        return self.model_copy(update={"images": self.images or folder})
+
+
+def make(settings: Settings, seed: int) -> Task:
     """Return images of two digits with labels -1 and +1 in equal numbers.
 
     Training samples are drawn without replacement from MNIST's 60000 training images, test samples from its
     10000 test images, so that the two cannot overlap. Pixels are averaged over blocks if asked; then the mean
     of each pixel over the train split is subtracted, and everything divided by one number such that the mean
     |x|^2 over the train split is D. With `whiten` x is instead the leading principal components of the train
-    split, of unit variance there.
-
-    Parameters
-    ----------
-    n_train, n_test
-        Numbers of training and test samples P and Q; of an odd number, the last label is random.
-    digits
-        The digits of y = -1 and of y = +1.
-    pool
-        Side of the blocks of pixels that are averaged; divides 28.
-    whiten
-        Number of principal components.
-    seed
-        Seed of the choice. Training data do not depend on n_test.
-    images
-        Folder with MNIST's four IDX files, raw or .gz, as ``msat mnist`` makes it.
+    split, of unit variance there. Training data do not depend on n_test.
 
     Raises
     ------
     InputError
-        If a parameter is out of its range, there are fewer images than asked for, or a file is missing or damaged.
+        If there are fewer images than asked for, or a file is missing or damaged.
     """
-    settings = validated(
-        MnistSettings,
-        {"digits": list(digits), "n_train": n_train, "n_test": n_test, "pool": pool, "whiten": whiten},
-    )
+    images = settings.images or FOLDER
     try:
         files = read_folder(Path(images))
     except InputError as error:
         raise InputError(f"images: {error}; `msat mnist --out {images}` gets the files") from None
-    train_rng, test_rng = (
-        np.random.Generator(np.random.PCG64(sequence)) for sequence in np.random.SeedSequence(seed).spawn(2)
-    )
+    train_rng, test_rng = generators(seed, 2)
     x_train, y_train, chosen_train = _draw("n_train", settings.n_train, "train", settings, files, train_rng)
     x_test, y_test, chosen_test = _draw("n_test", settings.n_test, "t10k", settings, files, test_rng)
     if settings.whiten is None:
@@ -126,13 +107,10 @@ def mnist(
 
 
 def _draw(
-    key: str, rows: int, part: str, settings: MnistSettings, files: dict[str, bytes], rng: np.random.Generator
-) -> tuple[Array, Array, NDArray[np.int64]]:
+    key: str, rows: int, part: str, settings: Settings, files: dict[str, bytes], rng: np.random.Generator
+) -> tuple[Array, Array, Indices]:
     """Return pooled images (rows, D), labels (rows,), and the places of the images in their file."""
-    y = np.where(np.arange(rows) % 2 == 0, -1.0, 1.0)
-    if rows % 2:
-        y[-1] = rng.choice([-1.0, 1.0])  # exactly half of each sign; an odd remainder at random
-    y = rng.permutation(y)
+    y = balanced_labels(rows, -1.0, rng)
     of_digit = read_labels(files[f"{part}-labels-idx1-ubyte"])
     chosen = np.empty(rows, dtype=np.int64)
     for sign, digit in zip((-1.0, 1.0), settings.digits, strict=True):

@@ -20,6 +20,7 @@ FILES = {
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 SIDE = 28  # pixels
+FOLDER = "data/mnist"  # where they are unless another folder is named
 
 
 def read_folder(folder: Path) -> dict[str, bytes]:

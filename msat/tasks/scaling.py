@@ -6,11 +6,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from msat.errors import InputError
-
-Array = NDArray[np.float64]
+from msat.types import Array
 
 
 def centred_and_scaled(x_train: Array, x_test: Array) -> tuple[Array, Array]:

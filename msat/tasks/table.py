@@ -6,33 +6,28 @@ import hashlib
 import io
 import zipfile
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from msat.errors import InputError
-from msat.tasks.base import Task
+from msat.tasks.base import Task, TaskSettings
 from msat.tasks.scaling import standardised
-from msat.validation import validated
+from msat.types import Array, Indices
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
 Standardise = Literal["none", "features", "features_and_target"]
 # commas separate names on the command line
 Column = Annotated[str, StringConstraints(pattern=r"^[^,]+$")]
 SUFFIXES = (".csv", ".parquet", ".npz")
 
 
-class TableSettings(BaseModel):
-    """File, columns, split and standardisation of a table."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+class Settings(TaskSettings):
+    """A table of your own: .csv, .parquet or .npz."""
 
     file: str = Field(
         min_length=1,
@@ -40,12 +35,12 @@ class TableSettings(BaseModel):
         "A relative path starts at the folder that the command runs in.",
     )
     target: Column | None = Field(
-        None, description="Column (or array of .npz) of the labels. Null for y, which only .npz may leave out."
+        None, description="Column (or array of .npz) of the labels; by default y, which only .npz may leave out."
     )
     features: list[Column] | None = Field(
         None,
         min_length=1,
-        description="Columns (or arrays of .npz) of the inputs. Null for all other numeric columns (or x).",
+        description="Columns (or arrays of .npz) of the inputs; by default all other numeric ones (or x).",
     )
     n_train: int | None = Field(
         None, ge=1, description="Number of training samples P. With split: what the column must give, if stated."
@@ -53,11 +48,11 @@ class TableSettings(BaseModel):
     n_test: int | None = Field(
         None,
         ge=0,
-        description="Number of test samples Q; null for all rows left. With split: what the column must give, "
+        description="Number of test samples Q; by default all rows left. With split: what the column must give, "
         "if stated.",
     )
     split: Column | None = Field(
-        None, description="Column (or array) that says train or test for each row; null to draw rows by the seed."
+        None, description="Column (or array) that says train or test for each row, instead of a draw by the seed."
     )
     standardise: Standardise = Field(
         "features",
@@ -81,7 +76,7 @@ class TableSettings(BaseModel):
         return features
 
     @model_validator(mode="after")
-    def _consistent(self) -> TableSettings:
+    def _consistent(self) -> Settings:
         if self.target is None and Path(self.file).suffix.lower() != ".npz":
             raise ValueError("target: required but missing; name the column of the labels")
         if self.split is None and self.n_train is None:
@@ -93,56 +88,29 @@ class TableSettings(BaseModel):
             raise ValueError(f"split = {self.split!r}: is the target as well")
         return self
 
+    @property
+    def dimension(self) -> int | None:
+        """Input dimension D, where the features are named."""
+        return len(self.features) if self.features else None
 
-def table(
-    file: str | Path,
-    target: str | None = None,
-    features: Sequence[str] | None = None,
-    n_train: int | None = None,
-    n_test: int | None = None,
-    split: str | None = None,
-    standardise: Standardise = "features",
-    seed: int = 0,
-) -> Task:
+    def files(self) -> list[str]:
+        """Return the table."""
+        return [self.file]
+
+
+def make(settings: Settings, seed: int) -> Task:
     """Return a data set from a table.
 
-    Parameters
-    ----------
-    file
-        .csv, .parquet, or .npz. Every column is read as numbers. An array of .npz with two dimensions counts as
-        that many columns.
-    target
-        Column of the labels; of .npz by default "y".
-    features
-        Columns of the inputs, in this order; by default every other column but those that hold only text (listed
-        as ``left_out`` in the provenance); of .npz by default "x".
-    n_train, n_test
-        Numbers of training and test samples P and Q, drawn without replacement; n_test None for all rows left.
-    split
-        Column with "train" or "test" in each row, which then decides.
-    standardise
-        "none", "features" or "features_and_target": subtract the train mean and divide by the train standard
-        deviation (that of P, not of P - 1), column by column.
-    seed
-        Seed of the split. Training data do not depend on n_test.
+    Every column is read as numbers. An array of .npz with two dimensions counts as that many columns. Columns that
+    hold only text are left out of the inputs unless named (``left_out`` in the provenance). Rows are drawn without
+    replacement, and training data do not depend on n_test. Standardisation divides by the deviation of P, not of
+    P - 1.
 
     Raises
     ------
     InputError
         If the file cannot be read, a column is missing, holds text or a missing value, or there are too few rows.
     """
-    settings = validated(
-        TableSettings,
-        {
-            "file": str(file),
-            "target": target,
-            "features": None if features is None else list(features),
-            "n_train": n_train,
-            "n_test": n_test,
-            "split": split,
-            "standardise": standardise,
-        },
-    )
     content = _content(settings.file)
     columns = _read(settings.file, content)
     groups = _groups(columns)
@@ -291,9 +259,7 @@ def _numbers(file: str, name: str, column: pd.Series) -> Array:
     return np.asarray(values)
 
 
-def _split(
-    settings: TableSettings, column: pd.Series | None, rows: int, seed: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _split(settings: Settings, column: pd.Series | None, rows: int, seed: int) -> tuple[Indices, Indices]:
     """Return the rows of the training and of the test split."""
     if column is not None:
         values = column.astype(str).str.strip().to_numpy()

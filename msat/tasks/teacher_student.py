@@ -5,20 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.polynomial import hermite, hermite_e
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from msat.activations import ActivationName, get_activation
-from msat.activations.base import Activation
 from msat.errors import InputError
-from msat.tasks.base import Task
-from msat.validation import validated
+from msat.tasks.base import Task, TaskSettings, generators
+from msat.types import Array
 
-Array = NDArray[np.float64]
+if TYPE_CHECKING:
+    from msat.activations.base import Activation
+
 Teacher = Literal["hermite", "linear", "network"]
 Basis = Literal["probabilists", "physicists"]
 
@@ -30,10 +30,8 @@ _OWN: dict[str, dict[str, Any]] = {
 }
 
 
-class TeacherStudentSettings(BaseModel):
-    """Sizes and teacher of the teacher-student task."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+class Settings(TaskSettings):
+    """Gaussian inputs, labels from a teacher: a Hermite series of one direction, linear, or a network."""
 
     n_train: int = Field(60, ge=1, description="Number of training samples P.")
     n_test: int = Field(1000, ge=0, description="Number of test samples Q.")
@@ -46,17 +44,17 @@ class TeacherStudentSettings(BaseModel):
     coefficients: list[float] | None = Field(
         None,
         min_length=1,
-        description="Teacher hermite only: a_1, a_2, ... of sum_k a_k He_k(u.x) (H_k: see basis). Null for [1.0].",
+        description="Teacher hermite only: a_1, a_2, ... of sum_k a_k He_k(u.x) (H_k: see basis). By default 1.",
     )
     basis: Basis | None = Field(
         None,
-        description="Teacher hermite only: probabilists' He_k or physicists' H_k. Null for probabilists.",
+        description="Teacher hermite only: probabilists' He_k or physicists' H_k. By default probabilists.",
     )
     teacher_width: int | None = Field(
-        None, ge=1, description="Teacher network only: its number of hidden neurons. Null for 100."
+        None, ge=1, description="Teacher network only: its number of hidden neurons. By default 100."
     )
     teacher_activation: ActivationName | None = Field(
-        None, description="Teacher network only: its activation function. Null for erf."
+        None, description="Teacher network only: its activation function. By default erf."
     )
     unit_variance: bool = Field(
         False,
@@ -66,7 +64,7 @@ class TeacherStudentSettings(BaseModel):
     noise: float = Field(0.0, ge=0, description="Variance of the noise on training and test labels.")
 
     @model_validator(mode="after")
-    def _fields_of_one_teacher(self) -> TeacherStudentSettings:
+    def _fields_of_one_teacher(self) -> Settings:
         for teacher, fields in _OWN.items():
             for name in fields:
                 if teacher != self.teacher and getattr(self, name) is not None:
@@ -76,7 +74,7 @@ class TeacherStudentSettings(BaseModel):
         return self
 
     @property
-    def single_index(self) -> bool:
+    def has_direction(self) -> bool:
         """Whether the teacher depends on x through one direction u only."""
         return self.teacher != "network"
 
@@ -130,67 +128,20 @@ def network_teacher(
     return NetworkTeacher(first_layer, readout, get_activation(activation))
 
 
-def teacher_student(
-    n_train: int = 60,
-    n_test: int = 1000,
-    dimension: int = 30,
-    coefficients: Sequence[float] | None = None,
-    basis: Basis | None = None,
-    unit_variance: bool = False,
-    noise: float = 0.0,
-    seed: int = 0,
-    teacher: Teacher = "hermite",
-    teacher_width: int | None = None,
-    teacher_activation: ActivationName | None = None,
-) -> Task:
+def make(settings: Settings, seed: int) -> Task:
     """Return ``x ~ N(0, I_D)`` and ``y = teacher(x) + noise``.
 
-    Parameters
-    ----------
-    n_train, n_test
-        Numbers of training and test samples P and Q.
-    dimension
-        Input dimension D.
-    coefficients, basis
-        Of teacher "hermite", ``sum_k a_k He_k(u.x)``: ``a_1, a_2, ...`` (by default ``[1.0]``) and the
-        polynomials that they belong to, "probabilists" (He, the default) or "physicists" (H).
-    unit_variance
-        Divide the teacher by its standard deviation over the inputs; a mean is not removed.
-    noise
-        Variance of the label noise.
-    seed
-        Seed of teacher and data. Training data do not depend on n_test.
-    teacher
-        "hermite"; "linear", ``u.x``; or "network", ``sum_i w_i phi(v_i.x)`` with ``w_i ~ N(0, 1/M)`` and
-        ``v_ij ~ N(0, 1/D)``. u is a random unit vector. The provenance holds direction u and coefficients in
-        the probabilists' basis, or mean and variance of a network.
-    teacher_width, teacher_activation
-        M (by default 100) and phi (by default "erf") of teacher "network".
+    The direction u of teachers "hermite" and "linear" is a random unit vector. The provenance holds it and the
+    coefficients in the probabilists' basis, or mean and variance of a network. Training data do not depend on
+    n_test.
 
     Raises
     ------
     InputError
-        If a parameter is out of its range or belongs to another teacher, or all coefficients are zero.
+        If all coefficients are zero.
     """
-    settings = validated(
-        TeacherStudentSettings,
-        {
-            "n_train": n_train,
-            "n_test": n_test,
-            "dimension": dimension,
-            "teacher": teacher,
-            "coefficients": None if coefficients is None else list(coefficients),
-            "basis": basis,
-            "teacher_width": teacher_width,
-            "teacher_activation": teacher_activation,
-            "unit_variance": unit_variance,
-            "noise": noise,
-        },
-    )
-    teacher_rng, train_rng, test_rng = (
-        np.random.Generator(np.random.PCG64(sequence)) for sequence in np.random.SeedSequence(seed).spawn(3)
-    )
-    function, known = (_single_index if settings.single_index else _network)(settings, teacher_rng)
+    teacher_rng, train_rng, test_rng = generators(seed, 3)
+    function, known = (_single_index if settings.has_direction else _network)(settings, teacher_rng)
 
     def draw(rows: int, rng: np.random.Generator) -> tuple[Array, Array]:
         x = rng.standard_normal((rows, settings.dimension))
@@ -203,7 +154,7 @@ def teacher_student(
     return Task(x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test, provenance=provenance)
 
 
-def _single_index(settings: TeacherStudentSettings, rng: np.random.Generator) -> tuple[Any, dict[str, Any]]:
+def _single_index(settings: Settings, rng: np.random.Generator) -> tuple[Any, dict[str, Any]]:
     """Return a hermite or linear teacher, and what the provenance says of it."""
     own = settings.resolved()
     series = np.array([0.0, 1.0])
@@ -220,7 +171,7 @@ def _single_index(settings: TeacherStudentSettings, rng: np.random.Generator) ->
     return lambda x: hermite_e.hermeval(x @ direction, series), known
 
 
-def _network(settings: TeacherStudentSettings, rng: np.random.Generator) -> tuple[Any, dict[str, Any]]:
+def _network(settings: Settings, rng: np.random.Generator) -> tuple[Any, dict[str, Any]]:
     """Return a network teacher, and what the provenance says of it."""
     own = settings.resolved()
     network = network_teacher(own["teacher_width"], settings.dimension, own["teacher_activation"], rng)

@@ -18,7 +18,8 @@ from msat.errors import InputError, Interrupted
 from msat.geometry import decompose
 from msat.langevin import dynamics, interrupt
 from msat.network import Network
-from msat.store import load_dataset, save_dataset, save_task
+from msat.store import load_dataset, save_dataset
+from msat.tasks.storage import save_task
 
 PROVENANCE = {"wall_time_s"}  # what may differ between two files of one result
 STEPS = {"seed": 5, "steps": 1500, "chains": 4}

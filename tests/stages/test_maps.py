@@ -21,7 +21,7 @@ from msat.stages.maps import (
     loop_map,
 )
 from msat.tables.rows import read_table
-from msat.tasks.ising import ising
+from msat.tasks import ising
 from msat.theory.anneal import anneal
 from msat.validation import validated
 

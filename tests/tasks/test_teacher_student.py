@@ -38,11 +38,11 @@ def test_unit_variance_and_noise():
 
 def test_components_of_the_labels_are_the_teachers():
     task = teacher_student(n_train=5, n_test=100, dimension=4, coefficients=[0.8, 0, -0.8], seed=2)
-    projection = component_projection(task.provenance, task.x_test)
+    projection = component_projection(task.direction, task.x_test)
     # least squares, so exact on finitely many points for a teacher within the span
     np.testing.assert_allclose(projection @ task.y_test, [0.8, 0, -0.8], atol=1e-10)
-    assert component_projection({}, task.x_test) is None
-    assert component_projection(task.provenance, task.x_test[:2]) is None
+    assert component_projection(None, task.x_test) is None
+    assert component_projection(task.direction, task.x_test[:2]) is None
 
 
 def test_training_data_do_not_depend_on_the_number_of_test_points():

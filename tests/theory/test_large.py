@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 import msat
-from msat.store import load_task, save_task
+from msat.tasks.storage import load_task, save_task
 
 
 def test_two_thousand_samples_fit_into_four_gigabytes(tmp_path):

@@ -19,7 +19,7 @@ rule checks:
         mem_mb=lambda wildcards, attempt: 500 * attempt,
         runtime=lambda wildcards, attempt: 5 * attempt,
     params:
-        job=job(["msat.tables.checks"], **CONFIG.checks.model_dump()),
+        job={"code": code.checks(), **CONFIG.checks.model_dump()},
         flags=flags(CONFIG.checks.model_dump()),
     message:
         "Does training confirm the theory?"

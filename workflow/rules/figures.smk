@@ -1,123 +1,51 @@
-# Figures, one rule a figure and one set for each experiment; they read tables only, so no figure needs a GPU.
-# Requires <results>/tables/*.parquet
-# Makes    <results>/figures/{experiment}/{figure}.{suffix}
+# Figures, one rule a figure, from what each declares: figures of tables and of result files, one set for each
+# experiment, and maps, which stand alone. No figure needs a GPU.
+# Requires <results>/tables/*.parquet, and for figures of kind "runs" theory.nc and langevin.nc
+# Makes    <results>/figures/{experiment}/{figure}.{suffix} and <results>/figures/{map}.{suffix}
 
 
 rule figures:
     input:
-        figure_files(),
+        CONFIG.figure_files(),
 
 
-for figure, tables in TABLE_FIGURES.items():
-
-    rule:
-        name:
-            f"figure_{figure}"
-        input:
-            expand("<results>/tables/{table}.parquet", table=tables),
-        output:
-            report(
-                expand(
-                    "<results>/figures/{{experiment}}/{figure}.{suffix}",
-                    figure=figure,
-                    suffix=CONFIG.figures.formats,
-                ),
-                category="Figures",
-                subcategory="{experiment}",
-                caption=f"../report/{figure}.rst",
-                labels={"figure": figure, "experiment": "{experiment}"},
-            ),
-        log:
-            f"<results>/logs/{{experiment}}/{figure}.log",
-        benchmark:
-            f"<results>/benchmarks/{{experiment}}/{figure}.tsv"
-        localrule: True
-        resources:
-            mem_mb=lambda wildcards, attempt: 1000 * attempt,
-            runtime=lambda wildcards, attempt: 5 * attempt,
-        params:
-            job=figure_job(figure),
-            figure=figure,
-            tables=lambda wildcards, input: Path(input[0]).parent,
-            title=lambda wildcards: CONFIG.experiments[wildcards.experiment].title,
-            out=lambda wildcards, output: " ".join(f"--out {path}" for path in output),
-        message:
-            f"Figure {figure} of {{wildcards.experiment}}"
-        shell:
-            "msat figure {params.figure} --tables {params.tables} --experiment {wildcards.experiment}"
-            " --title {params.title:q} {params.out} > {log} 2>&1"
-
-
-rule figure_kernels:
-    input:
-        theory=kernel_theory,
-        langevin=kernel_runs,
-    output:
-        report(
-            expand(
-                "<results>/figures/{{experiment}}/kernels.{suffix}",
-                suffix=CONFIG.figures.formats,
-            ),
-            category="Figures",
-            subcategory="{experiment}",
-            caption="../report/kernels.rst",
-            labels={"figure": "kernels", "experiment": "{experiment}"},
-        ),
-    log:
-        "<results>/logs/{experiment}/kernels.log",
-    benchmark:
-        "<results>/benchmarks/{experiment}/kernels.tsv"
-    localrule: True
-    resources:
-        mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=lambda wildcards, attempt: 5 * attempt,
-    params:
-        job=figure_job("kernels"),
-        langevin=lambda wildcards, input: " ".join(
-            f"--langevin {path}" for path in input.langevin
-        ),
-        title=lambda wildcards: CONFIG.experiments[wildcards.experiment].title,
-        out=lambda wildcards, output: " ".join(f"--out {path}" for path in output),
-    message:
-        "Figure kernels of {wildcards.experiment}"
-    shell:
-        "msat figure kernels --theory {input.theory} {params.langevin}"
-        " --title {params.title:q} {params.out} > {log} 2>&1"
-
-
-for figure in MAP_FIGURES:
+for figure in figures.NAMES:
+    alone = figures.declaration(figure).kind == "map"
+    place = "" if alone else "{experiment}/"
+    logged = f"figure_{figure}" if alone else f"{{experiment}}/{figure}"
 
     rule:
         name:
             f"figure_{figure}"
         input:
-            f"<results>/tables/{figure}.parquet",
+            partial(figure_input, figure),
         output:
             report(
-                expand(
-                    "<results>/figures/{figure}.{suffix}",
-                    figure=figure,
-                    suffix=CONFIG.figures.formats,
-                ),
+                [
+                    f"<results>/figures/{place}{figure}.{suffix}"
+                    for suffix in CONFIG.figures.formats
+                ],
                 category="Figures",
-                subcategory="theory",
+                subcategory="theory" if alone else "{experiment}",
                 caption=f"../report/{figure}.rst",
-                labels={"figure": figure, "experiment": "theory only"},
+                labels={
+                    "figure": figure,
+                    "experiment": "theory only" if alone else "{experiment}",
+                },
             ),
         log:
-            f"<results>/logs/figure_{figure}.log",
+            f"<results>/logs/{logged}.log",
         benchmark:
-            f"<results>/benchmarks/figure_{figure}.tsv"
+            f"<results>/benchmarks/{logged}.tsv"
         localrule: True
         resources:
             mem_mb=lambda wildcards, attempt: 1000 * attempt,
             runtime=lambda wildcards, attempt: 5 * attempt,
         params:
-            job=job([f"msat.figures.{figure}", "msat.figures"]),
+            job={"code": code.figure(figure)},
             figure=figure,
-            tables=lambda wildcards, input: Path(input[0]).parent,
-            out=lambda wildcards, output: " ".join(f"--out {path}" for path in output),
+            flags=partial(figure_flags, figure),
         message:
-            f"Figure {figure}"
+            f"Figure {figure}" + ("" if alone else " of {wildcards.experiment}")
         shell:
-            "msat figure {params.figure} --tables {params.tables} {params.out} > {log} 2>&1"
+            "msat figure {params.figure} {params.flags} > {log} 2>&1"

@@ -24,26 +24,19 @@ rule plan:
     priority: 100
     localrule: True
     params:
-        job=[f"{experiment} {seed} {chi}" for experiment, seed, chi in GRID],
+        job=[f"{run.experiment} {run.seed} {run.chi}" for run in RUNS],
     message:
         "List of all runs"
     run:
-        write_plan(output[0])
+        # ten thousand names are too long for a command line
+        Path(output[0]).write_text(CONFIG.plan(), encoding="utf-8")
 
 
 rule collect:
     input:
         plan="<results>/tables/plan.csv",
-        theory=sorted(
-            {
-                f"<results>/{experiment}/seed{seed}/theory.nc"
-                for experiment, seed, _ in GRID
-            }
-        ),
-        langevin=[
-            f"<results>/{experiment}/seed{seed}/chi{chi}/langevin.nc"
-            for experiment, seed, chi in GRID
-        ],
+        theory=sorted({run.theory for run in RUNS}),
+        langevin=[run.langevin for run in RUNS],
     output:
         csv=report(
             expand("<results>/tables/{table}.csv", table=TABLES),
@@ -60,7 +53,7 @@ rule collect:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
-        job=job(["msat.stages.tables", "msat.tables.checks"]),
+        job={"code": code.tables()},
         folder=lambda wildcards, output: Path(output.csv[0]).parent,
     message:
         "Tables of all results"

@@ -24,10 +24,10 @@ rule mnist:
         mem_mb=500,
         runtime=15,
     params:
-        job=job([], **MNIST_FILES),
+        job=MNIST_FILES,
         folder=lambda wildcards, output: Path(output[0]).parent,
         # a function of the output, so that another source is no reason to get the files again
-        sources=lambda wildcards, output: mnist_sources(),
+        sources=lambda wildcards, output: flags({"source": tuple(CONFIG.mnist.sources)}),
     message:
         "Files of MNIST"
     shell:
@@ -49,11 +49,11 @@ rule task:
         mem_mb=lambda wildcards, attempt: 500 * attempt,
         runtime=lambda wildcards, attempt: 5 * attempt,
     params:
-        job=lambda wildcards: job(
-            [f"msat.tasks.{task_of(wildcards.experiment)['name']}", "msat.store"],
-            **task_of(wildcards.experiment),
-        ),
-        name=lambda wildcards: task_of(wildcards.experiment)["name"],
+        job=lambda wildcards: {
+            "code": code.task(task_values(wildcards)["name"]),
+            **task_values(wildcards),
+        },
+        name=lambda wildcards: task_values(wildcards)["name"],
         flags=lambda wildcards: flags(CONFIG.task_options(wildcards.experiment)),
     message:
         "Data set of {wildcards.experiment}, seed {wildcards.seed}"

@@ -1,16 +1,11 @@
-# Theory: every level, annealed over all scales of one experiment and seed (Algorithm 1).
+# Theory: every level, annealed over all scales of one experiment and seed (Algorithm 1); and the maps.
 # Requires <results>/{experiment}/seed{seed}/data.npz
 # Makes    <results>/{experiment}/seed{seed}/theory.nc, and <results>/tables/{loop_map,finite_width}.{csv,parquet}
 
 
 rule theory:
     input:
-        expand(
-            "<results>/{experiment}/seed{seed}/theory.nc",
-            zip,
-            experiment=[e for e, _, _ in GRID],
-            seed=[s for _, s, _ in GRID],
-        ),
+        list(dict.fromkeys(run.theory for run in RUNS)),
 
 
 rule solve:
@@ -28,69 +23,46 @@ rule solve:
         mem_mb=theory_mb,
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
-        job=lambda wildcards: job(
-            ["msat.stages.theory"],
-            **network_of(wildcards.experiment),
-            chi=scales_of(wildcards.experiment),
-            levels=CONFIG.levels_of(wildcards.experiment),
-        ),
-        chi=lambda wildcards: ",".join(scales_of(wildcards.experiment)),
-        levels=lambda wildcards: ",".join(CONFIG.levels_of(wildcards.experiment)),
-        flags=lambda wildcards: flags(network_of(wildcards.experiment)),
+        job=lambda wildcards: {
+            "code": code.theory(
+                experiment_of(wildcards).network.activation,
+                CONFIG.levels_of(wildcards.experiment),
+            ),
+            **theory_values(wildcards),
+        },
+        flags=lambda wildcards: flags(theory_values(wildcards)),
     message:
         "Theory of {wildcards.experiment}, seed {wildcards.seed}, all scales"
     shell:
-        "msat solve --data {input.data} {params.flags} --chi {params.chi} --levels {params.levels}"
-        " --strict --seed {wildcards.seed} --label {wildcards.experiment} --out {output.theory} > {log} 2>&1"
+        "msat solve --data {input.data} {params.flags} --strict --seed {wildcards.seed}"
+        " --label {wildcards.experiment} --out {output.theory} > {log} 2>&1"
 
 
-rule loop_map:
-    output:
-        csv=report(
-            "<results>/tables/loop_map.csv",
-            category="Tables",
-            caption="../report/tables.rst",
-        ),
-        parquet="<results>/tables/loop_map.parquet",
-    log:
-        "<results>/logs/loop_map.log",
-    benchmark:
-        "<results>/benchmarks/loop_map.tsv"
-    resources:
-        mem_mb=lambda wildcards, attempt: 500 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
-    params:
-        job=job(["msat.stages.loop_map", "msat.tables.rows"], **CONFIG.loop_map.model_dump()),
-        flags=flags(CONFIG.loop_map.model_dump()),
-        folder=lambda wildcards, output: Path(output.csv).parent,
-    message:
-        "Map of where one_loop exists"
-    shell:
-        "msat loop-map {params.flags} --out {params.folder} > {log} 2>&1"
+for name in MAPS:
 
-
-rule finite_width:
-    output:
-        csv=report(
-            "<results>/tables/finite_width.csv",
-            category="Tables",
-            caption="../report/tables.rst",
-        ),
-        parquet="<results>/tables/finite_width.parquet",
-    log:
-        "<results>/logs/finite_width.log",
-    benchmark:
-        "<results>/benchmarks/finite_width.tsv"
-    resources:
-        mem_mb=lambda wildcards, attempt: 500 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
-    params:
-        job=job(
-            ["msat.stages.finite_width", "msat.tables.rows"], **CONFIG.finite_width.model_dump()
-        ),
-        flags=flags(CONFIG.finite_width.model_dump()),
-        folder=lambda wildcards, output: Path(output.csv).parent,
-    message:
-        "Errors of the levels against the width"
-    shell:
-        "msat finite-width {params.flags} --out {params.folder} > {log} 2>&1"
+    rule:
+        name:
+            name
+        output:
+            csv=report(
+                f"<results>/tables/{name}.csv",
+                category="Tables",
+                caption="../report/tables.rst",
+            ),
+            parquet=f"<results>/tables/{name}.parquet",
+        log:
+            f"<results>/logs/{name}.log",
+        benchmark:
+            f"<results>/benchmarks/{name}.tsv"
+        resources:
+            mem_mb=lambda wildcards, attempt: 500 * attempt,
+            runtime=lambda wildcards, attempt: 10 * attempt,
+        params:
+            job={"code": code.maps(), **getattr(CONFIG, name).model_dump()},
+            command=name.replace("_", "-"),
+            flags=flags(getattr(CONFIG, name).model_dump()),
+            folder=lambda wildcards, output: Path(output.csv).parent,
+        message:
+            type(CONFIG).model_fields[name].description.rstrip(".")
+        shell:
+            "msat {params.command} {params.flags} --out {params.folder} > {log} 2>&1"

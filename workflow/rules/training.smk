@@ -5,10 +5,7 @@
 
 rule training:
     input:
-        [
-            f"<results>/{experiment}/seed{seed}/chi{chi}/langevin.nc"
-            for experiment, seed, chi in GRID
-        ],
+        [run.langevin for run in RUNS],
 
 
 rule train:
@@ -25,18 +22,23 @@ rule train:
     threads: 1
     resources:
         mem_mb=training_mb,
-        runtime=training_minutes,
+        runtime=lambda wildcards, attempt: training_cost.asked_minutes(
+            expected_minutes(wildcards.experiment), attempt
+        ),
         gpu=1 if ON_GPU else 0,
         # how trainings are saved changes no result: as a param, a change of it would run them again
-        saving=SAVING,
+        saving=flags(SAVING),
     params:
-        job=lambda wildcards: training_job(wildcards.experiment),
-        flags=lambda wildcards: flags(
-            network_of(wildcards.experiment) | CONFIG.langevin.model_dump()
-        ),
+        job=lambda wildcards: {
+            "code": code.training(experiment_of(wildcards).network.activation),
+            **CONFIG.training_of(wildcards.experiment),
+        },
+        flags=lambda wildcards: flags(CONFIG.training_of(wildcards.experiment)),
         # no outputs: checkpoint and final state survive a failed job and the removal of an old result
-        checkpoint=checkpoint_of,
-        final_state=final_state_of,
+        checkpoint=lambda wildcards: CONFIG.run_of(**wildcards).checkpoint(
+            trajectory(wildcards.experiment)
+        ),
+        final_state=lambda wildcards: CONFIG.run_of(**wildcards).final_state,
     message:
         "Training of {wildcards.experiment}, seed {wildcards.seed}, chi = {wildcards.chi}"
     shell:
