@@ -32,17 +32,10 @@ def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame()
     rows = []
     for (experiment, chi, level), group in comparison.groupby(["experiment", "chi", "level"], sort=False):
-        row: dict[str, object] = {
-            "experiment": experiment,
-            "chi": chi,
-            "gamma": group["gamma"].iloc[0],
-            "level": level,
-            "seeds": len(group),
-            "converged": bool(group["converged"].all()),
-            "mixed": bool(group["mixed"].all()),
-            "target_met": bool(group["target_met"].all()),
-            "rhat_max": group["rhat_max"].max(),
-        }
+        row: dict[str, object] = {"experiment": experiment, "chi": chi, "gamma": group["gamma"].iloc[0], "level": level}
+        row["seeds"] = len(group)
+        row |= {name: bool(group[name].all()) for name in ("converged", "mixed", "target_met")}
+        row["rhat_max"] = group["rhat_max"].max()
         scores, squares = {}, []
         for observable in COMPARED:
             name = observable.name
@@ -100,9 +93,8 @@ def disagreements(checks: pd.DataFrame, alpha: float) -> list[str]:
         for name in tests:
             if not row[f"{name}_p"] >= limit:  # NaN is a disagreement too
                 value = f"chi2/dof = {row['chi2_per_dof']:.2f}" if name == "chi2" else f"z = {row[f'{name}_z']:.2f}"
-                lines.append(
-                    f"{where}: {row['level']} and Langevin disagree in {name}: {value}, p = {row[f'{name}_p']:.2g}"
-                )
+                found = f"{row['level']} and Langevin disagree in {name}: {value}, p = {row[f'{name}_p']:.2g}"
+                lines.append(f"{where}: {found}")
     return lines
 
 
@@ -142,10 +134,7 @@ def unconverged(checks: pd.DataFrame) -> list[str]:
 
 def summary(checks: pd.DataFrame) -> str:
     """Return the table as text for a log: each level's agreement with training."""
-    columns = {
-        "experiment": "experiment",
-        "chi": "chi",
-        "level": "level",
+    titles = {
         "train_discrepancy_z": "z train",
         "test_discrepancy_z": "z test",
         "variance_along_target_z": "z variance",
@@ -156,7 +145,7 @@ def summary(checks: pd.DataFrame) -> str:
         "max_relative_difference": "train diff",
         "rhat_max": "R-hat",
     }
-    shown = checks[list(columns)].rename(columns=columns)
+    shown = checks[["experiment", "chi", "level", *titles]].rename(columns=titles)
     shown["train diff"] = [f"{value:.2%}" for value in shown["train diff"]]
     formats = {"chi": "{:g}".format, "R-hat": "{:.3f}".format}
     return shown.to_string(index=False, float_format=lambda value: f"{value:.2f}", formatters=formats)

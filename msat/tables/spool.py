@@ -45,13 +45,14 @@ class Spool:
     def parts(self) -> Iterator[pa.Table]:
         """Yield the parts with one schema; one without rows if there is none."""
         schema = self.schema()
-        yield from (pq.read_table(path, schema=schema) for path in self._files or ())
+        yield from (pq.read_table(path, schema=schema) for path in self._files)
         if not self._files:
             yield schema.empty_table()
 
     def whole(self) -> pd.DataFrame:
         """Return all rows."""
-        return pa.concat_tables(self.parts()).to_pandas()
+        table: pd.DataFrame = pa.concat_tables(self.parts()).to_pandas()
+        return table
 
     def write(self, stack: ExitStack, stem: Path) -> None:
         """Write the table as CSV (17 digits) and parquet, part by part; both are renamed when the stack closes."""
@@ -59,4 +60,6 @@ class Spool:
         with pq.ParquetWriter(parquet_path, self.schema()) as writer:
             for part in self.parts():
                 writer.write_table(part)
-                part.to_pandas().to_csv(csv_path, mode="a", header=not csv_path.exists(), index=False, float_format="%.17g")
+                part.to_pandas().to_csv(
+                    csv_path, mode="a", header=not csv_path.exists(), index=False, float_format="%.17g"
+                )
