@@ -8,7 +8,8 @@ the loop as every neuron adds to the action, and the tree level's error does not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -81,16 +82,11 @@ def loop_map(settings: LoopMapSettings) -> pd.DataFrame:
     """
     import pandas as pd
 
-    return pd.DataFrame(
-        [
-            {"width": width, "n_train": n_train, **row}
-            for n_train in settings.n_train
-            for width in settings.widths
-            for row in _against_exact(
-                settings, LOOP_LEVELS, settings.gamma, width, n_train, settings.dimension, settings.seed
-            )
-        ]
-    )
+    rows: list[dict[str, Any]] = []
+    for n_train, width in product(settings.n_train, settings.widths):
+        found = _against_exact(settings, LOOP_LEVELS, width, n_train, settings.dimension, settings.seed)
+        rows += [{"width": width, "n_train": n_train, **row} for row in found]
+    return pd.DataFrame(rows)
 
 
 def finite_width(settings: FiniteWidthSettings) -> pd.DataFrame:
@@ -103,16 +99,14 @@ def finite_width(settings: FiniteWidthSettings) -> pd.DataFrame:
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
-    for regime in REGIMES:
-        for width in settings.widths:
-            ratio = max(1, round(settings.samples_per_neuron * width))
-            n_train = settings.n_train if regime == "fixed_samples" else ratio
-            dimension = max(1, round(settings.inputs_per_sample * n_train))
-            place = {"regime": regime, "width": width, "n_train": n_train, "dimension": dimension}
-            for seed in settings.seeds:
-                for row in _against_exact(settings, WIDTH_LEVELS, settings.gamma, width, n_train, dimension, seed):
-                    power = _POWERS.get((regime, float(row["gamma"])), {}).get(row["level"], float("nan"))
-                    rows.append({**place, "seed": seed, **row, "predicted_slope": power})
+    for regime, width, seed in product(REGIMES, settings.widths, settings.seeds):
+        ratio = max(1, round(settings.samples_per_neuron * width))
+        n_train = settings.n_train if regime == "fixed_samples" else ratio
+        dimension = max(1, round(settings.inputs_per_sample * n_train))
+        place = {"regime": regime, "width": width, "n_train": n_train, "dimension": dimension, "seed": seed}
+        for row in _against_exact(settings, WIDTH_LEVELS, width, n_train, dimension, seed):
+            power = _POWERS.get((regime, float(row["gamma"])), {}).get(row["level"], float("nan"))
+            rows.append({**place, **row, "predicted_slope": power})
     lines = pd.DataFrame(rows).groupby(["regime", "gamma", "level"], sort=False)
     return pd.concat([line.assign(slope=_slope(line)) for _, line in lines], ignore_index=True)
 
@@ -133,12 +127,11 @@ def run(name: str, settings: MapSettings, out: Path) -> None:
 
 
 def _against_exact(
-    settings: MapSettings,
-    levels: tuple[str, ...],
-    gamma: list[float],
+    settings: LoopMapSettings | FiniteWidthSettings,
+    levels: Sequence[str],
     width: int,
     n_train: int,
-    dimension: int,
+    dim: int,
     seed: int,
 ) -> Iterator[dict[str, Any]]:
     """Yield a row for each scale and level of one network on one data set, against the exact solution."""
@@ -149,24 +142,18 @@ def _against_exact(
     from msat.tasks.ising import make
     from msat.theory.anneal import anneal
 
-    of_task = IsingSettings(n_train=n_train, n_test=0, dimension=dimension, delta_p=settings.delta_p)
-    task = make(of_task, seed)
+    task = make(IsingSettings(n_train=n_train, n_test=0, dimension=dim, delta_p=settings.delta_p), seed)
     network = Network(width=width, g_w=settings.g_w, g_v=settings.g_v, kappa_0=settings.kappa_0)
-    scales = [float(width) ** exponent for exponent in gamma]
-    names = [*levels, EXACT.name]
-    solved = {(index, name): at for index, name, at in anneal(decompose(task, network), network, scales, names)}
-    for index, exponent in enumerate(gamma):
-        exact = discrepancy(task.y_train, solved[index, EXACT.name].mean_train)
-        for level in levels:
-            prediction = solved[index, level]
-            yield {
-                "gamma": exponent,
-                "chi": scales[index],
-                "level": level,
-                "converged": prediction.converged,
-                "loop_strength": prediction.loop_strength,
-                "relative_error": discrepancy(task.y_train, prediction.mean_train) / exact - 1,
-            }
+    scales = [float(width) ** exponent for exponent in settings.gamma]
+    found = {
+        (index, name): (at, discrepancy(task.y_train, at.mean_train))
+        for index, name, at in anneal(decompose(task, network), network, scales, [*levels, EXACT.name])
+    }
+    for (index, exponent), level in product(enumerate(settings.gamma), levels):
+        prediction, value = found[index, level]
+        row = {"gamma": exponent, "chi": scales[index], "level": level, "converged": prediction.converged}
+        row["loop_strength"] = prediction.loop_strength
+        yield row | {"relative_error": value / found[index, EXACT.name][1] - 1}
 
 
 def _slope(line: pd.DataFrame) -> float:
