@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from msat import levels
-from msat.figures import style
-from msat.figures.base import Declaration
+from msat.figures import Declaration, style
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,9 +38,7 @@ def draw(finite_width: pd.DataFrame) -> Figure:
         line[0].set_ylabel("error of the train\ndiscrepancy (%)")
     for axes in grid[-1]:
         axes.set_xlabel("width N")
-    style.panel_labels(grid)
-    style.legend_below(figure, grid[0, 0])
-    return figure
+    return style.finished(figure, grid, legend=grid[0, 0])
 
 
 def _panel(axes: Axes, at: pd.DataFrame, widths: Array) -> None:

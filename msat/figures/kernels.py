@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from msat.figures import style
-from msat.figures.base import Declaration
+from msat.figures import Declaration, style
 from msat.levels import LAPLACE, NNGP
 
 if TYPE_CHECKING:
@@ -50,8 +49,7 @@ def draw(theory: xr.Dataset, langevin: Sequence[xr.Dataset]) -> Figure:
         axes.set_title(title)
     grid[0, 3].legend()
     grid[-1, 3].set_xlabel("rank of the eigenvalue")
-    style.panel_labels(grid)
-    return figure
+    return style.finished(figure, grid)
 
 
 def _spectra(axes: Axes, kernels: Sequence[Array]) -> None:

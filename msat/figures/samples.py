@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from msat import levels
-from msat.figures import style
-from msat.figures.base import Declaration
+from msat.figures import Declaration, style
 from msat.levels import LAPLACE, NNGP
 
 if TYPE_CHECKING:
@@ -43,9 +42,7 @@ def draw(samples: pd.DataFrame) -> Figure:
         line[0].set_ylabel(r"Langevin $\langle f\rangle$")
     for axes in grid[1]:
         axes.set_xlabel(r"predicted $\langle f\rangle$")
-    style.panel_labels(grid)
-    style.legend_below(figure, grid[0, 0])
-    return figure
+    return style.finished(figure, grid, legend=grid[0, 0])
 
 
 def _panel(axes: Axes, at: pd.DataFrame, shown: Sequence[levels.Level], train: bool) -> None:
@@ -60,4 +57,4 @@ def _panel(axes: Axes, at: pd.DataFrame, shown: Sequence[levels.Level], train: b
         axes.errorbar(at[level.name], at["langevin"], 2 * at["langevin_error"], **look)
         rms = float(np.sqrt(np.mean((at[level.name] - at["langevin"]) ** 2)))
         notes.append(f"{level.label} rms {rms:.2g}")
-    style.note(axes, 0.03, 0.97, "\n".join(notes), va="top", fontsize=6.5)
+    axes.annotate("\n".join(notes), (0.03, 0.97), xycoords="axes fraction", va="top", fontsize=6.5)

@@ -131,7 +131,7 @@ def _against_exact(
     levels: Sequence[str],
     width: int,
     n_train: int,
-    dim: int,
+    dimension: int,
     seed: int,
 ) -> Iterator[dict[str, Any]]:
     """Yield a row for each scale and level of one network on one data set, against the exact solution."""
@@ -142,7 +142,7 @@ def _against_exact(
     from msat.tasks.ising import make
     from msat.theory.anneal import anneal
 
-    task = make(IsingSettings(n_train=n_train, n_test=0, dimension=dim, delta_p=settings.delta_p), seed)
+    task = make(IsingSettings(n_train=n_train, n_test=0, dimension=dimension, delta_p=settings.delta_p), seed)
     network = Network(width=width, g_w=settings.g_w, g_v=settings.g_v, kappa_0=settings.kappa_0)
     scales = [float(width) ** exponent for exponent in settings.gamma]
     found = {
