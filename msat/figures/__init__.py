@@ -39,19 +39,15 @@ class Declaration:
     needs_direction: bool = False
 
 
-def _module(name: str) -> Any:
-    if name not in NAMES:
-        raise InputError(f"figure = {name!r}: must be one of {', '.join(NAMES)}")
-    return importlib.import_module(f"{__name__}.{name}")
-
-
 def declaration(name: str) -> Declaration:
     """Return what a figure needs.
 
     Raises:
         InputError: If there is no such figure; the message lists those known.
     """
-    needs: Declaration = _module(name).NEEDS
+    if name not in NAMES:
+        raise InputError(f"figure = {name!r}: must be one of {', '.join(NAMES)}")
+    needs: Declaration = importlib.import_module(f"{__name__}.{name}").NEEDS
     return needs
 
 
@@ -76,12 +72,9 @@ def draw(
     """Draw one figure and write it to each of the files.
 
     Args:
-        name: One of `NAMES`.
         out: Files; the suffix sets the format.
-        title: Title; empty for none.
-        tables, experiment: Folder with the tables, unless the figure's kind is "runs", and the experiment whose rows it
-            shows.
-        theory, langevin: Result files, for figures of runs.
+        tables, experiment: Folder with the tables, and the experiment whose rows are shown.
+        theory, langevin: Result files: instead of these for figures of kind "runs".
 
     Raises:
         InputError: If the figure, a file, the experiment or a level that the figure needs does not exist.
@@ -98,7 +91,7 @@ def draw(
     from msat.store import atomic
 
     with mpl.rc_context(style.SETTINGS):
-        figure = _module(name).draw(**data)
+        figure = importlib.import_module(f"{__name__}.{name}").draw(**data)
         if title:
             figure.suptitle(title)
         try:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from msat.figures import Declaration, style
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
 
 NEEDS = Declaration("experiment", ("components",), needs_direction=True)
 _SHOWN = {1: r"linear component, $\mathrm{He}_1$", 3: r"cubic component, $\mathrm{He}_3$"}
 
 
-def draw(components: pd.DataFrame) -> Figure:
+def draw(components: style.Table) -> style.Figure:
     """Return the figure: linear and cubic component along the teacher (dashed), theory as lines, Langevin as points."""
     figure, grid = style.subplots(1, 2, 2.9)
     for axes, (degree, label) in zip(grid.flat, _SHOWN.items(), strict=True):

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from msat import levels
 from msat.figures import Declaration, style
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
 NEEDS = Declaration("experiment", ("langevin", "chains", "samples", "theory"))
 _RHAT_LIMIT = 1.01
 _START_MARKERS = {"prior": "o", "zero": "s", "informed": "^"}
 
 
-def draw(langevin: pd.DataFrame, chains: pd.DataFrame, samples: pd.DataFrame, theory: pd.DataFrame) -> Figure:
+def draw(langevin: style.Table, chains: style.Table, samples: style.Table, theory: style.Table) -> style.Figure:
     """Return the figure: R-hat, standard error against target, chains by start, residuals against N(0, 1).
 
     Residuals are from `levels.reference`; their panel is empty without one.
@@ -32,7 +27,7 @@ def draw(langevin: pd.DataFrame, chains: pd.DataFrame, samples: pd.DataFrame, th
     return style.finished(figure, grid)
 
 
-def _mixing(axes: Axes, langevin: pd.DataFrame) -> None:
+def _mixing(axes: style.Axes, langevin: style.Table) -> None:
     axes.plot(langevin["chi"], langevin["rhat_max"], "o", color=style.color(None), markerfacecolor="white")
     axes.axhline(_RHAT_LIMIT, **style.LIMIT)
     corner = axes.get_yaxis_transform()
@@ -43,7 +38,7 @@ def _mixing(axes: Axes, langevin: pd.DataFrame) -> None:
     style.chi_axis(axes)
 
 
-def _precision(axes: Axes, langevin: pd.DataFrame) -> None:
+def _precision(axes: style.Axes, langevin: style.Table) -> None:
     target = 100 * float(langevin["target_error"].iloc[0])
     highest = target
     plain = ("train_discrepancy", "o", style.color(None), "plain mean")
@@ -58,7 +53,7 @@ def _precision(axes: Axes, langevin: pd.DataFrame) -> None:
     style.chi_axis(axes)
 
 
-def _starts(axes: Axes, chains: pd.DataFrame, langevin: pd.DataFrame) -> None:
+def _starts(axes: style.Axes, chains: style.Table, langevin: style.Table) -> None:
     """Draw each chain's deviation from the ensemble in its own standard errors, by kind of start."""
     mean = langevin.set_index(["seed", "chi"])["train_discrepancy"]
     at = chains.set_index(["seed", "chi"])
@@ -76,7 +71,7 @@ def _starts(axes: Axes, chains: pd.DataFrame, langevin: pd.DataFrame) -> None:
     style.chi_axis(axes)
 
 
-def _residuals(axes: Axes, samples: pd.DataFrame, reference: levels.Level | None) -> None:
+def _residuals(axes: style.Axes, samples: style.Table, reference: levels.Level | None) -> None:
     """Compare the standardised residuals of all training outputs with the standard normal law."""
     if reference is None:
         axes.set_axis_off()

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msat import levels
 from msat.figures import Declaration, style
 from msat.levels import EXACT, LAPLACE, RESCALING
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
 
 NEEDS = Declaration("experiment", ("theory", "langevin"), (RESCALING.name,))
 _ALONG = r"\mathbf{y}\cdot\mathrm{Cov}\,\mathbf{y}/|\mathbf{y}|^2"
@@ -22,7 +18,7 @@ _SHOWN = {
 }
 
 
-def draw(theory: pd.DataFrame, langevin: pd.DataFrame) -> Figure:
+def draw(theory: style.Table, langevin: style.Table) -> style.Figure:
     """Return the figure: train discrepancy, variance along and across the target; deviations in per cent below.
 
     Deviations are from `levels.reference` or, without one, the measurement, seed by seed, on one common axis

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from msat.figures import Declaration, style
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
 
 NEEDS = Declaration("experiment", ("theory", "langevin"))
 _LINEAR = 1.0  # per cent: linear below, logarithmic above, so that 0.1 and 300 per cent are both seen
@@ -18,7 +12,7 @@ _PARTS = {
 }
 
 
-def draw(theory: pd.DataFrame, langevin: pd.DataFrame) -> Figure:
+def draw(theory: style.Table, langevin: style.Table) -> style.Figure:
     """Return the figure: discrepancies above, relative deviations from the reference below.
 
     The reference is the exact level where there is one, else the Langevin measurement.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -10,20 +10,13 @@ from msat import levels
 from msat.figures import Declaration, style
 from msat.levels import Level
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from msat.figures.style import Sources
-
 NEEDS = Declaration("experiment", ("evidence", "evidence_maximum"))
 _CHANGE = "log_evidence_change"
 _LINEAR = 10.0  # the axis is linear below, logarithmic above
 _ZOOM = 2.5  # factor of chi on either side of the maximum
 
 
-def draw(evidence: pd.DataFrame, evidence_maximum: pd.DataFrame) -> Figure:
+def draw(evidence: style.Table, evidence_maximum: style.Table) -> style.Figure:
     """Return the figure: change of the log evidence over all scales, near its maximum, and against the reference.
 
     The reference is `levels.reference` or the first that there is; the middle panel is the first seed. Curves between
@@ -52,7 +45,7 @@ def _source(level: Level | None) -> str:
     return level.name if level else "langevin"
 
 
-def _curve(rows: pd.DataFrame, low: float, high: float) -> pd.Series:
+def _curve(rows: style.Table, low: float, high: float) -> style.Series:
     """Return the log evidence over seed and 300 scales; NaN where `along` has none."""
     import pandas as pd
 
@@ -60,10 +53,11 @@ def _curve(rows: pd.DataFrame, low: float, high: float) -> pd.Series:
 
     scales = np.geomspace(low, high, 300)
     curves = {seed: pd.Series(along(at.reset_index(), scales), scales) for seed, at in rows.groupby("seed")}
-    return pd.concat(curves, names=["seed", "chi"])
+    whole: style.Series = pd.concat(curves, names=["seed", "chi"])
+    return whole
 
 
-def _change(axes: Axes, rows: Sources) -> None:
+def _change(axes: style.Axes, rows: style.Sources) -> None:
     """Draw the log evidence over all scales."""
     heights = [at[_CHANGE] for at in rows.values()]
     for level, at in rows.items():
@@ -73,24 +67,22 @@ def _change(axes: Axes, rows: Sources) -> None:
         scales = at.index.get_level_values("chi")
         heights.append(_curve(at, scales.min(), scales.max()))
         style.level_line(axes, level, heights[-1] if heights[-1].notna().all() else at[_CHANGE])
-    lowest, highest = min(at.min() for at in heights), max(at.max() for at in heights)
+    values = np.concatenate(heights)
     axes.set_yscale("symlog", linthresh=_LINEAR)
-    axes.set_ylim(min(1.5 * lowest, -1), max(1.5 * highest, 0.3 * _LINEAR))
+    axes.set_ylim(min(1.5 * float(np.nanmin(values)), -1), max(1.5 * float(np.nanmax(values)), 0.3 * _LINEAR))
     axes.axhline(0, color="0.8", linewidth=0.6, zorder=0)
     style.plain_ticks(axes.yaxis)
     axes.set_ylabel(r"$\ln p(\mathbf{y})$ relative to the lowest scale")
     style.chi_axis(axes)
 
 
-def _near_maximum(axes: Axes, rows: Sources, centre: float) -> None:
+def _near_maximum(axes: style.Axes, rows: style.Sources, centre: float) -> None:
     """Draw one seed about the reference's maximum; all scales if that is NaN."""
     from matplotlib.ticker import LogLocator
 
     inside = not np.isnan(centre)
     scales = np.concatenate([at.index.get_level_values("chi") for at in rows.values()])
-    low, high = scales.min(), scales.max()
-    if inside:
-        low, high = max(low, centre / _ZOOM), min(high, centre * _ZOOM)
+    low, high = np.fmax(scales.min(), centre / _ZOOM), np.fmin(scales.max(), centre * _ZOOM)
     heights = []
     for level, at in rows.items():
         if level is None:
@@ -114,7 +106,7 @@ def _near_maximum(axes: Axes, rows: Sources, centre: float) -> None:
         axes.xaxis.set_minor_formatter("")
 
 
-def _maxima(axes: Axes, best: pd.DataFrame, reference: Level | None) -> None:
+def _maxima(axes: style.Axes, best: style.Table, reference: Level | None) -> None:
     """Mark the maxima of reference and Langevin and write them down."""
     lines = []
     for level in dict.fromkeys((reference, None)):

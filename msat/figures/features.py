@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from msat.figures import Declaration, style
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
 
 NEEDS = Declaration("experiment", ("theory", "langevin"))
 _SHOWN = {
@@ -21,7 +15,7 @@ _SHOWN = {
 }
 
 
-def draw(theory: pd.DataFrame, langevin: pd.DataFrame) -> Figure:
+def draw(theory: style.Table, langevin: style.Table) -> style.Figure:
     """Return the figure: observables of the hidden kernel and the weights, theory as lines, Langevin as points.
 
     A level that does not give an observable has no line.

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from msat.figures import Declaration, style
 from msat.levels import LAPLACE, ONE_LOOP, TREE_LEVEL
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.image import AxesImage
-
-    from msat.types import Array
+from msat.types import Array
 
 _LEVELS = (TREE_LEVEL, ONE_LOOP, LAPLACE)
 NEEDS = Declaration("map", ("loop_map",), tuple(level.name for level in _LEVELS))
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
-def draw(loop_map: pd.DataFrame) -> Figure:
+def draw(loop_map: style.Table) -> style.Figure:
     """Return the figure: loop strength reached over width and samples; errors of the levels against N/P.
 
     One column a scale. Above: 1 where one_loop exists, else the loop strength at which its root ends. Below: size
@@ -42,7 +33,7 @@ def draw(loop_map: pd.DataFrame) -> Figure:
     return style.finished(figure, grid, legend=grid[1, 0])
 
 
-def _strength(axes: Axes, rows: pd.DataFrame) -> AxesImage:
+def _strength(axes: style.Axes, rows: style.Table) -> style.AxesImage:
     """Draw the loop strength reached as an image with numbers and return the image."""
     strength = rows.pivot_table(index="n_train", columns="width", values="loop_strength")
     image = axes.imshow(strength.to_numpy(), cmap="cividis", vmin=0, vmax=1, origin="lower", aspect="auto")
@@ -56,7 +47,7 @@ def _strength(axes: Axes, rows: pd.DataFrame) -> AxesImage:
     return image
 
 
-def _errors(axes: Axes, at: pd.DataFrame, samples: Array) -> None:
+def _errors(axes: style.Axes, at: style.Table, samples: Array) -> None:
     for level in _LEVELS:
         for count, marker in zip(samples, _MARKERS, strict=False):
             rows = at[(at["level"] == level.name) & (at["n_train"] == count)].sort_values("width")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,15 +10,10 @@ from msat import levels
 from msat.figures import Declaration, style
 from msat.levels import LAPLACE, NNGP
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
 NEEDS = Declaration("experiment", ("samples",))
 
 
-def draw(samples: pd.DataFrame) -> Figure:
+def draw(samples: style.Table) -> style.Figure:
     """Return the figure: predicted against measured mean outputs at the lowest, middle and highest scale.
 
     One seed (the first); rows are training and test samples. Points on the diagonal agree. The numbers are
@@ -45,7 +39,7 @@ def draw(samples: pd.DataFrame) -> Figure:
     return style.finished(figure, grid, legend=grid[0, 0])
 
 
-def _panel(axes: Axes, at: pd.DataFrame, shown: Sequence[levels.Level], train: bool) -> None:
+def _panel(axes: style.Axes, at: style.Table, shown: Sequence[levels.Level], train: bool) -> None:
     values = at[[*(level.name for level in shown), "langevin"]].to_numpy()
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     axes.plot([low, high], [low, high], color="0.6", linewidth=0.6, zorder=0)

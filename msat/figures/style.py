@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from msat.levels import Level, ordered
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what annotations of figures name too, as style.Axes
     import pandas as pd
-    from matplotlib.axes import Axes
+    from matplotlib.axes import Axes as Axes
     from matplotlib.axis import Axis
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Figure
+    from matplotlib.image import AxesImage as AxesImage
+    from xarray import Dataset as Dataset
 
-    Sources = dict[Level | None, pd.DataFrame]  # rows over (seed, chi); None is Langevin
+    Table = pd.DataFrame
+    Series = pd.Series
+    Sources = dict[Level | None, Table]  # rows over (seed, chi); None is Langevin
 
 WIDTH = 6.75  # inches: the text width of an ICML page
 SETTINGS: Any = {
@@ -80,7 +84,7 @@ def look(level: Level) -> dict[str, Any]:
     return {"color": color(level), "linestyle": level.line, "label": level.label}
 
 
-def sources(theory: pd.DataFrame, langevin: pd.DataFrame | None = None) -> Sources:
+def sources(theory: Table, langevin: Table | None = None) -> Sources:
     """Return the rows over (seed, chi) of each level, as the registry orders them, then of Langevin.
 
     Args:
@@ -91,9 +95,9 @@ def sources(theory: pd.DataFrame, langevin: pd.DataFrame | None = None) -> Sourc
     return {level: rows[level.name] for level in ordered(rows)} | {None: rows["langevin"]}
 
 
-def over_seeds(by_place: Any) -> pd.Series:
+def over_seeds(by_place: Any) -> Series:
     """Return the mean over seeds; NaN where a level has no solution for some seed, so that its line ends."""
-    mean: pd.Series = by_place.agg(lambda values: values.mean(skipna=False))
+    mean: Series = by_place.agg(lambda values: values.mean(skipna=False))
     return mean
 
 
@@ -108,7 +112,7 @@ def against_scale(axes: Axes, rows: Sources, value: str, error: str = "", alpha:
 
 def deviations(
     axes: Axes, rows: Sources, reference: Level | None, value: str, error: str = "", per_cent: bool = True
-) -> dict[Level | None, pd.Series]:
+) -> dict[Level | None, Series]:
     """Draw a column less the reference's, seed by seed, so that the spread of data sets drops out; return it."""
     base = rows[reference][value]
     axes.axhline(0, color="0.6", linewidth=0.6, zorder=0)
@@ -126,7 +130,7 @@ def deviations(
     return found
 
 
-def level_line(axes: Axes, level: Level, value: pd.Series, alpha: float = 0.1) -> None:
+def level_line(axes: Axes, level: Level, value: Series, alpha: float = 0.1) -> None:
     """Draw one level against scale."""
     by_chi = value.groupby("chi")
     mean = over_seeds(by_chi)
@@ -134,7 +138,7 @@ def level_line(axes: Axes, level: Level, value: pd.Series, alpha: float = 0.1) -
     axes.fill_between(mean.index, by_chi.min(), by_chi.max(), color=color(level), alpha=alpha, linewidth=0)
 
 
-def langevin_points(axes: Axes, value: pd.Series, error: pd.Series) -> None:
+def langevin_points(axes: Axes, value: Series, error: Series) -> None:
     """Draw measured values against scale with their standard errors."""
     look: Any = {"color": color(None), "markerfacecolor": "white", "markeredgewidth": 0.8, "elinewidth": 0.8}
     chi = value.index.get_level_values("chi")

@@ -1,9 +1,7 @@
 """Stage `maps`: how far levels are from the exact solution over a grid of sizes (linear networks, Ising task).
 
-`loop_map` shows where the self-consistent one loop exists. `finite_width` shows how errors fall with the width, in
-two ways to make a network wider: at a fixed number of samples P, or at a fixed ratio P/N. At fixed P the loop
-expansion is one in 1/N: the tree level is off by 1/N, one loop about it by 1/N^2. At fixed P/N each sample adds to
-the loop as every neuron adds to the action, and the tree level's error does not fall (docs/theory.md, section 11).
+`loop_map` shows where the self-consistent one loop exists; `finite_width` how errors fall with the width, at a fixed
+number of samples P and at a fixed ratio P/N (docs/theory.md, section 11).
 """
 
 from __future__ import annotations
@@ -22,22 +20,19 @@ from msat.validation import Settings
 if TYPE_CHECKING:  # settings are read by config and command line, which must start at once
     import pandas as pd
 
+_NETWORK: Any = NetworkSettings.model_fields
 Count = Annotated[int, Field(ge=1)]
 Gamma = Annotated[float, Field(ge=-1, le=2)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
-
-
-def _of_network(name: str) -> Any:
-    return NetworkSettings.model_fields[name]
 
 
 class MapSettings(Settings):
     """What both maps share: linear networks on the Ising task, theory only."""
 
     delta_p: float = Field(0.1, ge=-0.5, le=0.5, description="Bias of the Ising task.")
-    g_w: float = _of_network("g_w")
-    g_v: float = _of_network("g_v")
-    kappa_0: float = _of_network("kappa_0")
+    g_w: float = _NETWORK["g_w"]
+    g_v: float = _NETWORK["g_v"]
+    kappa_0: float = _NETWORK["kappa_0"]
 
 
 class LoopMapSettings(MapSettings):
@@ -75,10 +70,9 @@ _POWERS = {
 
 
 def loop_map(settings: LoopMapSettings) -> pd.DataFrame:
-    """Return one row for each number of samples, width, scale and level that expands about a conjugate field.
+    """Return the table `loop_map` (docs/formats.md): levels that expand about a conjugate field, against exact.
 
-    Columns: width, n_train, gamma, chi, level, converged, loop_strength (how far one_loop could be followed, 1 is
-    the whole way), relative_error (of the train discrepancy against exact; NaN where the level has no solution).
+    ``loop_strength`` 1 is the whole way; ``relative_error`` is NaN where the level has no solution.
     """
     import pandas as pd
 
@@ -90,11 +84,9 @@ def loop_map(settings: LoopMapSettings) -> pd.DataFrame:
 
 
 def finite_width(settings: FiniteWidthSettings) -> pd.DataFrame:
-    """Return one row for each regime, width, seed, scale and level.
+    """Return the table `finite_width` (docs/formats.md).
 
-    Columns: those of `loop_map`, regime (fixed_samples or fixed_ratio), dimension, seed, and, the same in all rows
-    of one line, predicted_slope (power of N; NaN: none) and slope (fitted to the mean size of the error over the
-    upper half of the widths; NaN where a solution is missing).
+    The same in all rows of one line: ``predicted_slope`` (NaN: none), and ``slope``, NaN where a solution is missing.
     """
     import pandas as pd
 

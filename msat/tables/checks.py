@@ -14,16 +14,11 @@ POOLED = tuple(observable.name for observable in COMPARED if observable.pooled)
 
 
 def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Return one row for each experiment, scale and level, pooled over seeds.
+    """Return the table `checks` (docs/formats.md): one row for each experiment, scale and level, pooled over seeds.
 
-    Each seed has its own data and so its own prediction. ``q_z`` is the summed difference between
-    measurement and prediction over its standard error, ``q_p`` its two-sided p-value: of the normal law, for
-    jackknifed observables of Student's t (Welch-Satterthwaite over seeds). ``worst_z`` is the z
-    largest in magnitude, on the scale of the normal law, and ``worst_observable`` its name. ``observables_chi2``
-    sums squared z on the same scale over seeds and the `POOLED` observables. ``chi2`` is summed
-    over training samples and seeds; its p-value is that of a scaled chi-squared law with the mean and variance
-    that the correlation of the errors gives (Satterthwaite). ``max_relative_difference`` is the largest
-    relative difference of the train discrepancy over seeds.
+    Each seed has its own data and so its own prediction: ``q_z`` is the summed difference between measurement and
+    prediction over its standard error, ``q_p`` its two-sided p-value. ``worst_z`` is the z largest in magnitude and
+    ``observables_chi2`` the sum of squared z over seeds and the `POOLED` observables, on the scale of the normal law.
 
     Args:
         comparison: Rows as `msat.tables.compare.compare` returns them.
@@ -48,6 +43,7 @@ def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
         row["max_relative_difference"] = relative.abs().max(skipna=False)
         chi2, mean, variance = (float(group[name].to_numpy().sum()) for name in ("chi2", "chi2_dof", "chi2_variance"))
         row |= {"chi2": chi2, "chi2_dof": int(mean), "chi2_per_dof": chi2 / mean}
+        # the errors of the outputs are correlated: a scaled chi-squared law of this mean and variance (Satterthwaite)
         scale, freedom = variance / (2 * mean), 2 * mean**2 / variance
         row["chi2_p"] = float(stats.chi2.sf(chi2 / scale, freedom))
         rows.append(row)

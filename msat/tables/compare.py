@@ -14,14 +14,12 @@ from msat.tables.rows import keys, langevin_table, matching_scale, theory_table
 
 
 def compare(theory: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
-    """Return each level against the measurement, one row a level.
+    """Return the table `comparison` (docs/formats.md): each level against the measurement, one row a level.
 
-    For every observable q that is compared (`msat.observables.registry`): the level's ``q``, the measured
-    ``q_langevin``, ``q_error`` and ``q_z = (measured - predicted) / error``. The error includes the Monte Carlo
-    error that a sampled level gives. The z of jackknifed observables follow Student's t with ``jackknife_dof``
-    degrees of freedom, others the normal law. ``chi2`` is the sum over training samples of the squared z of the
-    mean outputs; ``chi2_variance`` is its variance under agreement, ``2 tr R^2`` with R the correlation of the
-    measurement's errors, so that a p-value can allow for it.
+    For every compared observable q, ``q_error`` includes the Monte Carlo error that a sampled level gives, and
+    ``q_z = (measured - predicted) / error``; that of jackknifed observables follows Student's t with
+    ``jackknife_dof`` degrees of freedom. ``chi2_variance`` is the variance of ``chi2`` under agreement, ``2 tr R^2``
+    with R the correlation of the measurement's errors.
 
     Raises:
         InputError: If the two files are not about the same data and network, or theory lacks the scale.
