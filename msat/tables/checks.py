@@ -14,14 +14,11 @@ POOLED = tuple(observable.name for observable in COMPARED if observable.pooled)
 
 
 def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Return the table `checks` (docs/formats.md): one row for each experiment, scale and level, pooled over seeds.
+    """Return the table `checks` (docs/formats.md): `comparison` by experiment, scale and level, pooled over seeds.
 
     Each seed has its own data and so its own prediction: ``q_z`` is the summed difference between measurement and
     prediction over its standard error, ``q_p`` its two-sided p-value. ``worst_z`` is the z largest in magnitude and
     ``observables_chi2`` the sum of squared z over seeds and the `POOLED` observables, on the scale of the normal law.
-
-    Args:
-        comparison: Rows as `msat.tables.compare.compare` returns them.
     """
     if not len(comparison):
         return pd.DataFrame()
@@ -71,10 +68,6 @@ def disagreements(checks: pd.DataFrame, alpha: float) -> list[str]:
     Both are right, or one of them is wrong: such a level has no approximation. With m tests in all, a p-value
     below ``alpha / m`` is a disagreement (Bonferroni), so a false alarm in the whole table is rarer than
     alpha. A level that did not converge, or predicts NaN, is a disagreement.
-
-    Args:
-        checks: Rows as `check_table` returns them.
-        alpha: False-alarm rate of the whole table.
     """
     exact = checks[checks["level"].isin(EXACT_NAMES)]
     # some observables do not exist on some data; any other missing number is a disagreement
@@ -83,14 +76,13 @@ def disagreements(checks: pd.DataFrame, alpha: float) -> list[str]:
     limit = alpha / max(1, len(tests) * len(exact))
     lines = []
     for _, row in exact.iterrows():
-        where = f"{row['experiment']}, chi = {row['chi']:g}"
+        level = f"{row['experiment']}, chi = {row['chi']:g}: {row['level']}"
         if not row["converged"]:
-            lines.append(f"{where}: {row['level']} did not converge")
+            lines.append(f"{level} did not converge")
         for name in tests:
             if not row[f"{name}_p"] >= limit:  # NaN is a disagreement too
                 value = f"chi2/dof = {row['chi2_per_dof']:.2f}" if name == "chi2" else f"z = {row[f'{name}_z']:.2f}"
-                found = f"{row['level']} and Langevin disagree in {name}: {value}, p = {row[f'{name}_p']:.2g}"
-                lines.append(f"{where}: {found}")
+                lines.append(f"{level} and Langevin disagree in {name}: {value}, p = {row[f'{name}_p']:.2g}")
     return lines
 
 

@@ -159,14 +159,11 @@ def along(rows: pd.DataFrame, chi: Array) -> Array:
 
 
 def evidence_tables(theory: pd.DataFrame, langevin: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return the tables `evidence` (a row a source and scale) and `evidence_maximum` (a row a source).
+    """Return the tables `evidence` and `evidence_maximum` (docs/formats.md) from the tables `theory` and `langevin`.
 
     A source is a level that has a log evidence, or langevin. ``log_evidence`` is absolute and theory's alone;
     ``log_evidence_change`` is relative to the lowest scale of the source: for a level the difference of its log
     evidences, for langevin the integral of the measured slope. Rows are sorted by experiment and seed, levels first.
-
-    Args:
-        theory, langevin: The tables of these names (`msat.tables.rows`).
     """
     theory = theory.assign(source=theory["level"], evidence_slope_error=theory["evidence_slope_mc_error"])
     theory = theory.assign(evidence_bend_error=0.0, evidence_error_correlation=0.0)

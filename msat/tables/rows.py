@@ -19,7 +19,6 @@ from msat.observables.variables import THEORY, TRAINING, Variable
 from msat.store import atomic
 from msat.uncertainty import standard_error
 
-_FOR_ERRORS = ("mean_train", "mean_test", "covariance_train", "variance_test")
 COMPONENTS = ["experiment", "seed", "chi", "gamma", "source", "degree", "strength", "error", "teacher"]
 
 
@@ -29,7 +28,8 @@ def theory_table(theory: xr.Dataset) -> pd.DataFrame:
     rows = []
     for chi, level in product(theory["chi"].to_numpy(), theory["level"].to_numpy()):
         at = theory.sel(chi=chi, level=level)
-        mean, mean_test, covariance, variance_test = (at[name].to_numpy() for name in _FOR_ERRORS)
+        names = ("mean_train", "mean_test", "covariance_train", "variance_test")
+        mean, mean_test, covariance, variance_test = (at[name].to_numpy() for name in names)
         row = keys(theory, float(chi)) | {"level": str(level), "n_train": len(y)}
         row["train_squared_error"] = mean_squared_error(y, mean, covariance)
         row["test_squared_error"] = mean_squared_error(y_test, mean_test, variance_test) if len(y_test) else np.nan
