@@ -39,7 +39,7 @@ class _Path:
     note: str = ""
 
 
-def solve(saddle: Saddle) -> Solution:
+def solve(saddle: Saddle[Action]) -> Solution:
     """Return the predictions at the stationary point of ``L = S - F``: ``S'(ft) = (N/2) T(ft)``.
 
     The equation has spurious roots, and its true root can cease to exist (small N / P). The root is followed from
