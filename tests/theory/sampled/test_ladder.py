@@ -14,7 +14,7 @@ from msat.observables.evaluate import batch_error
 from msat.observables.functions import discrepancy
 from msat.tasks import teacher_student
 from msat.theory.sampled import anneal
-from msat.theory.sampled.anneal import Effort
+from msat.theory.sampled.problem import Effort
 from tests.theory.references import LinearTree, cubic_teacher, ising, sampled
 
 SIGMAS = 8

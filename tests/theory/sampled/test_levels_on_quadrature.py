@@ -150,16 +150,16 @@ def test_a_residual_is_integrated_out():
     weights = weights / weights.sum()
     h = sample.snapshots.positions @ SPACE.test[1]
     feature = activation.phi(h[:, None] + 0.5 * nodes)
-    average = sample.saddle.action.average
-    p, m = average.weights, average.readout
+    neuron = sample.saddle.action.neuron
+    p, m = neuron.weights, neuron.readout
     mean = network.width * float((p * m) @ feature @ weights)
     np.testing.assert_allclose(result.mean_test[1], mean, rtol=1e-9)
     square = network.width * float((p * (m**2 + network.tau)) @ feature**2 @ weights)
     cross = network.width * (
-        ((p * (m**2 + network.tau)) * (feature @ weights)) @ average.features
-        - float((p * m) @ feature @ weights) * average.mean_feature
+        ((p * (m**2 + network.tau)) * (feature @ weights)) @ neuron.features
+        - float((p * m) @ feature @ weights) * neuron.mean
     )
-    variance = square - mean**2 / network.width - cross @ average.propagator @ cross
+    variance = square - mean**2 / network.width - cross @ neuron.G @ cross
     # the residual part of the variance uses every k-th draw only
     np.testing.assert_allclose(result.variance_test[1], variance, rtol=0.05)
 
