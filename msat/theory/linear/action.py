@@ -91,8 +91,7 @@ class LinearAction:
         derivative = LowRank.diagonal(np.zeros_like(ft))
         if with_loop:
             Gv = G @ v
-            trace_GC = float(G.d @ lam + np.sum(G.S * (G.V.T @ (lam[:, None] * G.V))))
-            outer -= (g * trace_GC + (4 / N) * Q * g**2 * float(v @ Gv)) * Q_C / 2
+            outer -= (g * G.trace_with(lam) + (4 / N) * Q * g**2 * float(v @ Gv)) * Q_C / 2
             derivative = (-Q * g / 2) * G + LowRank.of(np.zeros_like(ft), (-(2 / N) * Q**2 * g**2, ft, Gv))
         if shift is not None:
             outer += g * float(shift @ v) * Q_C

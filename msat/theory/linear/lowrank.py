@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from msat.types import Array
 
@@ -35,11 +36,8 @@ class LowRank:
     @classmethod
     def of(cls, d: Array, *terms: tuple[float, Array, Array]) -> LowRank:
         """Return ``diag(d)`` plus the symmetrised terms ``c (u v^T + v u^T) / 2`` given as (c, u, v)."""
-        columns = [vector for _, u, v in terms for vector in (u, v)]
-        core = np.zeros((2 * len(terms), 2 * len(terms)))
-        for i, (c, _, _) in enumerate(terms):
-            core[2 * i, 2 * i + 1] = core[2 * i + 1, 2 * i] = c / 2
-        return cls(d, np.stack(columns, axis=1) if columns else np.zeros((len(d), 0)), core)
+        columns = np.stack([vector for _, u, v in terms for vector in (u, v)], axis=1)
+        return cls(d, columns, block_diag(*([[0, c / 2], [c / 2, 0]] for c, _, _ in terms)))
 
     __array_ufunc__ = None  # a NumPy number on the left leaves the product to this class
 
@@ -51,10 +49,7 @@ class LowRank:
     def __add__(self, other: LowRank) -> LowRank:
         if other is self:
             return 2.0 * self
-        k, m = len(self.S), len(other.S)
-        core = np.zeros((k + m, k + m))
-        core[:k, :k], core[k:, k:] = self.S, other.S
-        return LowRank(self.d + other.d, np.hstack([self.V, other.V]), core)
+        return LowRank(self.d + other.d, np.hstack([self.V, other.V]), block_diag(self.S, other.S))
 
     def __sub__(self, other: LowRank) -> LowRank:
         return self + (-1.0) * other
@@ -67,23 +62,23 @@ class LowRank:
         diagonal = self.d * x if x.ndim == 1 else self.d[:, None] * x
         return np.asarray(diagonal + self.V @ (self.S @ (self.V.T @ x)))
 
-    def dense(self) -> Array:
-        """Return the full matrix, (P, P)."""
-        full = self.V @ self.S @ self.V.T
-        full.flat[:: len(self.d) + 1] += self.d
+    def dense(self, U: Array | None = None) -> Array:
+        """Return the full matrix M, (P, P), or ``U M U^T``: in another basis, whose columns U are orthonormal."""
+        V = self.V if U is None else U @ self.V
+        full = np.diag(self.d) if U is None else (U * self.d) @ U.T
+        full += V @ (self.S @ V.T)
         return np.asarray(full)
+
+    def trace_with(self, lam: Array) -> float:
+        """Return ``tr(diag(lam) M)``."""
+        return float(lam @ self.d) + float(np.sum(self.S * (self.V.T @ (lam[:, None] * self.V))))
 
     def congruence(self, X: LowRank) -> LowRank:
         """Return ``M X M`` for this matrix M, again as diagonal plus low rank."""
-        k, m = len(self.S), len(X.S)
-        scaled = (X.d * self.d)[:, None] * self.V
-        basis = np.hstack([self.V, scaled, self @ X.V])
-        core = np.zeros((2 * k + m, 2 * k + m))
-        core[:k, :k] = self.S @ (self.V.T @ (X.d[:, None] * self.V)) @ self.S
-        core[:k, k : 2 * k] = self.S
-        core[k : 2 * k, :k] = self.S
-        core[2 * k :, 2 * k :] = X.S
-        return LowRank(self.d**2 * X.d, basis, core)
+        basis = np.hstack([self.V, (X.d * self.d)[:, None] * self.V, self @ X.V])
+        inner = self.S @ (self.V.T @ (X.d[:, None] * self.V)) @ self.S
+        core = np.block([[inner, self.S], [self.S, np.zeros_like(self.S)]])
+        return LowRank(self.d**2 * X.d, basis, block_diag(core, X.S))
 
     def inverse(self) -> LowRank:
         """Return the matrix ``M^-1`` in the same form, by the Woodbury identity (a k by k solve).

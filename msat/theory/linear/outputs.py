@@ -46,11 +46,11 @@ def to_prediction(
     variance = (B**2) @ covariance.d
     half = B @ covariance.V
     variance += np.sum((half @ covariance.S) * half, axis=1)
-    kernel = _rotated(spectrum, hidden_kernel)
+    kernel = hidden_kernel.dense(spectrum.U)
     return Prediction(
         mean_train=spectrum.U @ mean,
         mean_test=B @ mean,
-        covariance_train=_rotated(spectrum, covariance),
+        covariance_train=covariance.dense(spectrum.U),
         variance_test=variance + readout_norm * residual,
         hidden_kernel=kernel,
         first_layer=geometry.first_layer(kernel),
@@ -59,23 +59,12 @@ def to_prediction(
     )
 
 
-def _rotated(spectrum: Spectrum, matrix: LowRank) -> Array:
-    """Return a matrix given in the eigenbasis as a full matrix over training points, (P, P)."""
-    U = spectrum.U
-    rotated = U @ matrix.V
-    full = (U * matrix.d) @ U.T
-    full += rotated @ (matrix.S @ rotated.T)
-    return np.asarray(full)
-
-
 def _dressed_kernel(spectrum: Spectrum, network: Network, kernel_derivative: LowRank) -> tuple[LowRank, float]:
     """Return the hidden kernel and the readout norm that a log evidence implies.
 
     Uses ``H = C + (2/N) C (d ln p / dC) C`` and, since W depends on the product ``g C`` alone,
     ``<|w|^2> = g + (2 g / N) tr(C d ln p / dC)`` (docs/theory.md, section 3).
     """
-    lam = spectrum.lam
-    V, S = kernel_derivative.V, kernel_derivative.S
-    scaled = (2 / network.width) * LowRank(lam**2 * kernel_derivative.d, lam[:, None] * V, S)
-    trace = float(lam @ kernel_derivative.d) + float(np.sum(S * (V.T @ (lam[:, None] * V))))
-    return LowRank.diagonal(lam) + scaled, network.g * (1 + 2 / network.width * trace)
+    C = LowRank.diagonal(spectrum.lam)
+    norm = network.g * (1 + 2 / network.width * kernel_derivative.trace_with(spectrum.lam))
+    return C + (2 / network.width) * C.congruence(kernel_derivative), norm
