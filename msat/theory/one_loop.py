@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
@@ -26,17 +27,6 @@ _LARGEST_BEND = 0.25  # of the path: distance of a root from its tangent, relati
 _MAX_CORRECTIONS = 25
 
 
-class _Path(NamedTuple):
-    """How far a root of ``S' = eps F'`` was followed; where `root` is None, why there is none beyond."""
-
-    strength: float
-    residual: float
-    iterations: int
-    root: Action | None = None
-    jacobian: Matrix = None
-    note: str = ""
-
-
 def solve(saddle: Saddle[Action]) -> Solution:
     """Return the predictions at the stationary point of ``L = S - F``: ``S'(ft) = (N/2) T(ft)``.
 
@@ -46,22 +36,16 @@ def solve(saddle: Saddle[Action]) -> Solution:
     definite, by the margin that the noise of the action demands. If the path ends before eps = 1, converged is
     False, loop_strength is the largest eps reached, and there is no expansion.
     """
-    strength, residual, iterations, root, jacobian, note = _follow(saddle)
-    if root is None:
-        return Solution(
-            None, converged=False, residual=residual, iterations=iterations, loop_strength=strength, note=note
-        )
-    kappa, response = root.network.kappa, inverse(jacobian)
-    return Solution(
-        Expansion(root, root.ft, loop=True),
+    found = _follow(saddle)
+    if found.expansion is None:
+        return found
+    root, response = found.expansion.action, inverse(found.jacobian)
+    kappa = root.network.kappa
+    return replace(
+        found,
         covariance=kappa * (root.identity - kappa * response),
         loop_covariance=kappa**2 * (root.G - response),
-        jacobian=jacobian,
         log_evidence=root.value + fluctuations(root),
-        converged=saddle.converged,
-        residual=residual,
-        iterations=iterations,
-        loop_strength=strength,
         note=joined(root.loop_note, saddle.note),
     )
 
@@ -85,12 +69,12 @@ def _jacobian(action: Action, dT: Matrix, strength: float) -> Matrix:
     return 0.5 * (J + J.T)
 
 
-def _follow(saddle: Saddle[Action]) -> _Path:
-    """Follow the root from the saddle to eps = 1."""
+def _follow(saddle: Saddle[Action]) -> Solution:
+    """Follow the root from the saddle to eps = 1: where it is, or why it ends before, and the account of the way."""
     root, strength, step, iterations, residual = saddle.action, 0.0, _FIRST_STEP, 0, saddle.residual
     if not root.has_second_derivative:
         note = f"one_loop is not implemented for {len(root.y)} training samples of a sampled network"
-        return _Path(0.0, float("nan"), 0, note=note)
+        return Solution(None, converged=False, residual=float("nan"), loop_strength=0.0, note=note)
     dT = root.thinned().dT
     J = _jacobian(root, dT, strength)
     while strength < 1.0:
@@ -112,8 +96,17 @@ def _follow(saddle: Saddle[Action]) -> _Path:
         step /= 2
         if step < root.smallest_step:
             note = f"the one-loop root ends at loop strength {strength:.2f}: {reason}"
-            return _Path(strength, residual, iterations, note=note)
-    return _Path(strength, residual, iterations, root, J)
+            return Solution(
+                None, converged=False, residual=residual, iterations=iterations, loop_strength=strength, note=note
+            )
+    return Solution(
+        Expansion(root, root.ft, loop=True),
+        jacobian=J,
+        converged=saddle.converged,
+        residual=residual,
+        iterations=iterations,
+        loop_strength=strength,
+    )
 
 
 def _distance(step: Array, action: Action) -> float:

@@ -16,7 +16,7 @@ from msat.theory.sampled.draws import Draws
 from msat.theory.sampled.ladder import climb
 from msat.theory.sampled.outputs import Batch, Sample, answered
 from msat.theory.sampled.population import BLOCKS, Snapshots
-from msat.theory.sampled.problem import Effort, Problem
+from msat.theory.sampled.problem import USUAL, Problem
 
 
 def level_module(name):
@@ -33,7 +33,7 @@ def solved(x, y, x_test, network, scales, levels, seed=0):
     return {(level, scales[index]): prediction for index, level, prediction in found}
 
 
-def sampled(x, y, x_test, network, scales, levels, seed=0, effort=None):
+def sampled(x, y, x_test, network, scales, levels, seed=0, effort=USUAL):
     """The same from draws, for a linear network too, with a choice of effort."""
     geometry = geometry_of(x, y, x_test, network)
     networks = [network.at(chi) for chi in sorted(scales)]
@@ -183,9 +183,9 @@ def quadrature_sample(network, space, y, n=32):
     return Sample(snapshots, saddle, batches, action_error=0.0, effective_sample_size=1.0)
 
 
-def problem_of(space, y, activation, effort=None, seed=0):
+def problem_of(space, y, activation, effort=USUAL, seed=0):
     """Return a `Problem` with a generator of its own."""
-    return Problem(space, y, get_activation(activation), effort or Effort(), np.random.default_rng(seed))
+    return Problem(space, y, get_activation(activation), effort, np.random.default_rng(seed))
 
 
 def on_quadrature(sample, space, *levels):

@@ -21,7 +21,9 @@ def test_both_modes_are_found():
 
 def test_slope_and_curvature_of_the_exponent():
     rng = np.random.default_rng(4)
-    mixture = ScaleMixture(lam=rng.uniform(0, 3, 6), y=rng.normal(size=6), network=Network(width=4, g_w=0.7, kappa_0=0.2))
+    mixture = ScaleMixture(
+        lam=rng.uniform(0, 3, 6), y=rng.normal(size=6), network=Network(width=4, g_w=0.7, kappa_0=0.2)
+    )
     h = 1e-4
     for t in (-2.0, 0.3, 1.5):
         below, at, above = mixture.exponent(np.array([t - h, t, t + h]))

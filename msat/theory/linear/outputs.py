@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from msat.geometry import Geometry, Spectrum
+from msat.geometry import Geometry
 from msat.network import Network
 from msat.theory.action import Solution
 from msat.theory.linear.action import LinearAction
@@ -16,7 +16,11 @@ from msat.types import Array
 
 
 def predict(geometry: Geometry, network: Network, solution: Solution) -> Prediction:
-    """Return the prediction of a level about the closed-form action (docs/theory.md, section 3)."""
+    """Return the prediction of a level about the closed-form action (docs/theory.md, section 3).
+
+    A log evidence implies ``H = C + (2/N) C (d ln p / dC) C`` and, since W depends on the product ``g C`` alone,
+    ``<|w|^2> = g + (2 g / N) tr(C d ln p / dC)``.
+    """
     spectrum, expansion = geometry.spectrum, solution.expansion
     if expansion is None:
         nothing = np.full(spectrum.n_train, np.nan)
@@ -24,7 +28,9 @@ def predict(geometry: Geometry, network: Network, solution: Solution) -> Predict
         return to_prediction(geometry, nothing, none, none, float("nan"), **solution.account())
     action = expansion.action
     assert isinstance(action, LinearAction)
-    kernel, norm = _dressed_kernel(spectrum, network, action.kernel_derivative(expansion.loop, expansion.shift))
+    derivative, C = action.kernel_derivative(expansion.loop, expansion.shift), LowRank.diagonal(spectrum.lam)
+    kernel = C + (2 / network.width) * C.congruence(derivative)
+    norm = network.g * (1 + 2 / network.width * derivative.trace_with(spectrum.lam))
     mean = spectrum.y - network.kappa * expansion.field
     return to_prediction(geometry, mean, solution.covariance, kernel, norm, **solution.account())
 
@@ -57,14 +63,3 @@ def to_prediction(
         readout_norm=readout_norm,
         **account,
     )
-
-
-def _dressed_kernel(spectrum: Spectrum, network: Network, kernel_derivative: LowRank) -> tuple[LowRank, float]:
-    """Return the hidden kernel and the readout norm that a log evidence implies.
-
-    Uses ``H = C + (2/N) C (d ln p / dC) C`` and, since W depends on the product ``g C`` alone,
-    ``<|w|^2> = g + (2 g / N) tr(C d ln p / dC)`` (docs/theory.md, section 3).
-    """
-    C = LowRank.diagonal(spectrum.lam)
-    norm = network.g * (1 + 2 / network.width * kernel_derivative.trace_with(spectrum.lam))
-    return C + (2 / network.width) * C.congruence(kernel_derivative), norm

@@ -16,7 +16,7 @@ from msat.theory.prediction import Prediction
 from msat.theory.sampled.anneal import Anneal, carry, draws_per_chain, settle, solve_part, start
 from msat.theory.sampled.outputs import Batch, Sample, answered
 from msat.theory.sampled.population import BLOCKS, Snapshots
-from msat.theory.sampled.problem import Effort, Problem
+from msat.theory.sampled.problem import USUAL, Effort, Problem
 from msat.types import Indices
 
 _OVERSHOOT = 0.4  # in ln chi, above the highest scale, before the anneal turns back
@@ -24,19 +24,15 @@ UNSETTLED_NOTE = "the neuron population had not settled"
 
 
 def climb(
-    geometry: Geometry,
-    scales: Sequence[Network],
-    levels: Mapping[str, ModuleType],
-    seed: int,
-    effort: Effort | None = None,
+    geometry: Geometry, scales: Sequence[Network], levels: Mapping[str, ModuleType], seed: int, effort: Effort = USUAL
 ) -> Iterator[tuple[float, str, Prediction]]:
-    """Yield (chi, level, prediction) as `msat.theory.anneal.ladder` describes.
+    """Yield (chi, level, prediction) as `msat.theory.anneal.ladder` says.
 
     One population of neurons is carried upwards through all scales (the paper's Algorithm 1); the same seed
     gives the same numbers. Predictions carry Monte Carlo errors, and the verdict of a downward anneal.
     """
     activation, rng = get_activation(geometry.activation), np.random.default_rng(seed)
-    problem = Problem(geometry.row_space, geometry.y_train, activation, effort or Effort(), rng)
+    problem = Problem(geometry.row_space, geometry.y_train, activation, effort, rng)
     state = start(problem, scales[0])
     products: dict[float, tuple[float, float]] = {}
     results: list[tuple[float, str, Prediction]] = []
@@ -50,16 +46,8 @@ def climb(
     for chi, name, prediction in results:
         difference, agrees = certificates[chi]
         text = "" if agrees else f"upward and downward anneals differ by {difference:+.2%} in y.ft"
-        yield (
-            chi,
-            name,
-            replace(
-                prediction,
-                anneal_difference=difference,
-                converged=prediction.converged and agrees,
-                note=joined(prediction.note, text),
-            ),
-        )
+        converged, note = prediction.converged and agrees, joined(prediction.note, text)
+        yield chi, name, replace(prediction, anneal_difference=difference, converged=converged, note=note)
 
 
 def _turn_back(

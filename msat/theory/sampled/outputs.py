@@ -15,7 +15,7 @@ from msat.theory.sampled.action import SampledAction
 from msat.theory.sampled.cumulants import LoopWeights, loop_weights
 from msat.theory.sampled.population import Snapshots
 from msat.theory.sampled.problem import Problem
-from msat.theory.sampled.test_points import Average, Averages, TestPoints, at_test_points
+from msat.theory.sampled.test_points import Average, Averages, at_test_points
 from msat.types import Array, Indices
 
 
@@ -54,47 +54,48 @@ def answered(sample: Sample, levels: Mapping[str, ModuleType], problem: Problem)
     measures: dict[int, dict[str, Averages]] = {}
     for name, solution in solutions.items():
         if solution.expansion is not None:
-            parts = [_average(levels[name].again(solution, batch.action)) for batch in sample.batches]
+            parts = [_average(levels[name].again(solution, batch.action), batch.rows) for batch in sample.batches]
             averages = Averages(_average(solution.expansion), parts, solution.loop_covariance)
             measures.setdefault(id(solution.expansion.action), {})[name] = averages
     found: dict[str, Prediction] = {}
-    rows = [batch.rows for batch in sample.batches]
     for group in measures.values():
-        points = at_test_points(sample.snapshots, list(group.values()), rows, problem)
-        for (name, averages), at_points in zip(group.items(), points, strict=True):
-            found[name] = _prediction(sample, solutions[name], averages, at_points)
+        points = at_test_points(sample.snapshots, list(group.values()), problem)
+        for (name, averages), outputs in zip(group.items(), points, strict=True):
+            found[name] = _prediction(sample, solutions[name], averages, *outputs)
     n_test = len(problem.space.test)
     return {name: found.get(name) or _nothing(sample, solution, n_test) for name, solution in solutions.items()}
 
 
-def _average(expansion: Expansion) -> Average:
+def _average(expansion: Expansion, rows: Indices | slice = slice(None)) -> Average:
     """Return how a level averages over the measure that it expands about, eq. (5)."""
     action = cast(SampledAction, expansion.action)
     neuron = action.neuron
     if not expansion.loop:
         m, square, *_ = neuron.moments
-        return Average(action, expansion.field, LoopWeights(np.ones_like(m), m, square))
+        return Average(rows, action, expansion.field, LoopWeights(np.ones_like(m), m, square))
     shift = np.zeros(len(action.y)) if expansion.shift is None else expansion.shift
-    return Average(action, expansion.field, loop_weights(neuron, shift))
+    return Average(rows, action, expansion.field, loop_weights(neuron, shift))
 
 
-def _prediction(sample: Sample, solution: Solution, averages: Averages, points: TestPoints) -> Prediction:
+def _prediction(
+    sample: Sample, solution: Solution, averages: Averages, mean: Array, by_batch: Array, variance: Array
+) -> Prediction:
     whole, positions = averages.whole, sample.snapshots.positions
     action, network = whole.action, whole.action.network
     batches = []
-    for batch, part, mean_test in zip(sample.batches, averages.parts, points.batches, strict=True):
+    for part, mean_test in zip(averages.parts, by_batch, strict=True):
         covariance = network.kappa * (action.identity - network.kappa * part.action.G)
         if averages.loop_covariance is not None:
             covariance = covariance + averages.loop_covariance
-        batches.append(Outputs(mean_test=mean_test, covariance_train=covariance, **_train(part, positions[batch.rows])))
+        batches.append(Outputs(mean_test=mean_test, covariance_train=covariance, **_train(part, positions)))
     error = 0.0
     if np.isfinite(solution.log_evidence):  # that of the action and, from the batches, of the fluctuations about it
         around = np.array([fluctuations(part.action) for part in averages.parts])
         error = float(np.hypot(sample.action_error, around.std(ddof=1) / np.sqrt(len(around))))
     return Prediction(
-        mean_test=points.mean,
+        mean_test=mean,
         covariance_train=solution.covariance,
-        variance_test=points.variance,
+        variance_test=variance,
         readout_norm=network.width * float(action.neuron.weights @ whole.weights.second),
         batches=batches,
         log_evidence_mc_error=error,
@@ -105,8 +106,8 @@ def _prediction(sample: Sample, solution: Solution, averages: Averages, points: 
 
 
 def _train(average: Average, positions: Array) -> dict[str, Any]:
-    """Return the averages on training points and of weights, from the positions of the average's draws."""
-    action, neuron = average.action, average.action.neuron
+    """Return the averages on training points and of weights, given the positions of all draws."""
+    action, neuron, positions = average.action, average.action.neuron, positions[average.rows]
     by_draw = neuron.weights * average.weights.zeroth
     kernel = (neuron.features * by_draw[:, None]).T @ neuron.features
     return {

@@ -38,6 +38,9 @@ class Effort:
     min_ess: float = 0.3
 
 
+USUAL = Effort()
+
+
 @dataclass(frozen=True, eq=False)
 class Problem:
     """What stays the same along an anneal: data in row-space coordinates, activation, effort, randomness."""

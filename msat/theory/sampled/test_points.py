@@ -18,8 +18,12 @@ _SQUARE_DRAWS = 2048  # draws behind the residual part of the test variance
 
 
 class Average(NamedTuple):
-    """How a level averages over draws: the measure, the mean field (P,), and the level's weights on the measure."""
+    """How a level averages over draws: the measure, the mean field (P,), and the level's weights on the measure.
 
+    `rows` are those of its draws in the sample.
+    """
+
+    rows: Indices | slice
     action: SampledAction
     field: Array
     weights: LoopWeights
@@ -33,35 +37,12 @@ class Averages(NamedTuple):
     loop_covariance: Array | None
 
 
-class TestPoints(NamedTuple):
-    """A level's mean test outputs (Q,), the same on each batch (B, Q), and variances (Q,)."""
-
-    mean: Array
-    batches: Array
-    variance: Array
-
-
-class _Sums(NamedTuple):
-    """Weighted sums over the draws of test features (T), with training features (F).
-
-    Attributes:
-        first, batches: ``sum T`` with the measure's first moment, then each level's, (1 + levels, Q); by batch,
-            (levels, B, Q).
-        cross, square, residual: ``sum T F`` (k, Q, P), ``sum T^2`` and the sum of the variances of T about its mean,
-            (k, Q), with second moments: the measure's, then of each loop the difference from it.
-    """
-
-    first: Array
-    batches: Array
-    cross: Array
-    square: Array
-    residual: Array
-
-
 def at_test_points(
-    snapshots: Snapshots, levels: Sequence[Averages], batches: Sequence[Indices], problem: Problem
-) -> list[TestPoints]:
-    """Return the test outputs of levels that average over one measure, that of the first one's action.
+    snapshots: Snapshots, levels: Sequence[Averages], problem: Problem
+) -> list[tuple[Array, Array, Array]]:
+    """Return the mean test outputs (Q,), the same on each batch (B, Q), and variances (Q,) of levels.
+
+    All levels average over one measure, that of the first one's action.
 
     The tree level's variance is ``W''_** - W''_*a G W''_a*``. With ``f_* = b.f + f_rho``, b such that the
     rest ``w rho = z_* - b.z`` is uncorrelated with z, the loop changes it by b.dCov b plus the change of
@@ -73,38 +54,39 @@ def at_test_points(
     second = p * neuron.moments[1]
     loops = [number for number, level in enumerate(levels) if level.loop_covariance is not None]
     quadratic = [second, *(p * levels[number].whole.weights.second - second for number in loops)]
-    sums = _accumulated(snapshots, levels, batches, quadratic, problem)
-    W_cross = N * (sums.cross[0] - np.outer(sums.first[0], neuron.mean))
-    W_test = N * (sums.square[0] + sums.residual[0] - sums.first[0] ** 2)
+    first, by_batch, cross, square, residual = _accumulated(snapshots, levels, quadratic, problem)
+    W_cross = N * (cross[0] - np.outer(first[0], neuron.mean))
+    W_test = N * (square[0] + residual[0] - first[0] ** 2)
     at_tree = W_test - np.sum((W_cross @ neuron.G) * W_cross, axis=1)
     variances = [at_tree] * len(levels)
     if loops:
         # W'' has the rank of the features, which may be below P
         ridge = 1e-8 * float(np.trace(neuron.W2)) * np.eye(len(neuron.W2))
         b = cho_solve(cho_factor(neuron.W2 + ridge, lower=True), W_cross.T).T
-        mean_rho = sums.first[0] - b @ neuron.mean
+        mean_rho = first[0] - b @ neuron.mean
     for index, number in enumerate(loops, start=1):
         level = levels[number]
         loop_train = (neuron.features * quadratic[index][:, None]).T @ neuron.features
-        loop_mean_rho = sums.first[1 + number] - b @ ((p * level.whole.weights.first) @ neuron.features)
-        loop_rest = sums.square[index] + sums.residual[index] - 2 * np.sum(b * sums.cross[index], axis=1)
+        loop_mean_rho = first[1 + number] - b @ ((p * level.whole.weights.first) @ neuron.features)
+        loop_rest = square[index] + residual[index] - 2 * np.sum(b * cross[index], axis=1)
         loop_rest += np.sum((b @ loop_train) * b, axis=1)
         along = np.sum((b @ level.loop_covariance) * b, axis=1)
         variances[number] = at_tree + along + N * (loop_rest + mean_rho**2 - loop_mean_rho**2)
     return [
-        TestPoints(N * mean, N * by_batch, np.maximum(variance, 0.0))
-        for mean, by_batch, variance in zip(sums.first[1:], sums.batches, variances, strict=True)
+        (N * mean, N * batches, np.maximum(variance, 0.0))
+        for mean, batches, variance in zip(first[1:], by_batch, variances, strict=True)
     ]
 
 
 def _accumulated(
-    snapshots: Snapshots,
-    levels: Sequence[Averages],
-    batches: Sequence[Indices],
-    quadratic: Sequence[Array],
-    problem: Problem,
-) -> _Sums:
-    """Return the sums, with the test features of one block of neurons in memory at a time."""
+    snapshots: Snapshots, levels: Sequence[Averages], quadratic: Sequence[Array], problem: Problem
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Return weighted sums over the draws of test features T, with training features F.
+
+    ``sum T`` with first moments, the measure's and then each level's, (1 + levels, Q), and each level's by batch,
+    (levels, B, Q); with the k second moments given, ``sum T F``, (k, Q, P), ``sum T^2``, (k, Q), and the sum of the
+    variances of T about its mean, (k, Q). The test features of one block of neurons are in memory at a time.
+    """
     neuron, space, activation = levels[0].whole.action.neuron, problem.space, problem.activation
     p, n, n_test, count = neuron.weights, len(neuron.weights), len(space.test), len(levels)
     # first moments by draw: the measure's, each level's, and each level's on the draw's batch
@@ -113,10 +95,10 @@ def _accumulated(
     owner = np.empty(n, dtype=np.int64)
     for number, level in enumerate(levels, start=1):
         linear[:, number] = p * level.whole.weights.first
-        for index, (rows, average) in enumerate(zip(batches, level.parts, strict=True)):
-            linear[rows, count + number] = average.action.neuron.weights * average.weights.first
-            owner[rows] = index
-    first, by_batch = np.zeros((1 + count, n_test)), np.zeros((count, len(batches), n_test))
+        for index, average in enumerate(level.parts):
+            linear[average.rows, count + number] = average.action.neuron.weights * average.weights.first
+            owner[average.rows] = index
+    first, by_batch = np.zeros((1 + count, n_test)), np.zeros((count, len(levels[0].parts), n_test))
     cross = np.zeros((len(quadratic), n_test, len(neuron.mean)))
     square, residual = np.zeros((2, len(quadratic), n_test))
     stride = max(1, n // _SQUARE_DRAWS)
@@ -139,4 +121,4 @@ def _accumulated(
             spread = activation.smoothed_square(mean[thin], space.test_residual_sd) - feature[thin] ** 2
             spread = np.maximum(spread, 0.0) / thinned_mass
             residual += np.array([weight[part][thin] for weight in quadratic]) @ spread
-    return _Sums(first, by_batch, cross, square, residual)
+    return first, by_batch, cross, square, residual
