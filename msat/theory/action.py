@@ -4,8 +4,7 @@
 
 (docs/theory.md, eq. 3). Derivatives of F are given as T: ``F' = (N/2) T``, ``F'' = (N/2) dT``, and
 ``W''' = N kappa_3``. A linear network answers in closed form (`msat.theory.linear`), any other from draws of its
-tilted neuron (`msat.theory.sampled`). Matrices are arrays (P, P) or `LowRank`: both take ``+``, ``-``, numbers on
-the left, and ``@`` with a vector.
+tilted neuron (`msat.theory.sampled`).
 """
 
 from __future__ import annotations
@@ -14,13 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 
 from msat.network import Network
-from msat.theory.linear.lowrank import LowRank
+from msat.theory.matrices import Matrix
 from msat.types import Array
-
-Matrix = Any  # Array | LowRank, of one kind for one action
 
 
 class Action(Protocol):
@@ -155,36 +151,6 @@ def fluctuations(action: Action) -> float:
 def relative(action: Action, vector: Array) -> float:
     """Return the length of a vector over that of the labels."""
     return float(np.linalg.norm(vector) / np.linalg.norm(action.y))
-
-
-def congruence(G: Matrix, X: Matrix) -> Matrix:
-    """Return ``G X G``."""
-    return G.congruence(X) if isinstance(G, LowRank) else G @ X @ G
-
-
-def inverse(M: Matrix) -> Matrix:
-    """Return the inverse of a positive definite matrix, by its Cholesky factor or Woodbury's identity."""
-    if isinstance(M, LowRank):
-        return M.inverse()
-    return cho_solve(cho_factor(M, lower=True), np.eye(len(M)))
-
-
-def solve(M: Matrix, vector: Array, definite: bool = False) -> Array:
-    """Return ``M^-1 v``; of a matrix that is known to be positive definite by its Cholesky factor."""
-    if isinstance(M, LowRank):
-        return M.inverse() @ vector
-    return np.asarray(cho_solve(cho_factor(M, lower=True), vector) if definite else np.linalg.solve(M, vector))
-
-
-def positive_definite(M: Matrix) -> bool:
-    """Return whether every eigenvalue of a symmetric matrix is positive."""
-    if isinstance(M, LowRank):
-        return M.positive_definite()
-    try:
-        np.linalg.cholesky(M)
-    except np.linalg.LinAlgError:
-        return False
-    return True
 
 
 def joined(*notes: str) -> str:

@@ -23,7 +23,6 @@ def anneal(
     Args:
         network: The network; its chi is replaced by each of the scales.
         scales: Different values of chi in any order; indices refer to this order.
-        levels: Names out of `msat.levels.LEVELS`.
         seed: Seed of the sampling; closed forms use none.
 
     Raises:

@@ -6,8 +6,8 @@ import numpy as np
 
 from msat.geometry import Geometry
 from msat.network import Network
-from msat.theory.linear.lowrank import LowRank
 from msat.theory.linear.outputs import to_prediction
+from msat.theory.matrices import LowRank
 from msat.theory.prediction import Prediction
 from msat.theory.scale_mixture import ScaleMixture
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from msat.theory.action import Action, Expansion, Matrix, Saddle, Solution, congruence, fluctuations, joined
+from msat.theory.action import Action, Expansion, Saddle, Solution, fluctuations, joined
+from msat.theory.matrices import Matrix, congruence
 
 LEADING_NOTE = "the training covariance is the tree level's, leading order"
 

@@ -103,13 +103,9 @@ class ScaleMixture(NamedTuple):
         t = np.linspace(*self.support(), _SCAN)
         top = int(np.argmax(self.exponent(t)))
         a, b = t[max(top - 1, 0)], t[min(top + 1, _SCAN - 1)]
-
-        def slope(t: float) -> float:
-            return self.derivatives(t)[0]
-
-        if slope(a) <= 0 or slope(b) >= 0:
+        if self.derivatives(a)[0] <= 0 or self.derivatives(b)[0] >= 0:
             raise ComputationError("the maximum over the readout scale is not bracketed")
-        return float(brentq(slope, a, b, xtol=1e-14, rtol=4 * np.finfo(np.float64).eps))
+        return float(brentq(lambda t: self.derivatives(t)[0], a, b, xtol=1e-14, rtol=4 * np.finfo(np.float64).eps))
 
     def quadrature(self) -> Quadrature:
         """Return nodes and weights for posterior expectations over s, and ln p(y).

@@ -14,7 +14,7 @@ from msat.theory.anneal import anneal
 from msat.theory.sampled.action import minimum, on_draws
 from msat.theory.sampled.draws import Draws
 from msat.theory.sampled.ladder import climb
-from msat.theory.sampled.outputs import Batch, Sample, answered
+from msat.theory.sampled.outputs import Sample, answered
 from msat.theory.sampled.population import BLOCKS, Snapshots
 from msat.theory.sampled.problem import USUAL, Problem
 
@@ -179,7 +179,7 @@ def quadrature_sample(network, space, y, n=32):
     for half in range(2):
         rows = np.flatnonzero(snapshots.block // 8 == half)
         part = tree_level(Draws(draws.features[rows], draws.log_base[rows]), y, network, monte_carlo=False)
-        batches.append(Batch(rows, part.action))
+        batches.append((rows, part.action))
     return Sample(snapshots, saddle, batches, action_error=0.0, effective_sample_size=1.0)
 
 

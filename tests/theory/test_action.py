@@ -8,10 +8,10 @@ import pytest
 
 from msat.geometry import Geometry, RowSpace, decompose
 from msat.network import Network
-from msat.theory.action import congruence, inverse, joined, positive_definite, relative, solve
+from msat.theory.action import joined, relative
 from msat.theory.anneal import anneal
 from msat.theory.linear.action import LinearAction, linear_action
-from msat.theory.linear.lowrank import LowRank
+from msat.theory.matrices import LowRank, congruence, inverse, positive_definite, solve
 from msat.theory.sampled.action import SampledAction
 from tests.theory.references import on_quadrature, quadrature_sample
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from msat.geometry import Spectrum
 from msat.network import Network
-from msat.theory.linear.lowrank import LowRank
+from msat.theory.matrices import LowRank
 from msat.types import Array
 
 

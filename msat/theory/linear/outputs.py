@@ -10,8 +10,8 @@ from msat.geometry import Geometry
 from msat.network import Network
 from msat.theory.action import Solution
 from msat.theory.linear.action import LinearAction
-from msat.theory.linear.lowrank import LowRank
-from msat.theory.prediction import Prediction
+from msat.theory.matrices import LowRank
+from msat.theory.prediction import Prediction, nothing
 from msat.types import Array
 
 
@@ -23,9 +23,7 @@ def predict(geometry: Geometry, network: Network, solution: Solution) -> Predict
     """
     spectrum, expansion = geometry.spectrum, solution.expansion
     if expansion is None:
-        nothing = np.full(spectrum.n_train, np.nan)
-        none = LowRank.diagonal(nothing)
-        return to_prediction(geometry, nothing, none, none, float("nan"), **solution.account())
+        return nothing(len(geometry.y_train), len(geometry.x_test), **solution.account())
     action = expansion.action
     assert isinstance(action, LinearAction)
     derivative, C = action.kernel_derivative(expansion.loop, expansion.shift), LowRank.diagonal(spectrum.lam)

@@ -16,16 +16,7 @@ from msat.network import Network
 from msat.theory.action import Saddle
 from msat.theory.sampled.action import SampledAction, minimum, on_draws
 from msat.theory.sampled.draws import Draws
-from msat.theory.sampled.population import (
-    BLOCKS,
-    Population,
-    Snapshots,
-    as_draws,
-    collect,
-    field,
-    move,
-    prior_population,
-)
+from msat.theory.sampled.population import BLOCKS, Population, Snapshots, as_draws, collect, field, from_prior, move
 from msat.theory.sampled.problem import Problem
 from msat.types import Array, Indices
 
@@ -81,7 +72,7 @@ def start(problem: Problem, lowest: Network) -> Anneal:
     """Return neurons from the prior and a scale low enough that they represent the tilted measure."""
     y, at = problem.y, lowest
     size = problem.effort.neurons or max(4096, 8 * len(y))
-    population = prior_population(problem, -(-size // BLOCKS) * BLOCKS)
+    population = from_prior(problem, -(-size // BLOCKS) * BLOCKS)
     draws = Draws(population.neurons.features, np.zeros(population.size))
     while True:
         tree = minimum(on_draws(draws, y, at, field(draws.features, y, at)), min_ess=0.5)

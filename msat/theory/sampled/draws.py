@@ -73,12 +73,12 @@ class Neuron:
         scaled = np.sqrt(self.weights * self.moments[1])[:, None] * self.features
         return np.asarray(self.network.width * (scaled.T @ scaled - np.outer(self.mean, self.mean)))
 
-    @cached_property
+    @property
     def curvature(self) -> Array:
         """``kappa + W''``, (P, P)."""
         return np.asarray(self.W2 + self.network.kappa * np.eye(len(self.W2)))
 
-    @cached_property
+    @property
     def factor(self) -> Any:
         """The curvature as scipy's `cho_solve` takes it."""
         return cho_factor(self.curvature, lower=True)
@@ -86,8 +86,6 @@ class Neuron:
     @cached_property
     def G(self) -> Array:
         """The propagator, (P, P)."""
-        if self.whole is not None:
-            return self.whole.G
         return np.asarray(cho_solve(self.factor, np.eye(len(self.W2))))
 
     @cached_property

@@ -14,7 +14,7 @@ from msat.network import Network
 from msat.theory.action import joined
 from msat.theory.prediction import Prediction
 from msat.theory.sampled.anneal import Anneal, carry, draws_per_chain, settle, solve_part, start
-from msat.theory.sampled.outputs import Batch, Sample, answered
+from msat.theory.sampled.outputs import Sample, answered
 from msat.theory.sampled.population import BLOCKS, Snapshots
 from msat.theory.sampled.problem import USUAL, Effort, Problem
 from msat.types import Indices
@@ -86,10 +86,9 @@ def _measure(problem: Problem, state: Anneal) -> tuple[Anneal, Sample, float]:
     tree = solve_part(problem, snapshots, at, state.conjugate)
     ft = tree.action.ft
     # batches only repeat what all draws decide: their own domain is not bounded
-    batches = [
-        Batch(rows, solve_part(problem, snapshots, at, ft, rows).action) for rows in _batches(snapshots, len(ft))
-    ]
-    products = np.array([problem.y @ batch.action.ft for batch in batches])
+    parts = _batches(snapshots, len(ft))
+    batches = [(rows, solve_part(problem, snapshots, at, ft, rows).action) for rows in parts]
+    products = np.array([problem.y @ batch.ft for _, batch in batches])
     error = float(products.std(ddof=1) / np.sqrt(len(products)))
     state = state.integrated(tree.action).with_error(0.5 * error)
     action = replace(tree.action, min_ess=min_ess, origin=(state.action, tree.action.value))
@@ -101,7 +100,6 @@ def _measure(problem: Problem, state: Anneal) -> tuple[Anneal, Sample, float]:
 
 def _batches(snapshots: Snapshots, n_train: int) -> list[Indices]:
     """Return the rows of disjoint groups of blocks, as many as leave each group large against P."""
-    count = BLOCKS
-    while count > 4 and len(snapshots.block) < 8 * n_train * count:
-        count //= 2
-    return [np.flatnonzero(snapshots.block * count // BLOCKS == index) for index in range(count)]
+    block = snapshots.block
+    count = next((count for count in (BLOCKS, BLOCKS // 2) if len(block) >= 8 * n_train * count), BLOCKS // 4)
+    return [np.flatnonzero(block * count // BLOCKS == index) for index in range(count)]

@@ -5,25 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 
 from msat.theory.action import Expansion, Saddle, Solution, fluctuations
-from msat.theory.prediction import Outputs, Prediction
+from msat.theory.prediction import Outputs, Prediction, nothing
 from msat.theory.sampled.action import SampledAction
 from msat.theory.sampled.cumulants import LoopWeights, loop_weights
 from msat.theory.sampled.population import Snapshots
 from msat.theory.sampled.problem import Problem
 from msat.theory.sampled.test_points import Average, Averages, at_test_points
 from msat.types import Array, Indices
-
-
-class Batch(NamedTuple):
-    """The saddle on some of the blocks of neurons alone: the rows of its draws in the sample, (n_b,), and S there."""
-
-    rows: Indices
-    action: SampledAction
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,14 +26,14 @@ class Sample:
     Attributes:
         snapshots: The population's states, whose neurons are the draws.
         saddle: The tree level on these draws, with the solver's account.
-        batches: The tree level on disjoint parts of them.
+        batches: The rows of disjoint parts of them, (n_b,), and S at the tree level on each.
         action_error: Monte Carlo error of S(ft*).
         effective_sample_size: Independent neurons that the sample is worth.
     """
 
     snapshots: Snapshots
     saddle: Saddle[SampledAction]
-    batches: Sequence[Batch]
+    batches: Sequence[tuple[Indices, SampledAction]]
     action_error: float
     effective_sample_size: float
 
@@ -54,7 +47,7 @@ def answered(sample: Sample, levels: Mapping[str, ModuleType], problem: Problem)
     measures: dict[int, dict[str, Averages]] = {}
     for name, solution in solutions.items():
         if solution.expansion is not None:
-            parts = [_average(levels[name].again(solution, batch.action), batch.rows) for batch in sample.batches]
+            parts = [_average(levels[name].again(solution, action), rows) for rows, action in sample.batches]
             averages = Averages(_average(solution.expansion), parts, solution.loop_covariance)
             measures.setdefault(id(solution.expansion.action), {})[name] = averages
     found: dict[str, Prediction] = {}
@@ -62,8 +55,11 @@ def answered(sample: Sample, levels: Mapping[str, ModuleType], problem: Problem)
         points = at_test_points(sample.snapshots, list(group.values()), problem)
         for (name, averages), outputs in zip(group.items(), points, strict=True):
             found[name] = _prediction(sample, solutions[name], averages, *outputs)
-    n_test = len(problem.space.test)
-    return {name: found.get(name) or _nothing(sample, solution, n_test) for name, solution in solutions.items()}
+    sizes, worth = (len(problem.y), len(problem.space.test)), sample.effective_sample_size
+    return {
+        name: found.get(name) or nothing(*sizes, 2, effective_sample_size=worth, **solution.account())
+        for name, solution in solutions.items()
+    }
 
 
 def _average(expansion: Expansion, rows: Indices | slice = slice(None)) -> Average:
@@ -115,22 +111,3 @@ def _train(average: Average, positions: Array) -> dict[str, Any]:
         "hidden_kernel": 0.5 * (kernel + kernel.T),
         "first_layer": lambda u: float(by_draw @ (positions @ u) ** 2),
     }
-
-
-def _nothing(sample: Sample, solution: Solution, n_test: int) -> Prediction:
-    P = len(sample.saddle.action.y)
-    train, test, matrix = np.full(P, np.nan), np.full(n_test, np.nan), np.full((P, P), np.nan)
-    outputs: dict[str, Any] = {
-        "mean_train": train,
-        "mean_test": test,
-        "covariance_train": matrix,
-        "hidden_kernel": matrix,
-    }
-    return Prediction(
-        variance_test=test,
-        readout_norm=float("nan"),
-        batches=[Outputs(**outputs)] * 2,
-        effective_sample_size=sample.effective_sample_size,
-        **outputs,
-        **solution.account(),
-    )

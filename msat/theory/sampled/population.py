@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from msat.network import Network
-from msat.theory.action import solve
+from msat.theory.matrices import solve
 from msat.theory.sampled.draws import Draws
 from msat.theory.sampled.problem import Problem
 from msat.types import Array, Indices
@@ -111,7 +111,7 @@ class Snapshots:
         return (self.features @ self.conjugate).reshape(self.count, -1)
 
 
-def prior_population(problem: Problem, size: int) -> Population:
+def from_prior(problem: Problem, size: int) -> Population:
     """Return `size` neurons drawn from the prior, with sample mean 0 and covariance I exactly."""
     positions = problem.rng.standard_normal((size, problem.space.rank))
     positions -= positions.mean(axis=0)
@@ -129,15 +129,12 @@ def field(features: Array, y: Array, network: Network) -> Array:
 
 
 class _Metric(NamedTuple):
-    """Coordinates ``s = (axes^T a - center) / spread`` in which a measure is standard normal to second order.
-
-    `train` are the training inputs along the axes, (P, r).
-    """
+    """Coordinates ``s = (axes^T a - center) / spread`` in which a measure is standard normal to second order."""
 
     center: Array
     spread: Array
     axes: Array
-    train: Array
+    train: Array  # training inputs along the axes, (P, r)
 
 
 def _metrics(positions: Array, train: Array) -> tuple[_Metric, _Metric]:
@@ -253,8 +250,7 @@ def calibrate(scores: Array) -> Array:
     Entropy balancing: minimises the convex ``ln mean(exp(scores.c))`` by damped Newton steps.
     """
     n, r = scores.shape
-    coefficient, exponent = np.zeros(r), np.zeros(n)
-    value = 0.0
+    coefficient, exponent, value = np.zeros(r), np.zeros(n), 0.0
     for _ in range(30):
         weights = np.exp(exponent - exponent.max())
         weights /= weights.sum()

@@ -18,12 +18,9 @@ _SQUARE_DRAWS = 2048  # draws behind the residual part of the test variance
 
 
 class Average(NamedTuple):
-    """How a level averages over draws: the measure, the mean field (P,), and the level's weights on the measure.
+    """How a level averages over draws: the measure, the mean field (P,), and the level's weights on the measure."""
 
-    `rows` are those of its draws in the sample.
-    """
-
-    rows: Indices | slice
+    rows: Indices | slice  # of its draws in the sample
     action: SampledAction
     field: Array
     weights: LoopWeights

@@ -168,7 +168,7 @@ def test_errors_are_the_spread_of_batches():
     network = network_of(8)
     sample = quadrature_sample(network, SPACE, Y)
     result = on_quadrature(sample, SPACE, "tree_level")["tree_level"]
-    fields = np.array([batch.action.ft for batch in sample.batches])
+    fields = np.array([action.ft for _, action in sample.batches])
     expected = network.kappa * fields.std(axis=0, ddof=1) / np.sqrt(2)
     np.testing.assert_allclose(mc_error(result, "mean_train"), expected)
 

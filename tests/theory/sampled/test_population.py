@@ -6,7 +6,7 @@ from msat.geometry import RowSpace
 from msat.network import Network
 from msat.theory.sampled.anneal import _resampled
 from msat.theory.sampled.draws import Draws, tilt
-from msat.theory.sampled.population import BLOCKS, calibrate, collect, field, move, prior_population, stein_scores
+from msat.theory.sampled.population import BLOCKS, calibrate, collect, field, from_prior, move, stein_scores
 from msat.theory.sampled.problem import Effort
 from tests.theory.references import problem_of, quadrature_neuron, tree_level
 
@@ -16,8 +16,8 @@ SPACE = RowSpace(
 Y = np.array([1.0, -0.8, 0.5])
 
 
-def test_prior_population_has_exact_moments():
-    positions = prior_population(problem_of(SPACE, Y, "erf", seed=1), 64).neurons.positions
+def test_from_prior_has_exact_moments():
+    positions = from_prior(problem_of(SPACE, Y, "erf", seed=1), 64).neurons.positions
     np.testing.assert_allclose(positions.mean(axis=0), 0, atol=1e-14)
     np.testing.assert_allclose(positions.T @ positions / 64, np.eye(2), atol=1e-13)
 
@@ -67,7 +67,7 @@ def test_population_samples_the_tree_level(name):
     features = problem.activation.phi(positions @ SPACE.train.T)
     exact = tree_level(Draws(features, log_base), Y, network).action.ft
 
-    population = prior_population(problem, 4096)
+    population = from_prior(problem, 4096)
     for _ in range(10):
         population, _ = move(problem, network, population, 3)
     population, snapshots = collect(problem, network, population, 10)
@@ -86,7 +86,7 @@ def test_population_samples_the_tree_level(name):
 def test_resampling_keeps_the_weighted_mean_and_the_blocks():
     """Systematic resampling: a neuron of weight w appears n w times, rounded up or down."""
     problem = problem_of(SPACE, Y, "erf", seed=5)
-    population = prior_population(problem, 16 * BLOCKS)
+    population = from_prior(problem, 16 * BLOCKS)
     weights = problem.rng.random(population.size) ** 2
     resampled = _resampled(population, weights / weights.sum(), problem.rng).neurons
     for block in range(BLOCKS):
@@ -100,7 +100,7 @@ def test_resampling_keeps_the_weighted_mean_and_the_blocks():
 
 
 def test_half_a_population_keeps_its_blocks():
-    population = prior_population(problem_of(SPACE, Y, "erf", seed=6), 6 * BLOCKS)
+    population = from_prior(problem_of(SPACE, Y, "erf", seed=6), 6 * BLOCKS)
     half = population.half()
     assert half.size == 3 * BLOCKS
     np.testing.assert_array_equal(half.neurons.positions, population.neurons.positions[::2])
@@ -111,7 +111,7 @@ def test_same_generator_gives_the_same_numbers():
     runs = []
     for _ in range(2):
         problem = problem_of(SPACE, Y, "erf", seed=7)
-        runs.append(move(problem, network, prior_population(problem, 64), 4))
+        runs.append(move(problem, network, from_prior(problem, 64), 4))
     (population, fields), (other, other_fields) = runs
     np.testing.assert_array_equal(population.neurons.positions, other.neurons.positions)
     np.testing.assert_array_equal(fields, other_fields)

@@ -1,17 +1,21 @@
-"""Symmetric matrices that are diagonal plus low rank, in the eigenbasis of the input kernel.
+"""Symmetric matrices of an action: arrays (P, P), or diagonal plus low rank.
 
-Every covariance, curvature and hidden kernel of a linear network has this form in that basis, which is
-why a level costs O(P) per iteration once the kernel is diagonalised.
+Both take ``+``, ``-``, numbers on the left, and ``@`` with a vector; the functions here are for both. Every covariance,
+curvature and hidden kernel of a linear network is diagonal plus low rank in the eigenbasis of its input kernel, which
+is why a level costs O(P) per iteration once the kernel is diagonalised.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy.linalg import block_diag
+from scipy.linalg import block_diag, cho_factor, cho_solve
 
 from msat.types import Array
+
+Matrix = Any  # Array | LowRank, of one kind for one action
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,3 +104,33 @@ class LowRank:
         triangle = np.asarray(np.linalg.qr(self.V / np.sqrt(self.d)[:, None], mode="r"))
         core = np.eye(len(triangle)) + triangle @ self.S @ triangle.T
         return bool(len(core) == 0 or np.linalg.eigvalsh(core)[0] > 0)
+
+
+def congruence(G: Matrix, X: Matrix) -> Matrix:
+    """Return ``G X G``."""
+    return G.congruence(X) if isinstance(G, LowRank) else G @ X @ G
+
+
+def inverse(M: Matrix) -> Matrix:
+    """Return the inverse of a positive definite matrix, by its Cholesky factor or Woodbury's identity."""
+    if isinstance(M, LowRank):
+        return M.inverse()
+    return cho_solve(cho_factor(M, lower=True), np.eye(len(M)))
+
+
+def solve(M: Matrix, vector: Array, definite: bool = False) -> Array:
+    """Return ``M^-1 v``; of a matrix that is known to be positive definite by its Cholesky factor."""
+    if isinstance(M, LowRank):
+        return M.inverse() @ vector
+    return np.asarray(cho_solve(cho_factor(M, lower=True), vector) if definite else np.linalg.solve(M, vector))
+
+
+def positive_definite(M: Matrix) -> bool:
+    """Return whether every eigenvalue of a symmetric matrix is positive."""
+    if isinstance(M, LowRank):
+        return M.positive_definite()
+    try:
+        np.linalg.cholesky(M)
+    except np.linalg.LinAlgError:
+        return False
+    return True
