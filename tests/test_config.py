@@ -27,12 +27,12 @@ def _changed(path: str, value):
     return config
 
 
-def _merged(base, overlay):
+def merged(base, overlay):
     """Merge as Snakemake does: maps deeply, lists replaced."""
     result = dict(base)
     for key, value in overlay.items():
         both = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = _merged(result[key], value) if both else value
+        result[key] = merged(result[key], value) if both else value
     return result
 
 
@@ -51,7 +51,7 @@ def test_every_key_has_a_description():
 def test_shipped_configurations_are_valid(overlay):
     values = yaml.safe_load((ROOT / "config.yaml").read_text())
     if overlay:
-        values = _merged(values, yaml.safe_load((ROOT / f"configs/{overlay}.yaml").read_text()))
+        values = merged(values, yaml.safe_load((ROOT / f"configs/{overlay}.yaml").read_text()))
     config = parse_config(values)
     for name in config.experiments:
         scales = config.scale_names(name)

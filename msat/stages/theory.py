@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -26,8 +26,10 @@ from msat.tasks.base import Task
 from msat.tasks.storage import load_task
 from msat.theory.anneal import anneal
 from msat.theory.prediction import Outputs, Prediction
-from msat.theory.settings import TheorySettings
 from msat.types import output_dimensions
+
+if TYPE_CHECKING:  # the text of an option is no code of this stage
+    from msat.theory.settings import TheorySettings
 
 _MEANS = ("mean_train", "mean_test")
 _KINDS: dict[str, Any] = {"converged": np.int8, "iterations": np.int64, "note": object}

@@ -53,6 +53,10 @@ class TaskSettings(Settings):
         """Return the files that the data are made from."""
         return []
 
+    def activations(self) -> list[str]:
+        """Return the activations that make the data, which are found by name: their code counts."""
+        return []
+
     def located(self, folder: str) -> Self:
         """Return the settings with the folder of files that the workflow gets; of other tasks as they are."""
         return self

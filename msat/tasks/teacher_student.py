@@ -78,6 +78,10 @@ class Settings(TaskSettings):
         """Whether the teacher depends on x through one direction u only."""
         return self.teacher != "network"
 
+    def activations(self) -> list[str]:
+        """Return the activation of teacher network."""
+        return [self.resolved()["teacher_activation"]] if self.teacher == "network" else []
+
     def resolved(self) -> dict[str, Any]:
         """Return the settings that this teacher has, with its own defaults filled in."""
         given = self.model_dump(exclude_none=True)
