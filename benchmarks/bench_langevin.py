@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 import msat
+from msat.geometry import decompose
 from msat.langevin.integrators import leimkuhler_matthews
 from msat.langevin.potential import Potential, make_potential
 
@@ -31,10 +32,10 @@ def seconds_per_step(potential: Potential, autograd: bool) -> float:
         if autograd:
             A.requires_grad_()
             b.requires_grad_()
-            gradients = torch.autograd.grad(potential.energy(A, b).sum(), (A, b))
+            gradients = torch.autograd.grad(potential.energy((A, b)).sum(), (A, b))
             A, b = A.detach(), b.detach()
         else:
-            gradients = potential.forces(A, b)[:2]
+            gradients, _ = potential.forces((A, b))
         leimkuhler_matthews((A, b), gradients, noise, 0.01, generator)
     return (time.perf_counter() - started) / STEPS
 
@@ -44,9 +45,7 @@ def main() -> None:
     torch.set_num_threads(1)
     task = msat.tasks.ising(n_train=80, n_test=0, dimension=200, seed=0)
     network = msat.Network(width=100, g_w=0.5, g_v=0.5)
-    reduced = make_potential(task.x_train, task.y_train, task.x_test, network).to(
-        torch.float32, torch.device("cpu")
-    )
+    reduced = make_potential(decompose(task, network), network).to(torch.float32, torch.device("cpu"))
     full = Potential(
         network,
         reduced.activation,

@@ -122,6 +122,12 @@ def test_only_quadratic_grows_faster_than_linearly():
     assert [name for name in NAMES if not get_activation(name).linear_growth] == ["quadratic"]
 
 
+def test_an_activation_is_found_by_the_name_of_its_file():
+    assert NAMES == ["erf", "gelu", "linear", "quadratic", "relu", "softplus", "tanh"]
+    assert all(get_activation(name).name == name for name in NAMES)
+    assert ACTIVATIONS[0] == "linear"  # lists in messages begin with it
+
+
 def test_unknown_name_is_refused_with_the_list():
     with pytest.raises(InputError, match=r"activation = 'swish': must be one of linear, erf"):
         get_activation("swish")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from msat.errors import InputError
-from msat.network import Network
+from msat.network import Network, NetworkSettings
 
 
 def test_the_scale_acts_on_readout_prior_and_noise_alike():
@@ -39,3 +39,29 @@ def test_numbers_of_any_kind_are_the_same_network():
     other = Network(width=np.int64(10), g_w=1, chi=np.float32(10))
     assert plain.parameters() == other.parameters()
     assert [type(value) for value in other.parameters().values()] == [int, str, float, float, float, float]
+
+
+def test_defaults_are_the_papers():
+    paper = {"width": 100, "activation": "linear", "g_w": 0.5, "g_v": 0.5, "kappa_0": 1.0, "chi": 1.0}
+    assert Network().parameters() == paper
+    assert {name: value for name, value in paper.items() if name != "chi"} == NetworkSettings().model_dump()
+    assert Network().widths == (100,)
+
+
+def test_arguments_may_be_positional_and_unknown_ones_are_refused():
+    assert Network(7, "erf", 1.0, 2.0, 3.0, 4.0) == Network(
+        width=7, activation="erf", g_w=1.0, g_v=2.0, kappa_0=3.0, chi=4.0
+    )
+    with pytest.raises(TypeError, match="takes 6 arguments, 7 were given"):
+        Network(7, "erf", 1.0, 2.0, 3.0, 4.0, 5.0)
+    with pytest.raises(InputError, match="depth"):
+        Network(depth=2)
+    with pytest.raises(InputError, match="activation = 'swish': must be one of linear, erf"):
+        Network(activation="swish")
+
+
+def test_at_changes_the_scale_only_and_checks_it():
+    network = Network(width=7, activation="erf", g_w=2.0)
+    assert network.at(5).parameters() == network.parameters() | {"chi": 5.0}
+    with pytest.raises(InputError, match="chi = -1"):
+        network.at(-1.0)

@@ -71,6 +71,63 @@ OBSERVABLE = Recipe(
     },
 )
 FIGURE = Recipe("A figure", new=("msat/figures/toy_figure.py", "workflow/report/toy_figure.rst"))
-OBSERVABLE_WITH_MOMENT = Recipe("An observable")
-INTEGRATOR = Recipe("An integrator")
+OBSERVABLE_WITH_MOMENT = Recipe(
+    "An observable",
+    edits={
+        "msat/langevin/moments.py": (
+            _before(
+                """        "readout_norm": potential""",
+                """        "toy_moment": along.pow(4).mean(dim=0),
+""",
+            ),
+        ),
+        "msat/observables/variables.py": (
+            _before(
+                """    Variable("series_readout_norm\"""",
+                """    Variable("series_toy_moment", ("chain", "block"), "block means of (y.f/|y|)^4", "label^4"),
+""",
+            ),
+        ),
+        "msat/observables/registry.py": (
+            _before(
+                ")\n\nBY_NAME = ",
+                """    Observable(
+        "toy_moment",
+        "<(y.f/|y|)^4>",
+        lambda m: m.averages["toy_moment"],
+        needs=("averages",),
+        units="label^4",
+        series=lambda s, m: s["toy_moment"],
+        theory=False,
+    ),
+""",
+            ),
+        ),
+    },
+)
+INTEGRATOR = Recipe(
+    "An integrator",
+    edits={
+        "msat/langevin/integrators.py": (
+            _before(
+                "\nINTEGRATORS: ",
+                """
+def toy_integrator(
+    positions: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+    noise: Sequence[Tensor],
+    step_size: float,
+    generator: torch.Generator,
+) -> None:
+    \"\"\"Two Euler-Maruyama steps of half the size at the same gradient.\"\"\"
+    for _ in range(2):
+        euler_maruyama(positions, gradients, noise, step_size / 2, generator)
+
+""",
+            ),
+            _before("}\n", '    "toy_integrator": toy_integrator,\n'),
+        ),
+        "msat/langevin/settings.py": (('"euler_maruyama"]', '"euler_maruyama", "toy_integrator"]'),),
+    },
+)
 RECIPES = (LEVEL, ACTIVATION, TASK, OBSERVABLE, OBSERVABLE_WITH_MOMENT, FIGURE, INTEGRATOR)

@@ -5,6 +5,8 @@ from scipy import stats
 
 from msat.langevin import diagnostics
 from msat.langevin.moments import CAPACITY, BlockMeans, Sums
+from msat.observables.evaluate import jackknifed, without_each
+from msat.uncertainty import error_correlation, error_product, standard_error
 from tests.conftest import Z_LIMIT
 
 
@@ -38,7 +40,7 @@ def test_standard_error_accounts_for_autocorrelation():
     variance = 1 / (1 - rho**2)
     k = np.arange(1, n)
     exact = np.sqrt(variance / (n * chains) * (1 + 2 * np.sum((1 - k / n) * rho**k)))
-    estimates = np.array([diagnostics.standard_error(sample) for sample in x])
+    estimates = np.array([standard_error(sample) for sample in x])
     naive = x.std(ddof=1) / np.sqrt(n * chains)
     assert np.mean(estimates) == pytest.approx(exact, rel=0.05)
     assert naive < 0.7 * exact  # what a pooled standard deviation would claim
@@ -58,14 +60,14 @@ def test_error_correlation():
     rng = np.random.default_rng(2)
     common = rng.normal(size=(8, 4000, 1))
     blocks = common * [1.0, 2.0, 0.0] + rng.normal(size=(8, 4000, 3)) * [1.0, 1.0, 1.0]
-    correlation = diagnostics.error_correlation(blocks)
+    correlation = error_correlation(blocks)
     expected = np.array([[1, 2 / np.sqrt(2 * 5), 0], [2 / np.sqrt(2 * 5), 1, 0], [0, 0, 1]])
     np.testing.assert_allclose(correlation, expected, atol=Z_LIMIT / np.sqrt(32000))
 
 
 def test_jackknife_of_a_mean_is_the_standard_error():
     values = np.random.default_rng(3).normal(size=(9, 4))
-    value, error = diagnostics.jackknife({"x": values}, lambda means: {"x": means["x"]})["x"]
+    value, error = jackknifed(values.mean(axis=0), np.array([left["x"] for left in without_each({"x": values})]))
     np.testing.assert_allclose(value, values.mean(axis=0))
     np.testing.assert_allclose(error, values.std(axis=0, ddof=1) / 3)
 
@@ -85,16 +87,16 @@ def test_jackknife_of_eigenvalues_is_unbiased_and_covers_as_student_t():
 
     def functions(means):
         spread = means["ff"] - np.outer(means["f"], means["f"])
-        return {"top": np.linalg.eigvalsh(spread)[-1], "log_trace": np.log(np.trace(spread))}
+        return np.array([np.linalg.eigvalsh(spread)[-1], np.log(np.trace(spread))])
 
     plain, found = [], []
     for _ in range(ensembles):
         f = 3.0 + rng.normal(size=(chains, draws, 3)) @ factor.T
         means = {"f": f.mean(axis=1), "ff": np.einsum("cta,ctb->cab", f, f) / draws}
-        plain.append(functions({name: values.mean(axis=0) for name, values in means.items()})["log_trace"])
-        result = diagnostics.jackknife(means, functions)
-        found.append([*result["top"], *result["log_trace"]])
-    top, top_error, log_trace, log_trace_error = np.array(found).T
+        whole = functions({name: values.mean(axis=0) for name, values in means.items()})
+        plain.append(whole[1])
+        found.append(jackknifed(whole, np.array([functions(left) for left in without_each(means)])))
+    (top, log_trace), (top_error, log_trace_error) = np.moveaxis(np.array(found), 0, -1)
     for values, error, expected in (
         (top, top_error, truth),
         (log_trace, log_trace_error, np.log(np.trace(covariance))),
@@ -114,6 +116,6 @@ def test_correlation_of_the_errors_of_two_means():
     rng = np.random.default_rng(5)
     a = rng.normal(size=(16, 250))
     b = 0.6 * a + 0.8 * rng.normal(size=(16, 250))
-    assert diagnostics.error_product(a, b) == pytest.approx(0.6, abs=0.1)
-    assert diagnostics.error_product(a, -3 * a) == pytest.approx(-1, abs=0.05)
-    assert diagnostics.error_product(a, np.ones_like(a)) == 0.0
+    assert error_product(a, b) == pytest.approx(0.6, abs=0.1)
+    assert error_product(a, -3 * a) == pytest.approx(-1, abs=0.05)
+    assert error_product(a, np.ones_like(a)) == 0.0

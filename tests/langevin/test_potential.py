@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 import torch
 
+from msat.geometry import decompose
 from msat.langevin.potential import make_potential, readout_posterior_mean, top_curvature
 from msat.network import Network
 
 
 @pytest.fixture
 def potential(small_task, small_network):
-    return make_potential(small_task.x_train, small_task.y_train, small_task.x_test, small_network)
+    return make_potential(decompose(small_task, small_network), small_network)
 
 
 @pytest.fixture
@@ -26,28 +27,28 @@ def test_potential_is_that_of_the_network_in_its_own_coordinates(small_task, sma
     w = np.sqrt(small_network.tau) * b
     f = np.einsum("ci,cij,aj->ca", w, V, small_task.x_train)
     f_test = np.einsum("ci,cij,aj->ca", w, V, small_task.x_test)
-    np.testing.assert_allclose(potential.outputs(*state).numpy(), f, atol=1e-12)
-    np.testing.assert_allclose(potential.test_means(*state).numpy(), f_test, atol=1e-12)
+    np.testing.assert_allclose(potential.outputs(state).numpy(), f, atol=1e-12)
+    np.testing.assert_allclose(potential.test_means(state).numpy(), f_test, atol=1e-12)
     prior = (
         np.sum((small_task.y_train - f) ** 2, axis=1) / (2 * small_network.kappa)
         + small_task.dimension * np.sum(V**2, axis=(1, 2)) / (2 * small_network.g_v)
         + small_network.width * np.sum(w**2, axis=1) / (2 * small_network.g)
     )
-    np.testing.assert_allclose(potential.energy(*state).numpy(), prior, rtol=1e-12)
+    np.testing.assert_allclose(potential.energy(state).numpy(), prior, rtol=1e-12)
     outside = small_task.x_test - small_task.x_test @ Rt.T @ Rt
     residual = small_network.g_v / small_task.dimension * np.sum(outside**2, axis=1)
-    variance = potential.test_residual_variance(state[0][1], state[1][1], torch.Generator())
+    variance = potential.test_residual_variance((state[0][1], state[1][1]), torch.Generator())
     np.testing.assert_allclose(variance.numpy(), np.sum(w[1] ** 2) * residual, atol=1e-12)
     assert U.shape == (6, len(singular))
 
 
 def test_forces_are_the_gradient_of_the_potential(potential, state):
     A, b = (tensor.clone().requires_grad_() for tensor in state)
-    potential.energy(A, b).sum().backward()
-    grad_A, grad_b, f = potential.forces(*state)
+    potential.energy((A, b)).sum().backward()
+    (grad_A, grad_b), f = potential.forces(state)
     np.testing.assert_allclose(grad_A.numpy(), A.grad.numpy(), atol=1e-11)
     np.testing.assert_allclose(grad_b.numpy(), b.grad.numpy(), atol=1e-11)
-    np.testing.assert_allclose(f.numpy(), potential.outputs(*state).numpy(), atol=1e-13)
+    np.testing.assert_allclose(f.numpy(), potential.outputs(state).numpy(), atol=1e-13)
 
 
 def test_top_curvature_is_the_largest_hessian_eigenvalue(potential, state):
@@ -57,17 +58,17 @@ def test_top_curvature_is_the_largest_hessian_eigenvalue(potential, state):
 
         def energy(x, shape=A.shape):
             n = shape[0] * shape[1]
-            return potential.energy(x[:n].reshape(1, *shape), x[n:].reshape(1, -1))[0]
+            return potential.energy((x[:n].reshape(1, *shape), x[n:].reshape(1, -1)))[0]
 
         hessian = torch.autograd.functional.hessian(energy, torch.cat([A.reshape(-1), b]))
         largest.append(torch.linalg.eigvalsh(hessian)[-1].item())
-    assert top_curvature(potential, *state) == pytest.approx(max(largest), rel=0.02)
+    assert top_curvature(potential, state) == pytest.approx(max(largest), rel=0.02)
 
 
 @pytest.mark.parametrize("width", [4, 9])  # both sides of P = 6: two ways to the same matrix
 def test_readout_posterior_given_the_first_layer(small_task, width):
     network = Network(width=width, g_w=0.7, kappa_0=0.3)
-    potential = make_potential(small_task.x_train, small_task.y_train, small_task.x_test, network)
+    potential = make_potential(decompose(small_task, network), network)
     hidden = torch.randn(2, width, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     mean, covariance = readout_posterior_mean(potential, hidden)
     for chain in range(2):
@@ -85,6 +86,6 @@ def test_layers_of_equal_shape_get_different_noise_and_starts(potential):
     from msat.langevin.settings import LangevinSettings
 
     _, state = initial_state(potential, LangevinSettings(chains=3), seed=1, device=torch.device("cpu"))
-    assert not torch.equal(state.A[0, :, 0], state.b[0])
-    assert not torch.equal(state.noise_A[0, :, 0], state.noise_b[0])
-    assert not torch.equal(state.A[0], state.A[2])
+    assert not torch.equal(state.weights[0][0, :, 0], state.weights[1][0])
+    assert not torch.equal(state.noise[0][0, :, 0], state.noise[1][0])
+    assert not torch.equal(state.weights[0][0], state.weights[0][2])

@@ -15,6 +15,7 @@ import torch
 import msat
 from msat.cli import main
 from msat.errors import InputError, Interrupted
+from msat.geometry import decompose
 from msat.langevin import dynamics, interrupt
 from msat.network import Network
 from msat.store import load_dataset, save_dataset
@@ -232,19 +233,17 @@ def test_steps_on_a_gpu_do_not_wait_for_the_host(small_task, activation):
     network = Network(width=7, activation=activation)
     device = torch.device("cuda")
     potential, state = dynamics.initial_state(
-        make_potential(small_task.x_train, small_task.y_train, small_task.x_test, network),
+        make_potential(decompose(small_task, network), network),
         LangevinSettings(chains=4),
         0,
         device,
     )
-    assert {t.device.type for t in (state.A, state.b, state.noise_A, state.noise_b)} == {"cuda"}
+    assert {t.device.type for t in (*state.weights, *state.noise)} == {"cuda"}
     outputs = torch.empty(10, 4, len(small_task.y_train), device=device)
     torch.cuda.set_sync_debug_mode("error")
     try:
         for step in range(10):
-            grad_A, grad_b, outputs[step] = potential.forces(state.A, state.b)
-            INTEGRATORS["leimkuhler_matthews"](
-                (state.A, state.b), (grad_A, grad_b), (state.noise_A, state.noise_b), 0.01, state.generator
-            )
+            gradients, outputs[step] = potential.forces(state.weights)
+            INTEGRATORS["leimkuhler_matthews"](state.weights, gradients, state.noise, 0.01, state.generator)
     finally:
         torch.cuda.set_sync_debug_mode("default")

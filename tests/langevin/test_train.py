@@ -6,11 +6,13 @@ import torch
 
 import msat
 from msat.errors import ComputationError, InputError
+from msat.geometry import decompose
 from msat.langevin import dynamics
 from msat.network import Network
 from msat.observables.functions import across_target, centred_alignment
+from msat.observables.registry import COMPARED
 from msat.stages.training import find_device
-from msat.tables.rows import COMPARED, JACKKNIFED, normal_score
+from msat.tables.compare import normal_score
 from tests.conftest import Z_LIMIT
 
 
@@ -56,7 +58,7 @@ def test_every_observable_agrees_with_exact(small_task, small_network, chi):
     theory = msat.solve(small_task, network, levels=["exact"])
     row = msat.compare(theory, trained).iloc[0]
     dof = trained.sizes["chain"] - 1
-    scores = {name: normal_score(row[f"{name}_z"], dof if name in JACKKNIFED else np.inf) for name in COMPARED}
+    scores = {o.name: normal_score(row[f"{o.name}_z"], dof if o.jackknifed else np.inf) for o in COMPARED}
     assert max(map(abs, scores.values())) < Z_LIMIT, scores
     assert sum(score**2 for score in scores.values()) < 60, scores
     for name in ("covariance_spectrum", "hidden_kernel_spectrum"):
@@ -209,9 +211,9 @@ def test_informed_start_fits_and_zero_start_is_zero(small_task, small_network):
     from msat.langevin.starts import start_names, starting_points
 
     network = Network(width=4000, g_w=1.0, g_v=1.0, kappa_0=1.0)
-    potential = make_potential(small_task.x_train, small_task.y_train, small_task.x_test, network)
+    potential = make_potential(decompose(small_task, network), network)
     A, b = starting_points(potential, 3, torch.Generator().manual_seed(0))
-    outputs = potential.outputs(A, b).numpy()
+    outputs = potential.outputs((A, b)).numpy()
     names = start_names(3)
     assert names == ["prior", "zero", "informed"]
     np.testing.assert_array_equal(outputs[1], 0.0)

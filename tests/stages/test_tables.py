@@ -11,7 +11,7 @@ import pytest
 import msat
 from msat.errors import InputError
 from msat.levels import LAPLACE, NNGP
-from msat.stages import tables, training
+from msat.stages import measured, tables
 from msat.store import load_dataset, save_dataset
 from msat.tables import TABLES, spool
 from msat.tables.checks import check_table
@@ -187,7 +187,7 @@ def test_one_run_is_in_memory_at_a_time(sweep, tmp_path, monkeypatch):
         return counting
 
     monkeypatch.setattr(tables, "load_dataset", counted(tables.load_dataset))
-    monkeypatch.setattr(training, "load", counted(training.load))
+    monkeypatch.setattr(measured, "load", counted(measured.load))
     tables.run(tmp_path, plan=folder / "plan.csv")
     assert len(loaded) == 3 + 6
     assert most <= 3  # a theory result, a training result, and the one before it

@@ -187,5 +187,6 @@ def quadrature_sample(network, space, y, n=32):
 def on_quadrature(sample, space, *levels):
     """Return the predictions of levels on a `quadrature_sample` by name."""
     action = sample.saddle.action
-    problem = Problem(space, action.y, get_activation(action.network.activation), Effort(), np.random.default_rng(0))
+    activation, unused = get_activation(action.network.activation), np.random.default_rng(0)
+    problem = Problem(space, action.y, activation, Effort(), unused)
     return answered(sample, {name: level_module(name) for name in levels}, problem)

@@ -1,4 +1,4 @@
-"""One protocol, two implementations: the same checks on the closed form and on draws, and one against the other."""
+"""One protocol, two actions: the same checks on the closed form and on draws, and one against the other."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -133,7 +133,7 @@ LEVELS = ["tree_level", "laplace", "one_loop"]
 
 @pytest.fixture(scope="module")
 def two_ways():
-    """Two samples in two of three dimensions, so that a test point has a residual: in closed form and by quadrature.
+    """Levels in closed form and by quadrature; two samples in three dimensions, so that tests have residuals.
 
     60 nodes a coordinate: below 2048 x 2 draws, so that nothing is thinned.
     """

@@ -110,7 +110,7 @@ def test_a_single_sample_and_no_test_set():
 
 
 def test_what_is_not_defined_is_refused(small_task):
-    with pytest.raises(InputError, match=r"level = 'laplace' with activation = 'quadratic'.*diverges.*one of nngp"):
+    with pytest.raises(InputError, match=r"level = 'laplace' with activation = 'quadratic'.*diverges.*one of"):
         _all(small_task, Network(width=10, activation="quadratic"), [1.0], ["nngp", "laplace"])
     predictions = _all(small_task, Network(width=10, activation="quadratic"), [1.0], ["nngp", "rescaling"])
     assert predictions["rescaling", 1.0].converged

@@ -39,7 +39,7 @@ def _softest(solution):
 
 
 def test_a_margin_of_noise_refuses_roots_that_are_softer(spectrum, monkeypatch):
-    """One rule, J - margin S'' > 0: with the margin of draws the closed form gives up before its fold, no later."""
+    """One rule, J - margin S'' > 0: with the margin of draws the closed form gives up before its fold."""
     tree = saddle(spectrum, _network(43))
     exact = one_loop.solve(tree)
     assert exact.converged

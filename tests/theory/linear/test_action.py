@@ -10,7 +10,8 @@ from msat.theory.linear.ladder import saddle
 
 @pytest.fixture(scope="module")
 def setting(small_task, small_network):
-    return decompose(small_task, small_network).spectrum, small_network, 0.3 * np.random.default_rng(2).normal(size=6)
+    ft = 0.3 * np.random.default_rng(2).normal(size=6)
+    return decompose(small_task, small_network).spectrum, small_network, ft
 
 
 def test_value_is_the_formula_of_the_theory(setting):

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from scipy.optimize import fsolve
 
-from msat.errors import InputError
 from msat.network import Network
 from msat.observables.evaluate import batch_error
 from msat.observables.functions import discrepancy
@@ -181,12 +180,13 @@ def test_relu_neurons_that_condense_are_found_and_the_way_back_agrees(condensing
     """Few neurons far out in narrow cones: moves alone leave the anneal where it was.
 
     The reference is a run with 8192 neurons and 25 times as many sweeps (0.7552 with error 0.0006 at chi = 100).
+    With half the default number of neurons, without resampling the two ways differ by 7 % in y.ft at chi = 10 too.
     """
-    results = sampled(*condensing, [10.0, 100.0], ["tree_level"], 0)
+    results = sampled(*condensing, [10.0, 100.0], ["tree_level"], 0, Effort(neurons=2048))
     tree, y = results["tree_level", 100.0], condensing[1]
     error = float(mc_error(tree, lambda outputs: outputs.mean_train @ y)) / 60
     assert discrepancy(y, tree.mean_train) == pytest.approx(0.7552, abs=SIGMAS * error)
-    assert error < 0.004
+    assert error < 0.006
     for result in results.values():
         assert result.converged
         assert abs(result.anneal_difference) < 0.02

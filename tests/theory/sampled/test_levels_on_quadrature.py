@@ -10,7 +10,6 @@ from msat.observables.evaluate import batch_error
 from msat.observables.functions import weight_alignment
 from tests.theory.references import brute_log_evidence, on_quadrature, quadrature_neuron, quadrature_sample
 
-
 Z = np.array([[1.3, 0.2], [-0.5, 1.0]])
 Y = np.array([1.0, -0.6])
 NODES = 32
@@ -31,7 +30,7 @@ def mc_error(prediction, name):
 
 
 def exact_log_evidence(network, n=161, cut=9.0):
-    """ln p of the finite network as a function of y: Fourier integral over both fields, quadrature over the neuron.
+    """ln p(y) of the finite network: Fourier integral over the two fields, quadrature over the neuron.
 
     With ft = i omega, E exp(i omega.z) = E_h exp(-tau (omega.phi)^2 / 2), to the power N.
     """

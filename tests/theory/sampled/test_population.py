@@ -5,6 +5,7 @@ from msat.activations import get_activation
 from msat.geometry import RowSpace
 from msat.network import Network
 from msat.theory.sampled.anneal import _resampled
+from msat.theory.sampled.draws import Draws, solve_tree, tilt
 from msat.theory.sampled.population import (
     BLOCKS,
     calibrate,
@@ -14,7 +15,6 @@ from msat.theory.sampled.population import (
     prior_population,
     stein_scores,
 )
-from msat.theory.sampled.draws import Draws, solve_tree, tilt
 from tests.theory.references import quadrature_neuron
 
 SPACE = RowSpace(
