@@ -71,20 +71,14 @@ class TaskSettings(Settings):
 class Task:
     """Training and test data, checked and in float64.
 
-    Parameters
-    ----------
-    x_train, y_train
-        Inputs (P, D) and labels (P,), P at least 1.
-    x_test, y_test
-        Inputs (Q, D) and labels (Q,); Q may be 0.
-    provenance
-        Where the data come from: plain numbers and strings.
+    Args:
+        x_train, y_train: Inputs (P, D) and labels (P,), P at least 1.
+        x_test, y_test: Inputs (Q, D) and labels (Q,); Q may be 0.
+        provenance: Where the data come from: plain numbers and strings.
 
-    Raises
-    ------
-    InputError
-        If shapes disagree, a value is NaN or infinite, the training inputs are all zero or all the
-        same, or the training labels are all zero (then no target direction exists).
+    Raises:
+        InputError: If shapes disagree, a value is NaN or infinite, the training inputs are all zero or all the same, or
+            the training labels are all zero (then no target direction exists).
     """
 
     x_train: Array
@@ -108,9 +102,7 @@ class Task:
             if len(x) != len(y):
                 raise InputError(f"y_{part} has {len(y)} entries but x_{part} has {len(x)} rows: must be equal")
         if self.x_test.shape[1] != dimension:
-            raise InputError(
-                f"x_test has {self.x_test.shape[1]} columns but x_train has {dimension}: must be equal"
-            )
+            raise InputError(f"x_test has {self.x_test.shape[1]} columns but x_train has {dimension}: must be equal")
         for name in ("x_train", "y_train", "x_test", "y_test"):
             largest = float(np.abs(getattr(self, name)).max(initial=0.0))
             if largest > _LARGEST:
@@ -140,9 +132,7 @@ class Task:
     @property
     def direction(self) -> Array | None:
         """Direction u of a single-index teacher, (D,), from the provenance; None where there is none."""
-        return (
-            np.asarray(self.provenance["direction"], dtype=np.float64) if "direction" in self.provenance else None
-        )
+        return np.asarray(self.provenance["direction"], dtype=np.float64) if "direction" in self.provenance else None
 
     def digest(self) -> str:
         """Return a hash of the numbers (not of the provenance), 16 hexadecimal digits."""

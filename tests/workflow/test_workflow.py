@@ -109,9 +109,7 @@ def test_a_comment_does_nothing(finished, edited):
 
 
 def test_swapped_parameters_are_seen(finished, edited):
-    edited(
-        "configs/smoke.yaml", lambda text: text.replace("width: 20", "width: 20\n      g_w: 0.6\n      g_v: 0.5")
-    )
+    edited("configs/smoke.yaml", lambda text: text.replace("width: 20", "width: 20\n      g_w: 0.6\n      g_v: 0.5"))
     planned = planned_jobs(snakemake(finished, "-n"))
     assert (planned["solve"], planned["train"]) == (3, 6)
 
