@@ -23,6 +23,13 @@ ROOT = Path(__file__).parents[1]
 Z_LIMIT = 5.0
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start files with slow tests first, or the last of them would keep one process while others are idle."""
+    workflow = {item.path for item in items if item.get_closest_marker("workflow")}
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in workflow, item.path not in slow))
+
+
 def copy_repository(folder: Path) -> None:
     """Copy what git tracks, and new files that it does not ignore, into a folder."""
     listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
