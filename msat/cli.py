@@ -68,9 +68,7 @@ def _mnist() -> click.Command:
     folder, sources = fields["folder"].default, fields["sources"].default
     return command(
         run,
-        option(
-            "--out", "Folder for the four files; made if missing.", type=PATH, default=folder, show_default=True
-        ),
+        option("--out", "Folder for the four files; made if missing.", type=PATH, default=folder, show_default=True),
         option(
             "--source",
             "https, npm, or a folder that has the files, raw or .gz. Repeat it: tried in this order.",
@@ -124,9 +122,7 @@ def _compare() -> click.Command:
 
 
 def _collect() -> click.Command:
-    def run(
-        out: Path, theory: tuple[Path, ...], langevin: tuple[Path, ...], plan: Path | None, partial: bool
-    ) -> None:
+    def run(out: Path, theory: tuple[Path, ...], langevin: tuple[Path, ...], plan: Path | None, partial: bool) -> None:
         from msat.stages import tables
 
         text = tables.run(out, theory or None, langevin or None, plan, partial)

@@ -71,10 +71,8 @@ def options(model: type[BaseModel]) -> list[click.Option]:
 def build(model: type[Model], values: Mapping[str, Any]) -> Model:
     """Return a model from the values of options, those that were given.
 
-    Raises
-    ------
-    InputError
-        With the first problem in one line.
+    Raises:
+        InputError: With the first problem in one line.
     """
     from msat.validation import validated
 

@@ -197,9 +197,7 @@ class Config(Settings):
 
     def figure_files(self) -> list[str]:
         """Return every figure of every experiment in every format, and the figures that stand alone."""
-        stems = [
-            f"{experiment}/{figure}" for experiment in self.experiments for figure in self.figures_of(experiment)
-        ]
+        stems = [f"{experiment}/{figure}" for experiment in self.experiments for figure in self.figures_of(experiment)]
         stems += [name for name in figures.NAMES if figures.declaration(name).kind == "map"]
         return [f"{self.results}/figures/{stem}.{suffix}" for stem in stems for suffix in self.figures.formats]
 
@@ -270,10 +268,8 @@ class Config(Settings):
 def parse_config(values: Mapping[str, Any]) -> Config:
     """Return the configuration in a mapping, checked in full, with the selected experiments only.
 
-    Raises
-    ------
-    InputError
-        With the first problem in one line.
+    Raises:
+        InputError: With the first problem in one line.
     """
     config = validated(Config, values, where="config: ")
     for name in config.select or ():
@@ -307,10 +303,8 @@ def with_files(config: Config) -> tuple[Config, str]:
 
     Only experiments on files that the workflow can get are left out, and only if the config does not require them.
 
-    Raises
-    ------
-    InputError
-        If another file is missing, or nothing is left to run.
+    Raises:
+        InputError: If another file is missing, or nothing is left to run.
     """
     left_out = []
     for name, experiment in config.experiments.items():

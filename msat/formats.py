@@ -41,17 +41,12 @@ def _file(
 def _theory() -> str:
     predicted = [item for item in OBSERVABLES if item.theory]
     return _file(
-        variables.THEORY,
-        ("level", "chi"),
-        predicted,
-        lambda item: "" if "train" in item.dimensions else "Monte Carlo",
+        variables.THEORY, ("level", "chi"), predicted, lambda item: "" if "train" in item.dimensions else "Monte Carlo"
     )
 
 
 def _langevin() -> str:
-    return _file(
-        variables.TRAINING, ("chi",), OBSERVABLES, lambda item: "jackknife" if item.jackknifed else "series"
-    )
+    return _file(variables.TRAINING, ("chi",), OBSERVABLES, lambda item: "jackknife" if item.jackknifed else "series")
 
 
 def _moments() -> str:

@@ -26,14 +26,10 @@ if TYPE_CHECKING:
 class RowSpace:
     """Pre-activations of one neuron in terms of its row-space coordinates a ~ N(0, I).
 
-    Attributes
-    ----------
-    train
-        (P, r): training pre-activations are ``train @ a``.
-    test
-        (Q, r): test pre-activations are ``test @ a`` plus an independent normal residual.
-    test_residual_sd
-        (Q,): standard deviation of that residual.
+    Attributes:
+        train: (P, r): training pre-activations are ``train @ a``.
+        test: (Q, r): test pre-activations are ``test @ a`` plus an independent normal residual.
+        test_residual_sd: (Q,): standard deviation of that residual.
     """
 
     train: Array
@@ -71,23 +67,16 @@ def row_space(x_train: Array, x_test: Array, g_v: float) -> RowSpace:
 class Spectrum:
     """Eigendecomposition of the prior hidden kernel ``K = U diag(lam) U^T``, with labels and test points in it.
 
-    Attributes
-    ----------
-    lam
-        Eigenvalues, ascending, (P,), none negative. For a linear network (K = C, the input kernel) those below
-        rounding are exactly 0: such directions of the outputs do not exist.
-    U
-        Eigenvectors as columns, (P, P).
-    y
-        Labels in the eigenbasis, ``U^T y``, (P,).
-    cross
-        ``K_*train U``, (Q, P).
-    test_variance
-        Prior variances ``K_**`` of the test points, (Q,).
-    to_test, test_residual
-        Of a linear network: the map from training outputs in the eigenbasis to test outputs, ``C_*train C^+ U``,
-        (Q, P), and what of each test point's variance lies outside the row space, (Q,). None for others, which
-        have no exact null space.
+    Attributes:
+        lam: Eigenvalues, ascending, (P,), none negative. For a linear network (K = C, the input kernel) those below
+            rounding are exactly 0: such directions of the outputs do not exist.
+        U: Eigenvectors as columns, (P, P).
+        y: Labels in the eigenbasis, ``U^T y``, (P,).
+        cross: ``K_*train U``, (Q, P).
+        test_variance: Prior variances ``K_**`` of the test points, (Q,).
+        to_test, test_residual: Of a linear network: the map from training outputs in the eigenbasis to test outputs,
+            ``C_*train C^+ U``, (Q, P), and what of each test point's variance lies outside the row space, (Q,). None
+            for others, which have no exact null space.
     """
 
     lam: Array
@@ -110,14 +99,10 @@ class Geometry:
 
     Every decomposition is made on first use and kept.
 
-    Attributes
-    ----------
-    x_train, y_train, x_test, y_test
-        The data, (P, D), (P,), (Q, D), (Q,).
-    g_v, activation
-        Of the network.
-    teacher
-        The teacher's direction in the space of inputs, (D,); None where there is none.
+    Attributes:
+        x_train, y_train, x_test, y_test: The data, (P, D), (P,), (Q, D), (Q,).
+        g_v, activation: Of the network.
+        teacher: The teacher's direction in the space of inputs, (D,); None where there is none.
     """
 
     x_train: Array

@@ -22,25 +22,18 @@ Line = str | tuple[float, tuple[float, ...]]
 class Level:
     """One level of theory.
 
-    Attributes
-    ----------
-    name, label
-        Its name in files and options, and in figures.
-    method
-        "kernel": follows from the spectrum of the prior kernel, by ``predict(geometry, network)`` of its module.
-        "action": expands about a conjugate field, by ``expand(action)`` of its module (`msat.theory.action`).
-    color, line
-        How figures draw it: index in seaborn's palette "colorblind" (None: black), and matplotlib's line style.
-    marker
-        Its marker where levels are drawn as points.
-    linear_only
-        Whether it is defined for linear networks only.
-    exact
-        Whether it has no approximation: the run fails where training disagrees with it.
-    may_have_no_solution
-        Whether not to converge is a result and no failure.
-    derivative
-        Whether its mean and covariance are derivatives of one log evidence, eq. (2) of docs/theory.md.
+    Attributes:
+        name, label: Its name in files and options, and in figures.
+        method: "kernel": follows from the spectrum of the prior kernel, by ``predict(geometry, network)`` of its
+            module. "action": expands about a conjugate field, by ``expand(action)`` of its module
+            (`msat.theory.action`).
+        color, line: How figures draw it: index in seaborn's palette "colorblind" (None: black), and matplotlib's line
+            style.
+        marker: Its marker where levels are drawn as points.
+        linear_only: Whether it is defined for linear networks only.
+        exact: Whether it has no approximation: the run fails where training disagrees with it.
+        may_have_no_solution: Whether not to converge is a result and no failure.
+        derivative: Whether its mean and covariance are derivatives of one log evidence, eq. (2) of docs/theory.md.
     """
 
     name: str

@@ -51,30 +51,21 @@ class Network(NetworkSettings):
     ``f = sum_i w_i phi(h_i)``, ``h_i = sum_j V_ij x_j`` with priors ``V_ij ~ N(0, g_v / D)`` and
     ``w_i ~ N(0, g / N)``; labels carry noise of variance ``kappa``.
 
-    Parameters
-    ----------
-    width
-        Number of hidden neurons N, at least 1.
-    activation
-        Name of the activation phi, see `msat.activations`.
-    g_w, g_v
-        Prior variance scales of the readout (at chi = 1) and of the first layer, positive.
-    kappa_0
-        Label-noise variance at chi = 1, positive.
-    chi
-        Scale: 1 is standard scaling, N is mean-field scaling, positive.
+    Args:
+        width: Number of hidden neurons N, at least 1.
+        activation: Name of the activation phi, see `msat.activations`.
+        g_w, g_v: Prior variance scales of the readout (at chi = 1) and of the first layer, positive.
+        kappa_0: Label-noise variance at chi = 1, positive.
+        chi: Scale: 1 is standard scaling, N is mean-field scaling, positive.
 
-    Raises
-    ------
-    InputError
-        If the activation is unknown, or a number is not finite or out of its range.
+    Raises:
+        InputError: If the activation is unknown, or a number is not finite or out of its range.
 
-    Examples
-    --------
-    >>> from msat import Network
-    >>> network = Network(width=100, activation="erf", chi=10)
-    >>> network.g, network.kappa
-    (0.05, 0.1)
+    Examples:
+        >>> from msat import Network
+        >>> network = Network(width=100, activation="erf", chi=10)
+        >>> network.g, network.kappa
+        (0.05, 0.1)
     """
 
     chi: Positive = Field(1.0, gt=0, description="Scale: 1 is standard scaling, N is mean-field scaling.")

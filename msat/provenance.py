@@ -20,7 +20,7 @@ _LIBRARIES = ("numpy", "scipy", "xarray", "torch", "arviz-stats")
 
 @dataclass(frozen=True)
 class _Source:
-    """One file: the modules that it names in its imports, and what Python executes of it."""
+    """One file: the modules that it names in its imports, and a hash of what Python executes of it."""
 
     imports: tuple[str, ...]
     code: str
@@ -42,7 +42,7 @@ def import_closure(*modules: str) -> dict[str, Path]:
         if path is None or name in found or name == _PACKAGE:
             continue
         found[name] = path
-        waiting += _source(path).imports
+        waiting += _parsed(path.read_text(encoding="utf-8")).imports
     return dict(sorted(found.items()))
 
 
@@ -54,17 +54,10 @@ def code_digest(*modules: str) -> str:
     """
     sha = hashlib.sha256()
     for name, path in import_closure(*modules).items():
-        sha.update(f"{name}\n{_source(path).code}\n".encode())
+        sha.update(f"{name}\n{_parsed(path.read_text(encoding='utf-8')).code}\n".encode())
     return sha.hexdigest()[:16]
 
 
-def forget_sources() -> None:
-    """Read every file anew when it is next asked for: for a process in which sources change."""
-    for cached in (_module_file, _source, code_digest):
-        cached.cache_clear()
-
-
-@cache
 def _module_file(name: str) -> Path | None:
     parts = name.split(".")
     if parts[0] != _PACKAGE:
@@ -77,8 +70,8 @@ def _module_file(name: str) -> Path | None:
 
 
 @cache
-def _source(path: Path) -> _Source:
-    tree = _Executed().visit(ast.parse(path.read_text(encoding="utf-8")))
+def _parsed(text: str) -> _Source:
+    tree = _Executed().visit(ast.parse(text))
     imports: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -86,7 +79,7 @@ def _source(path: Path) -> _Source:
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             imports += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
     ours = (name for name in dict.fromkeys(imports) if name.split(".")[0] == _PACKAGE)
-    return _Source(tuple(ours), ast.dump(tree))
+    return _Source(tuple(ours), hashlib.sha256(ast.dump(tree).encode()).hexdigest())
 
 
 class _Executed(ast.NodeTransformer):

@@ -96,15 +96,11 @@ def save_dataset(path: Path, dataset: xr.Dataset) -> None:
 def load_dataset(path: Path, kind: str) -> xr.Dataset:
     """Return a result, loaded into memory.
 
-    Parameters
-    ----------
-    kind
-        "theory" or "langevin": what the file must hold.
+    Args:
+        kind: "theory" or "langevin": what the file must hold.
 
-    Raises
-    ------
-    InputError
-        If the file is missing, unreadable, or holds something else.
+    Raises:
+        InputError: If the file is missing, unreadable, or holds something else.
     """
     if not path.exists():
         raise InputError(f"{path}: no such file")
@@ -125,8 +121,7 @@ def load_attributes(path: Path, kind: str) -> dict[str, Any]:
         with h5py.File(path, "r") as file:
             # NetCDF stores a number as an array of one
             found = {
-                name: np.asarray(value).item() if np.size(value) == 1 else value
-                for name, value in file.attrs.items()
+                name: np.asarray(value).item() if np.size(value) == 1 else value for name, value in file.attrs.items()
             }
     except UNREADABLE as error:
         raise InputError(f"{path}: not a readable NetCDF file ({first_line(error)})") from None

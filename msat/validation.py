@@ -25,15 +25,11 @@ class Settings(BaseModel):
 def validated(model: type[Model], values: Mapping[str, Any], where: str = "") -> Model:
     """Return the values as a model.
 
-    Parameters
-    ----------
-    where
-        What the message starts with: the file or the argument that holds the values.
+    Args:
+        where: What the message starts with: the file or the argument that holds the values.
 
-    Raises
-    ------
-    InputError
-        With the first problem, in one line: key, value, what is allowed.
+    Raises:
+        InputError: With the first problem, in one line: key, value, what is allowed.
     """
     try:
         return model.model_validate(dict(values))

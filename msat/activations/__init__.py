@@ -20,9 +20,7 @@ if TYPE_CHECKING:  # a name is known without NumPy, so that the command line sta
 _TOOLS = ("base", "quadrature")
 # linear first: lists in messages and schema begin with it
 NAMES = tuple(
-    sorted(
-        (m.name for m in pkgutil.iter_modules(__path__) if m.name not in _TOOLS), key=lambda n: (n != "linear", n)
-    )
+    sorted((m.name for m in pkgutil.iter_modules(__path__) if m.name not in _TOOLS), key=lambda n: (n != "linear", n))
 )
 
 
@@ -30,10 +28,8 @@ NAMES = tuple(
 def get_activation(name: str) -> Activation:
     """Return the activation of that name.
 
-    Raises
-    ------
-    InputError
-        If there is none; the message lists those known.
+    Raises:
+        InputError: If there is none; the message lists those known.
     """
     if name not in NAMES:
         raise InputError(f"activation = {name!r}: must be one of {', '.join(NAMES)}")

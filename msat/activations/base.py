@@ -16,24 +16,17 @@ from msat.types import Array
 class Activation:
     """One activation function and what theory and training need to know of it.
 
-    Attributes
-    ----------
-    name
-        The name by which `msat.activations.get_activation` finds it: that of its module.
-    phi, derivative
-        Elementwise functions of NumPy arrays or torch tensors of pre-activations.
-    cross_dual_kernel
-        Maps variances (A,) and (B,) and covariances (A, B) of jointly Gaussian, centred pre-activations to
-        ``E[phi(h_a) phi(h_b)]``, (A, B).
-    dual_variance
-        Maps variances, any shape, to ``E[phi(h)^2]``, same shape.
-    smoothed_mean, smoothed_square
-        Map means m and standard deviations sd, arrays broadcast against each other (sd may be 0), to
-        ``E[phi(m + sd xi)]`` and ``E[phi(m + sd xi)^2]`` over a standard normal xi. `smoothed_mean` takes
-        torch tensors as well.
-    linear_growth
-        Whether ``|phi(h)|`` grows at most linearly. Where it does not, ``E exp(ft.z)`` diverges and the
-        adaptive levels do not exist (docs/theory.md, section 2).
+    Attributes:
+        name: The name by which `msat.activations.get_activation` finds it: that of its module.
+        phi, derivative: Elementwise functions of NumPy arrays or torch tensors of pre-activations.
+        cross_dual_kernel: Maps variances (A,) and (B,) and covariances (A, B) of jointly Gaussian, centred
+            pre-activations to ``E[phi(h_a) phi(h_b)]``, (A, B).
+        dual_variance: Maps variances, any shape, to ``E[phi(h)^2]``, same shape.
+        smoothed_mean, smoothed_square: Map means m and standard deviations sd, arrays broadcast against each other (sd
+            may be 0), to ``E[phi(m + sd xi)]`` and ``E[phi(m + sd xi)^2]`` over a standard normal xi. `smoothed_mean`
+            takes torch tensors as well.
+        linear_growth: Whether ``|phi(h)|`` grows at most linearly. Where it does not, ``E exp(ft.z)`` diverges and the
+            adaptive levels do not exist (docs/theory.md, section 2).
     """
 
     name: str

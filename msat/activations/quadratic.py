@@ -6,7 +6,6 @@ import numpy as np
 
 from msat.activations.base import Activation
 
-
 ACTIVATION = Activation(
     name="quadratic",
     phi=lambda h: h * h,

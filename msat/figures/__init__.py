@@ -21,10 +21,8 @@ NAMES = tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name no
 def declaration(name: str) -> Declaration:
     """Return what a figure needs.
 
-    Raises
-    ------
-    InputError
-        If there is no such figure; the message lists those known.
+    Raises:
+        InputError: If there is no such figure; the message lists those known.
     """
     if name not in NAMES:
         raise InputError(f"figure = {name!r}: must be one of {', '.join(NAMES)}")
@@ -53,23 +51,16 @@ def draw(
 ) -> None:
     """Draw one figure and write it to each of the files.
 
-    Parameters
-    ----------
-    name
-        One of `NAMES`.
-    out
-        Files; the suffix sets the format.
-    title
-        Title; empty for none.
-    tables, experiment
-        Folder with the tables, unless the figure's kind is "runs", and the experiment whose rows it shows.
-    theory, langevin
-        Result files, for figures of runs.
+    Args:
+        name: One of `NAMES`.
+        out: Files; the suffix sets the format.
+        title: Title; empty for none.
+        tables, experiment: Folder with the tables, unless the figure's kind is "runs", and the experiment whose rows it
+            shows.
+        theory, langevin: Result files, for figures of runs.
 
-    Raises
-    ------
-    InputError
-        If the figure, a file, the experiment or a level that the figure needs does not exist.
+    Raises:
+        InputError: If the figure, a file, the experiment or a level that the figure needs does not exist.
     """
     from msat.figures import style
 

@@ -10,17 +10,12 @@ from typing import Literal
 class Declaration:
     """What a figure needs; its module holds one as ``NEEDS``.
 
-    Attributes
-    ----------
-    kind
-        "experiment": tables, restricted to one experiment; "runs": a theory result and training results of one
-        experiment; "map": tables of its own, over no experiment.
-    tables
-        Tables that it reads: the arguments of its ``draw``.
-    levels
-        Names of the levels without which it is not drawn.
-    needs_direction
-        Whether it needs a teacher of one known direction.
+    Attributes:
+        kind: "experiment": tables, restricted to one experiment; "runs": a theory result and training results of one
+            experiment; "map": tables of its own, over no experiment.
+        tables: Tables that it reads: the arguments of its ``draw``.
+        levels: Names of the levels without which it is not drawn.
+        needs_direction: Whether it needs a teacher of one known direction.
     """
 
     kind: Literal["experiment", "runs", "map"]

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 NEEDS = Declaration("experiment", ("theory", "langevin"))
 _SHOWN = {
-    "hidden_kernel_gain": "gain along the target\n"
-    + r"$\mathbf{y}\cdot H\mathbf{y}\,/\,\mathbf{y}\cdot K\mathbf{y}$",
+    "hidden_kernel_gain": "gain along the target\n" + r"$\mathbf{y}\cdot H\mathbf{y}\,/\,\mathbf{y}\cdot K\mathbf{y}$",
     "hidden_kernel_alignment": "centred alignment\n" + r"of $H$ with $\mathbf{y}\mathbf{y}^\top$",
     "weight_alignment": "weight along $\\mathbf{u}$\n" + r"$\langle(\mathbf{V}_i\cdot\mathbf{u})^2\rangle\,D/g_v$",
     "hidden_kernel_outlier": "largest eigenvalue\nof $H$",

@@ -85,10 +85,8 @@ def look(level: Level) -> dict[str, Any]:
 def sources(theory: pd.DataFrame, langevin: pd.DataFrame | None = None) -> Sources:
     """Return the rows over (seed, chi) of each level, as the registry orders them, then of Langevin.
 
-    Parameters
-    ----------
-    theory
-        Table with a column ``level``; or ``source``, which holds Langevin too.
+    Args:
+        theory: Table with a column ``level``; or ``source``, which holds Langevin too.
     """
     groups = [*theory.groupby("level" if "level" in theory else "source"), ("langevin", langevin)]
     rows = {name: at.set_index(["seed", "chi"]) for name, at in groups if at is not None}

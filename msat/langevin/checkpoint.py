@@ -21,10 +21,8 @@ _FORMAT = 3
 def save(path: Path, key: str, state: State) -> None:
     """Write a state atomically: a killed write leaves the previous one whole.
 
-    Parameters
-    ----------
-    key
-        Digest of everything that determines the trajectory; `load` refuses another.
+    Args:
+        key: Digest of everything that determines the trajectory; `load` refuses another.
     """
     values: dict[str, Any] = {f.name: getattr(state, f.name) for f in fields(state)}
     values["generator"] = state.generator.get_state()
@@ -45,10 +43,8 @@ def device_name(device: torch.device) -> str:
 def load(path: Path, key: str, device: torch.device) -> tuple[State, str]:
     """Return the state saved under the same key, and the name of the device that saved it.
 
-    Raises
-    ------
-    InputError
-        If the file is not a checkpoint, or one of another run.
+    Raises:
+        InputError: If the file is not a checkpoint, or one of another run.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)

@@ -39,12 +39,9 @@ def initial_state(
 ) -> tuple[Potential, State]:
     """Return the potential on its device in the precision of the dynamics, and the state of step 0.
 
-    Parameters
-    ----------
-    potential
-        As `msat.langevin.potential.make_potential` returns it.
-    seed
-        Seed of the generator of starts and noise, 64 bits.
+    Args:
+        potential: As `msat.langevin.potential.make_potential` returns it.
+        seed: Seed of the generator of starts and noise, 64 bits.
     """
     potential = potential.to(getattr(torch, settings.dtype), device)
     generator = torch.Generator(device=device)
@@ -64,18 +61,13 @@ def run(
 ) -> State:
     """Advance a state until the run is done, and return it.
 
-    Parameters
-    ----------
-    potential, state
-        From `initial_state`, or a state saved by `on_block`: of this run, or of one with another end that
-        `passes_through` accepts.
-    on_block
-        Called after every block, with the state (to save it) and the progress (to show it).
+    Args:
+        potential, state: From `initial_state`, or a state saved by `on_block`: of this run, or of one with another end
+            that `passes_through` accepts.
+        on_block: Called after every block, with the state (to save it) and the progress (to show it).
 
-    Raises
-    ------
-    ComputationError
-        If a chain diverges or the step is too large for the curvature.
+    Raises:
+        ComputationError: If a chain diverges or the step is too large for the curvature.
     """
     if state.phase != "burn_in" and state.steps:
         # the end may lie further than that of the run that saved the state: judge its last block again

@@ -33,12 +33,9 @@ def begin(
 ) -> tuple[Potential, State]:
     """Return the potential and the state of step 0.
 
-    Parameters
-    ----------
-    key
-        Data, network and seed as plain numbers and strings: it seeds the generator of starts and noise.
-    threads
-        CPU threads of torch in this process.
+    Args:
+        key: Data, network and seed as plain numbers and strings: it seeds the generator of starts and noise.
+        threads: CPU threads of torch in this process.
     """
     torch.set_num_threads(threads)
     # TensorFloat-32 keeps ten bits of a product: the forces would be wrong in the third digit
@@ -57,12 +54,9 @@ def finish(
 ) -> Measurement:
     """Advance a state until its run is done, and return what it has measured.
 
-    Parameters
-    ----------
-    projection
-        Maps test outputs to their components along a teacher, (3, Q); None for none.
-    on_block
-        See `msat.langevin.dynamics.run`.
+    Args:
+        projection: Maps test outputs to their components along a teacher, (3, Q); None for none.
+        on_block: See `msat.langevin.dynamics.run`.
     """
     run(potential, settings, state, on_block)
     return measured(state, settings, geometry.y_train, geometry.y_test, projection)

@@ -47,7 +47,4 @@ def leimkuhler_matthews(
         x.add_(xi, alpha=weight)
 
 
-INTEGRATORS: Mapping[str, Integrator] = {
-    "leimkuhler_matthews": leimkuhler_matthews,
-    "euler_maruyama": euler_maruyama,
-}
+INTEGRATORS: Mapping[str, Integrator] = {"leimkuhler_matthews": leimkuhler_matthews, "euler_maruyama": euler_maruyama}

@@ -17,10 +17,8 @@ class Stop:
 
     Outside the main thread, where Python allows no signal handlers, it never hears one.
 
-    Attributes
-    ----------
-    signal
-        The first signal that came; None so far.
+    Attributes:
+        signal: The first signal that came; None so far.
     """
 
     def __init__(self) -> None:

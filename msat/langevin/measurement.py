@@ -22,18 +22,12 @@ if TYPE_CHECKING:
 class Measurement:
     """The result of a run, in float64.
 
-    Attributes
-    ----------
-    variables
-        Means, covariances, kernels and diagnostics by their names in langevin.nc.
-    by_chain
-        Means of every chain, (chains, ...), by the names of `msat.langevin.moments.BY_CHAIN`.
-    series
-        Block means, (chains, blocks, ...), by name.
-    starts
-        How each chain started.
-    account
-        How the run went, as plain numbers and booleans.
+    Attributes:
+        variables: Means, covariances, kernels and diagnostics by their names in langevin.nc.
+        by_chain: Means of every chain, (chains, ...), by the names of `msat.langevin.moments.BY_CHAIN`.
+        series: Block means, (chains, blocks, ...), by name.
+        starts: How each chain started.
+        account: How the run went, as plain numbers and booleans.
     """
 
     variables: dict[str, Array]
@@ -48,10 +42,8 @@ def measured(
 ) -> Measurement:
     """Return what a finished run has measured.
 
-    Parameters
-    ----------
-    projection
-        Maps test outputs to their components along a teacher, (3, Q); None for none.
+    Args:
+        projection: Maps test outputs to their components along a teacher, (3, Q); None for none.
     """
     blocks, sums = state.blocks, state.sums
     f_train, f_test, f_rb = (blocks.array(name) for name in ("f_train", "f_test", "f_train_rb"))

@@ -85,10 +85,8 @@ def record(
 ) -> None:
     """Add the moments of one block of training outputs, (steps, chains, P) in float64, and of its last weights.
 
-    Parameters
-    ----------
-    sums
-        None during burn-in: only what its end is judged by is kept then.
+    Args:
+        sums: None during burn-in: only what its end is judged by is kept then.
     """
     y = potential.y.double()
     along = outputs @ y / y.norm()  # component of f along the target, (steps, chains)

@@ -30,18 +30,12 @@ class Potential:
     Chains hold A, shape (chains, N, r), and b, shape (chains, N); ``h = A Z^T`` and
     ``f = sqrt(g/N) sum_i b_i phi(h_i)``.
 
-    Attributes
-    ----------
-    network, activation
-        What is trained.
-    Z
-        Training inputs in the row space, scaled so that ``Z Z^T`` is the input kernel, (P, r).
-    Z_test
-        Test inputs in the same coordinates, (Q, r).
-    test_residual_sd
-        Prior standard deviation of each test pre-activation outside the row space, (Q,).
-    y
-        Training labels, (P,).
+    Attributes:
+        network, activation: What is trained.
+        Z: Training inputs in the row space, scaled so that ``Z Z^T`` is the input kernel, (P, r).
+        Z_test: Test inputs in the same coordinates, (Q, r).
+        test_residual_sd: Prior standard deviation of each test pre-activation outside the row space, (Q,).
+        y: Training labels, (P,).
     """
 
     network: Network
@@ -64,8 +58,7 @@ class Potential:
     def to(self, dtype: torch.dtype, device: torch.device) -> Potential:
         """Return the same potential in another precision or on another device."""
         Z, Z_test, test_residual_sd, y = (
-            tensor.to(dtype=dtype, device=device)
-            for tensor in (self.Z, self.Z_test, self.test_residual_sd, self.y)
+            tensor.to(dtype=dtype, device=device) for tensor in (self.Z, self.Z_test, self.test_residual_sd, self.y)
         )
         return Potential(self.network, self.activation, Z, Z_test, test_residual_sd, y)
 
@@ -123,10 +116,8 @@ class Potential:
         Half the squared difference between two draws of the first layer outside the row space; for linear
         phi the variance itself. Given A and b the neurons' residuals are independent.
 
-        Parameters
-        ----------
-        weights
-            Of one chain, (N, r) and (N,).
+        Args:
+            weights: Of one chain, (N, r) and (N,).
         """
         A, b = weights
         weight = self.network.tau * b.square()
@@ -169,10 +160,8 @@ def readout_posterior_mean(potential: Potential, hidden: Tensor) -> tuple[Tensor
     Given the first layer the readout is Gaussian: with ``K = (g/N) sum_i phi_i phi_i^T`` and
     ``A = (K + kappa)^-1`` they are ``K A y`` and ``kappa K A`` (docs/theory.md, section 7).
 
-    Parameters
-    ----------
-    hidden
-        ``phi(h)`` on the training points, (chains, N, P).
+    Args:
+        hidden: ``phi(h)`` on the training points, (chains, N, P).
     """
     phi = potential.readout_scale * hidden.double()
     y, kappa = potential.y.double(), potential.network.kappa
@@ -198,8 +187,7 @@ def top_curvature(potential: Potential, weights: Weights, iterations: int = 40) 
     weights = tuple(layer.double() for layer in weights)
     # a fixed start that no symmetry of the network makes orthogonal to the top eigenvector
     ramps = [
-        torch.arange(layer.numel(), device=layer.device, dtype=torch.float64).reshape(layer.shape)
-        for layer in weights
+        torch.arange(layer.numel(), device=layer.device, dtype=torch.float64).reshape(layer.shape) for layer in weights
     ]
     vector = [*(torch.cos(ramp) for ramp in ramps[:-1]), torch.sin(ramps[-1])]
     vector[-2] = vector[-2] + weights[-1][:, :, None]

@@ -17,12 +17,9 @@ _LINE_EVERY = 15.0  # seconds between two lines in a log
 class Reporter:
     """Shows the progress of one run on standard error; use it as a context manager.
 
-    Parameters
-    ----------
-    label
-        What runs.
-    quiet
-        Show nothing at all.
+    Args:
+        label: What runs.
+        quiet: Show nothing at all.
     """
 
     def __init__(self, label: str, quiet: bool = False) -> None:

@@ -56,9 +56,7 @@ class LangevinSettings(Settings):
         description="leimkuhler_matthews (bias of second order in the step) or euler_maruyama (first order).",
     )
     burn_in_rhat: float = Field(
-        1.05,
-        gt=1,
-        description="Burn-in ends when R-hat over the last segment is below this for all monitors.",
+        1.05, gt=1, description="Burn-in ends when R-hat over the last segment is below this for all monitors."
     )
     max_burn_in: int = Field(100_000, ge=1, description="Most steps of burn-in per chain.")
     dtype: Precision = Field("float32", description="Precision of the dynamics; moments are always float64.")

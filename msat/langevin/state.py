@@ -18,30 +18,19 @@ BURN_IN_BLOCKS = 32  # of the first burn-in segment; each following segment is t
 class State:
     """Everything that determines the rest of a run.
 
-    Attributes
-    ----------
-    weights, noise
-        Positions of all chains in whitened coordinates and the integrator's noise buffers, a tensor a layer.
-    generator
-        Source of all randomness, on the device of the chains.
-    step_size, curvature
-        Step size in use and the top curvature from which it was set.
-    phase
-        "burn_in", "sampling" or "done".
-    burn_in_steps, steps
-        Steps per chain thrown away and kept.
-    segment_blocks
-        Blocks of the present burn-in segment.
-    burn_in_converged
-        Whether burn-in ended by its R-hat criterion rather than by `max_burn_in`.
-    relative_error
-        Standard error of the train discrepancy over its magnitude, when last looked at.
-    rhat
-        Largest R-hat, when last looked at.
-    lowest_error
-        Smallest relative error at which a run with a larger target would have stopped before this state.
-    blocks, sums
-        Streaming moments of the present phase.
+    Attributes:
+        weights, noise: Positions of all chains in whitened coordinates and the integrator's noise buffers, a tensor a
+            layer.
+        generator: Source of all randomness, on the device of the chains.
+        step_size, curvature: Step size in use and the top curvature from which it was set.
+        phase: "burn_in", "sampling" or "done".
+        burn_in_steps, steps: Steps per chain thrown away and kept.
+        segment_blocks: Blocks of the present burn-in segment.
+        burn_in_converged: Whether burn-in ended by its R-hat criterion rather than by `max_burn_in`.
+        relative_error: Standard error of the train discrepancy over its magnitude, when last looked at.
+        rhat: Largest R-hat, when last looked at.
+        lowest_error: Smallest relative error at which a run with a larger target would have stopped before this state.
+        blocks, sums: Streaming moments of the present phase.
     """
 
     weights: Weights
@@ -65,14 +54,11 @@ class State:
 class Progress:
     """Where a run is, for whoever shows it.
 
-    Attributes
-    ----------
-    phase, steps, total
-        Phase, steps done in it, and the steps that are expected in it by the present error (None: unknown).
-    relative_error
-        Standard error of the train discrepancy over its value; NaN during burn-in.
-    rhat
-        Largest R-hat, when last looked at; NaN during burn-in.
+    Attributes:
+        phase, steps, total: Phase, steps done in it, and the steps that are expected in it by the present error (None:
+            unknown).
+        relative_error: Standard error of the train discrepancy over its value; NaN during burn-in.
+        rhat: Largest R-hat, when last looked at; NaN during burn-in.
     """
 
     phase: str

@@ -109,8 +109,7 @@ def progress_of(settings: LangevinSettings, state: State) -> Progress:
     if total is None and math.isfinite(state.relative_error):
         # the error falls with the square root of the steps, and R-hat - 1 in proportion to them
         needed = state.steps * max(
-            (state.relative_error / settings.target_error) ** 2,
-            (state.rhat - 1) / (diagnostics.RHAT_LIMIT - 1),
+            (state.relative_error / settings.target_error) ** 2, (state.rhat - 1) / (diagnostics.RHAT_LIMIT - 1)
         )
         total = min(settings.max_steps, max(state.steps, math.ceil(needed)))
     return Progress("sampling", state.steps, total, state.relative_error, state.rhat)

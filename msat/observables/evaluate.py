@@ -20,13 +20,10 @@ def batch_error(batches: Array) -> Array:
 def predicted(moments: Moments, batches: Sequence[Moments]) -> dict[str, Any]:
     """Return a level's observables by name, each but spectra with its Monte Carlo error as ``name_mc_error``.
 
-    Parameters
-    ----------
-    moments
-        The level's.
-    batches
-        The same on disjoint batches of draws; empty for closed forms, whose errors are 0. What the batches do not
-        give has the error 0 too.
+    Args:
+        moments: The level's.
+        batches: The same on disjoint batches of draws; empty for closed forms, whose errors are 0. What the batches do
+            not give has the error 0 too.
     """
     values: dict[str, Any] = {}
     for observable in OBSERVABLES:
@@ -47,17 +44,12 @@ def measured(
 ) -> dict[str, Any]:
     """Return training's observables by name, each with its standard error as ``name_error``.
 
-    Parameters
-    ----------
-    moments
-        Of all chains.
-    without
-        The same with one chain left out, for each chain: see `jackknifed`. Without them observables that need them
-        are left out.
-    series
-        Block series, (chains, blocks, ...).
-    standard_error
-        Of a mean, from its block means.
+    Args:
+        moments: Of all chains.
+        without: The same with one chain left out, for each chain: see `jackknifed`. Without them observables that need
+            them are left out.
+        series: Block series, (chains, blocks, ...).
+        standard_error: Of a mean, from its block means.
     """
     values: dict[str, Any] = {}
     for observable in OBSERVABLES:
@@ -83,12 +75,9 @@ def jackknifed(value: Any, parts: Array) -> tuple[Array, Array]:
     batches of time would not be; the price is an error known from B numbers only: (value - truth)/error follows
     Student's t with B - 1 degrees of freedom.
 
-    Parameters
-    ----------
-    value
-        t, a number or an array.
-    parts
-        The t_j, (B, ...).
+    Args:
+        value: t, a number or an array.
+        parts: The t_j, (B, ...).
     """
     chains, centre = len(parts), parts.mean(axis=0)
     error = np.sqrt((chains - 1) / chains * np.sum((parts - centre) ** 2, axis=0))
@@ -99,20 +88,15 @@ def without_each(means: Mapping[str, Array]) -> list[dict[str, Array]]:
     """Return means over chains with one chain left out, for each chain, from those of single chains, (B, ...)."""
     chains = len(next(iter(means.values())))
     totals = {name: values.sum(axis=0) for name, values in means.items()}
-    return [
-        {name: (total - means[name][j]) / (chains - 1) for name, total in totals.items()} for j in range(chains)
-    ]
+    return [{name: (total - means[name][j]) / (chains - 1) for name, total in totals.items()} for j in range(chains)]
 
 
 def error_series(name: str, series: Series, moments: Moments) -> Array:
     """Return the block series behind the error of an observable, (chains, blocks).
 
-    Raises
-    ------
-    KeyError
-        If there is no observable of that name.
-    ValueError
-        If its error is a jackknife's.
+    Raises:
+        KeyError: If there is no observable of that name.
+        ValueError: If its error is a jackknife's.
     """
     function = BY_NAME[name].series
     if function is None:

@@ -12,10 +12,8 @@ from msat.types import Array
 def discrepancy(y: Array, mean: Array) -> float:
     """Return ``y.(y - <f>) / P``, the train or test discrepancy; 0 is a perfect fit, |y|^2/P none.
 
-    Parameters
-    ----------
-    y, mean
-        Labels and mean outputs, both (P,).
+    Args:
+        y, mean: Labels and mean outputs, both (P,).
     """
     _same_shape(y, mean)
     return float(y @ (y - mean) / len(y))
@@ -24,10 +22,8 @@ def discrepancy(y: Array, mean: Array) -> float:
 def mean_squared_error(y: Array, mean: Array, covariance: Array) -> float:
     """Return ``|y - <f>|^2/P + Tr Cov/P``, the expected squared error of a network drawn from the posterior.
 
-    Parameters
-    ----------
-    covariance
-        Output covariance (P, P), or its diagonal (P,).
+    Args:
+        covariance: Output covariance (P, P), or its diagonal (P,).
     """
     _same_shape(y, mean)
     variance = covariance if covariance.ndim == 1 else np.diag(covariance)
@@ -38,12 +34,9 @@ def mean_squared_error(y: Array, mean: Array, covariance: Array) -> float:
 def along_target(y: Array, matrix: Array) -> float:
     """Return ``y.M y / |y|^2``: a covariance's or a kernel's component along the target.
 
-    Parameters
-    ----------
-    y
-        Labels, (P,).
-    matrix
-        Symmetric matrix, (P, P).
+    Args:
+        y: Labels, (P,).
+        matrix: Symmetric matrix, (P, P).
     """
     _square(y, matrix)
     return float(y @ matrix @ y / (y @ y))
@@ -52,12 +45,9 @@ def along_target(y: Array, matrix: Array) -> float:
 def across_target(y: Array, matrix: Array) -> float:
     """Return ``(tr M - y.M y/|y|^2) / (P - 1)``: the mean over directions orthogonal to the target; NaN for P = 1.
 
-    Parameters
-    ----------
-    y
-        Labels, (P,).
-    matrix
-        Symmetric matrix, (P, P).
+    Args:
+        y: Labels, (P,).
+        matrix: Symmetric matrix, (P, P).
     """
     along = along_target(y, matrix)
     if len(y) == 1:
@@ -89,10 +79,8 @@ def outlier(matrix: Array) -> float:
 def effective_rank(matrix: Array) -> float:
     """Return the participation ratio ``(tr M)^2 / tr M^2``: P if all eigenvalues are equal, 1 if one counts.
 
-    Parameters
-    ----------
-    matrix
-        Symmetric matrix, (P, P).
+    Args:
+        matrix: Symmetric matrix, (P, P).
     """
     return float(np.trace(matrix) ** 2 / np.sum(matrix**2))
 
@@ -100,12 +88,9 @@ def effective_rank(matrix: Array) -> float:
 def gain(y: Array, kernel: Array, prior: Array) -> float:
     """Return ``y.H y / y.K y``: how much larger a kernel is along the target than the prior one.
 
-    Parameters
-    ----------
-    y
-        Labels, (P,).
-    kernel, prior
-        H and K, (P, P).
+    Args:
+        y: Labels, (P,).
+        kernel, prior: H and K, (P, P).
     """
     return along_target(y, kernel) / along_target(y, prior)
 
@@ -116,12 +101,9 @@ def centred_alignment(y: Array, kernel: Array) -> float:
     ``yc.H yc / (|yc|^2 |Z H Z|_F)`` with ``Z = 1 - 11^T/P`` and ``yc = Z y`` (Cortes, Mohri & Rostamizadeh 2012).
     NaN where the labels are all the same.
 
-    Parameters
-    ----------
-    y
-        Labels, (P,).
-    kernel
-        H, (P, P).
+    Args:
+        y: Labels, (P,).
+        kernel: H, (P, P).
     """
     _square(y, kernel)
     yc = y - y.mean()
@@ -137,12 +119,9 @@ def weight_alignment(along: float, direction: Array) -> float:
     Training moves only the part of V in the row space of the training inputs; what of u lies outside keeps its
     prior share ``1 - |u_r|^2``.
 
-    Parameters
-    ----------
-    along
-        ``E[(1/N) sum_i (a_i.u_r)^2]`` of the whitened row-space coordinates.
-    direction
-        The row-space coordinates u_r of a unit vector u, (r,).
+    Args:
+        along: ``E[(1/N) sum_i (a_i.u_r)^2]`` of the whitened row-space coordinates.
+        direction: The row-space coordinates u_r of a unit vector u, (r,).
     """
     return along + (1 - float(direction @ direction))
 
@@ -153,12 +132,9 @@ def evidence_slope(y: Array, mean: Array, kappa: float) -> float:
     Exact for every activation, since ``p(y | chi) = chi^(P/2) p(sqrt(chi) y | 1)`` (docs/theory.md, section 10):
     the preferred scale is where the train discrepancy equals kappa.
 
-    Parameters
-    ----------
-    y, mean
-        Labels and mean outputs, (P,).
-    kappa
-        Label-noise variance at the scale.
+    Args:
+        y, mean: Labels and mean outputs, (P,).
+        kappa: Label-noise variance at the scale.
     """
     return len(y) / 2 * (1 - discrepancy(y, mean) / kappa)
 
@@ -166,14 +142,10 @@ def evidence_slope(y: Array, mean: Array, kappa: float) -> float:
 def evidence_bend(y: Array, mean: Array, covariance: Array, kappa: float) -> float:
     """Return ``d^2 ln p(y) / d(ln chi)^2 = (1/4) [(y.Cov y - kappa |y|^2)/kappa^2 - y.(y - <f>)/kappa]``.
 
-    Parameters
-    ----------
-    y, mean
-        Labels and mean outputs, (P,).
-    covariance
-        Output covariance without label noise, (P, P).
-    kappa
-        Label-noise variance at the scale.
+    Args:
+        y, mean: Labels and mean outputs, (P,).
+        covariance: Output covariance without label noise, (P, P).
+        kappa: Label-noise variance at the scale.
     """
     return 0.25 * (
         (along_target(y, covariance) - kappa) * float(y @ y) / kappa**2 - len(y) * discrepancy(y, mean) / kappa
@@ -190,12 +162,9 @@ def component_projection(direction: Array | None, x: Array) -> Array | None:
     correlations of the polynomials on finitely many points do not count. None if the data have no
     single-index teacher, or fewer rows than components.
 
-    Parameters
-    ----------
-    direction
-        The teacher's u, (D,).
-    x
-        Inputs, (rows, D).
+    Args:
+        direction: The teacher's u, (D,).
+        x: Inputs, (rows, D).
     """
     if direction is None or len(x) < len(COMPONENT_DEGREES):
         return None

@@ -17,18 +17,13 @@ from msat.types import Array
 class Frame:
     """What observables of one data set at one scale are taken against.
 
-    Attributes
-    ----------
-    y_train, y_test
-        Labels, (P,) and (Q,).
-    kappa
-        Label-noise variance at the scale.
-    prior_kernel
-        The prior hidden kernel ``K = E_prior[phi phi^T]`` on the training points, (P, P).
-    direction
-        Row-space coordinates of the unit vector along which weights are looked at, (r,).
-    projection
-        Maps test outputs to their Hermite components along the teacher, (3, Q); None without such a teacher.
+    Attributes:
+        y_train, y_test: Labels, (P,) and (Q,).
+        kappa: Label-noise variance at the scale.
+        prior_kernel: The prior hidden kernel ``K = E_prior[phi phi^T]`` on the training points, (P, P).
+        direction: Row-space coordinates of the unit vector along which weights are looked at, (r,).
+        projection: Maps test outputs to their Hermite components along the teacher, (3, Q); None without such a
+            teacher.
     """
 
     y_train: Array
@@ -43,24 +38,16 @@ class Frame:
 class Moments:
     """Posterior averages: of a level or one of its batches of draws, of all chains or of all but one.
 
-    Attributes
-    ----------
-    frame
-        What they are taken against.
-    mean_train, mean_test
-        Mean outputs, (P,) and (Q,).
-    covariance_train
-        Output covariance without label noise, (P, P).
-    hidden_kernel
-        ``E[(1/N) sum_i phi_i phi_i^T]`` on the training points, (P, P).
-    first_layer
-        Maps row-space coordinates u, (r,), to ``E[(1/N) sum_i (a_i.u)^2]``; None where it is not known.
-    readout_norm
-        ``<|w|^2>``.
-    mean_train_rb, first_layer_variance
-        Of training only: Rao-Blackwell mean outputs, (P,), and the mean square of whitened first-layer weights.
-    averages
-        Of training only: the mean of everything that it records, by name (`msat.langevin.moments`).
+    Attributes:
+        frame: What they are taken against.
+        mean_train, mean_test: Mean outputs, (P,) and (Q,).
+        covariance_train: Output covariance without label noise, (P, P).
+        hidden_kernel: ``E[(1/N) sum_i phi_i phi_i^T]`` on the training points, (P, P).
+        first_layer: Maps row-space coordinates u, (r,), to ``E[(1/N) sum_i (a_i.u)^2]``; None where it is not known.
+        readout_norm: ``<|w|^2>``.
+        mean_train_rb, first_layer_variance: Of training only: Rao-Blackwell mean outputs, (P,), and the mean square of
+            whitened first-layer weights.
+        averages: Of training only: the mean of everything that it records, by name (`msat.langevin.moments`).
     """
 
     frame: Frame

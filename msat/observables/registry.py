@@ -34,29 +34,18 @@ Series = Mapping[str, Array]  # block series of training by name, (chains, block
 class Observable:
     """A number, or a vector, drawn from the moments of outputs, hidden layer and weights.
 
-    Attributes
-    ----------
-    name, text, units
-        Name in files and tables, what it is in one line, and its units.
-    formula
-        The value on `Moments`; NaN where they do not give it.
-    needs
-        The fields of `Moments` that it is a function of.
-    series
-        The series (chains, blocks, ...) whose mean it is to first order in the noise, from the block series and
-        the moments of all; None: its error is taken by leaving out one chain at a time.
-    dimensions
-        Names of its dimensions beside level and chi.
-    theory
-        Whether theory predicts it.
-    compared
-        Whether training is compared with every level in it, in tables and checks.
-    printed
-        Whether `msat compare` prints it.
-    pooled
-        Whether it counts in the chi-squared of all observables: False where it is another one times a constant.
-    optional
-        Whether data exist on which it is not defined.
+    Attributes:
+        name, text, units: Name in files and tables, what it is in one line, and its units.
+        formula: The value on `Moments`; NaN where they do not give it.
+        needs: The fields of `Moments` that it is a function of.
+        series: The series (chains, blocks, ...) whose mean it is to first order in the noise, from the block series and
+            the moments of all; None: its error is taken by leaving out one chain at a time.
+        dimensions: Names of its dimensions beside level and chi.
+        theory: Whether theory predicts it.
+        compared: Whether training is compared with every level in it, in tables and checks.
+        printed: Whether `msat compare` prints it.
+        pooled: Whether it counts in the chi-squared of all observables: False where it is another one times a constant.
+        optional: Whether data exist on which it is not defined.
     """
 
     name: str

@@ -49,9 +49,7 @@ THEORY = (
     Variable(
         "mean_train_mc_error", ("train",), "Monte Carlo standard error of mean_train; 0 for closed forms", "label"
     ),
-    Variable(
-        "mean_test_mc_error", ("test",), "Monte Carlo standard error of mean_test; 0 for closed forms", "label"
-    ),
+    Variable("mean_test_mc_error", ("test",), "Monte Carlo standard error of mean_test; 0 for closed forms", "label"),
     Variable("log_evidence", (), "ln p(y) with all constants; NaN where the level defines none", "nat"),
     Variable("log_evidence_mc_error", (), "Monte Carlo standard error of log_evidence; 0 for closed forms", "nat"),
     Variable("action", (), "S(ft*) of the tree level; not comparable with a log evidence", "nat"),
@@ -59,9 +57,7 @@ THEORY = (
     Variable("iterations", (), "iterations of the solver (exact: quadrature nodes)"),
     Variable("converged", (), "1 where the solver converged; elsewhere predictions are not to be used"),
     Variable("loop_strength", (), "largest loop strength in [0, 1] to which one_loop was followed"),
-    Variable(
-        "effective_sample_size", (), "independent neurons that a sampled level is worth; NaN for closed forms"
-    ),
+    Variable("effective_sample_size", (), "independent neurons that a sampled level is worth; NaN for closed forms"),
     Variable("anneal_difference", (), "relative difference in y.ft of a downward anneal; NaN for closed forms"),
     Variable("note", (), "what a reader must know of the level on these data"),
     *DATA,
@@ -78,9 +74,7 @@ TRAINING = (
     Variable("error_correlation_train", ("train", "train_"), "correlation between the errors of mean_train"),
     Variable("chain_mean_train", ("chain", "train"), "mean_train of each chain", "label"),
     Variable("train_discrepancy_blocks", ("chain", "block"), "train discrepancy of successive blocks", "label^2"),
-    Variable(
-        "evidence_error_correlation", (), "correlation between the errors of evidence_slope and evidence_bend"
-    ),
+    Variable("evidence_error_correlation", (), "correlation between the errors of evidence_slope and evidence_bend"),
     Variable("rhat", ("train",), "rank-normalised split R-hat of block means"),
     Variable("ess", ("train",), "effective sample size: posterior variance over squared standard error"),
     Variable("step_size", (), "step size in whitened coordinates"),

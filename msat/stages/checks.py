@@ -13,19 +13,14 @@ from msat.tables.rows import read_table
 def run(table: Path, out: Path, alpha: float) -> str:
     """Write the summary of a table `checks`, with notes and the verdict, and return it without these.
 
-    Parameters
-    ----------
-    table, out
-        The table, and the text file to write.
-    alpha
-        False-alarm rate of the whole table.
+    Args:
+        table, out: The table, and the text file to write.
+        alpha: False-alarm rate of the whole table.
 
-    Raises
-    ------
-    InputError
-        If alpha is not between 0 and 1, or the file is another table.
-    ComputationError
-        If an exact level and training disagree, with a line for each quantity; the summary is printed before.
+    Raises:
+        InputError: If alpha is not between 0 and 1, or the file is another table.
+        ComputationError: If an exact level and training disagree, with a line for each quantity; the summary is printed
+            before.
     """
     if not 0 < alpha < 1:
         raise InputError(f"--alpha = {alpha:g}: must be between 0 and 1")

@@ -39,20 +39,13 @@ def load(path: Path) -> xr.Dataset:
 
 
 def dataset(
-    measurement: Measurement,
-    geometry: Geometry,
-    network: Network,
-    projection: Array | None,
-    about: Mapping[str, Any],
+    measurement: Measurement, geometry: Geometry, network: Network, projection: Array | None, about: Mapping[str, Any]
 ) -> xr.Dataset:
     """Return everything measured in a finished run, observables included.
 
-    Parameters
-    ----------
-    projection
-        Maps test outputs to their components along a teacher, (3, Q); None for none.
-    about
-        Attributes of the file beside those of the network and of the run.
+    Args:
+        projection: Maps test outputs to their components along a teacher, (3, Q); None for none.
+        about: Attributes of the file beside those of the network and of the run.
     """
     values: dict[str, Any] = dict(measurement.variables)
     values |= {f"series_{name}": array for name, array in measurement.series.items()}
@@ -99,9 +92,7 @@ def observe(result: xr.Dataset) -> xr.Dataset:
     at = result.isel(chi=0)
     prefix = "series_"
     series = {
-        str(name).removeprefix(prefix): at[name].to_numpy()
-        for name in at.data_vars
-        if str(name).startswith(prefix)
+        str(name).removeprefix(prefix): at[name].to_numpy() for name in at.data_vars if str(name).startswith(prefix)
     }
     whole, without = _moments(at, series)
     found = measured(whole, without, series, standard_error)

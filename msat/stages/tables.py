@@ -19,14 +19,7 @@ from msat.tables import TABLES
 from msat.tables.checks import check_table
 from msat.tables.compare import compare, printed
 from msat.tables.evidence import evidence_tables
-from msat.tables.rows import (
-    chains_table,
-    components_table,
-    langevin_table,
-    samples_table,
-    theory_table,
-    write_table,
-)
+from msat.tables.rows import chains_table, components_table, langevin_table, samples_table, theory_table, write_table
 from msat.tables.spool import Spool
 
 _PLACE = ["experiment", "seed", "chi"]
@@ -44,22 +37,15 @@ def run(
 ) -> str:
     """Write the tables of `msat.tables.TABLES` into a folder and return what is missing, or "".
 
-    Parameters
-    ----------
-    out
-        The folder.
-    theory, langevin
-        Results of both stages, in any order.
-    plan
-        Instead of these: CSV with the columns experiment, seed, chi, theory, langevin.
-    partial
-        Whether to take what of the plan exists. The checks then say how many seeds are planned, and a table
-        `missing` lists what has not finished.
+    Args:
+        out: The folder.
+        theory, langevin: Results of both stages, in any order.
+        plan: Instead of these: CSV with the columns experiment, seed, chi, theory, langevin.
+        partial: Whether to take what of the plan exists. The checks then say how many seeds are planned, and a table
+            `missing` lists what has not finished.
 
-    Raises
-    ------
-    InputError
-        If results are given neither or both ways, are not results, or do not belong together.
+    Raises:
+        InputError: If results are given neither or both ways, are not results, or do not belong together.
     """
     if (theory or langevin) if plan is not None else not (theory and langevin):
         raise InputError("give --theory and --langevin, or --list")
@@ -99,10 +85,8 @@ def compare_files(theory: Path, langevin: Path, csv: Path | None = None) -> str:
 def read_list(path: Path) -> pd.DataFrame:
     """Return the runs in a list: CSV with the columns experiment, seed, chi, theory, langevin.
 
-    Raises
-    ------
-    InputError
-        If the file is missing, is something else, or is empty.
+    Raises:
+        InputError: If the file is missing, is something else, or is empty.
     """
     try:
         # as strings first: the reader's own floats may be off in the last digit
@@ -119,9 +103,7 @@ def read_list(path: Path) -> pd.DataFrame:
 def _mark_missing(planned: pd.DataFrame) -> None:
     """Add the column `missing`: what a run lacks, or "". A training without its theory counts for nothing."""
     names = {"theory": "theory", "langevin": "training"}
-    absent = [
-        [text for name, text in names.items() if not Path(row[name]).exists()] for _, row in planned.iterrows()
-    ]
+    absent = [[text for name, text in names.items() if not Path(row[name]).exists()] for _, row in planned.iterrows()]
     planned["missing"] = [" and ".join(texts) for texts in absent]
 
 
@@ -146,19 +128,14 @@ def collect_files(
     Memory is bounded by one scale of one run, whatever the number of files. Rows are sorted by experiment,
     seed and scale.
 
-    Parameters
-    ----------
-    theory, langevin
-        Result files, in any order.
-    folder
-        Where the tables go.
-    planned
-        All runs, if there are to be more: the checks name the number of planned seeds too.
+    Args:
+        theory, langevin: Result files, in any order.
+        folder: Where the tables go.
+        planned: All runs, if there are to be more: the checks name the number of planned seeds too.
 
-    Raises
-    ------
-    InputError
-        If a file is not a result, or a training result has no theory of its experiment, seed, data and network.
+    Raises:
+        InputError: If a file is not a result, or a training result has no theory of its experiment, seed, data and
+            network.
     """
     runs: dict[Key, list[tuple[float, Path]]] = {}
     for path in langevin:
@@ -178,9 +155,7 @@ def collect_files(
         if planned is not None:
             seeds = planned.groupby(["experiment", "chi"]).size()
             places = zip(checks["experiment"], checks["chi"], strict=True)
-            checks.insert(
-                list(checks).index("seeds") + 1, "seeds_planned", [seeds.get(place, 0) for place in places]
-            )
+            checks.insert(list(checks).index("seeds") + 1, "seeds_planned", [seeds.get(place, 0) for place in places])
         spools["checks"].append(checks)
         for name, spool in spools.items():
             spool.write(stack, folder / name)

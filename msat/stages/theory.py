@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -26,8 +26,10 @@ from msat.tasks.base import Task
 from msat.tasks.storage import load_task
 from msat.theory.anneal import anneal
 from msat.theory.prediction import Outputs, Prediction
-from msat.theory.settings import TheorySettings
 from msat.types import output_dimensions
+
+if TYPE_CHECKING:  # the text of an option is no code of this stage
+    from msat.theory.settings import TheorySettings
 
 _MEANS = ("mean_train", "mean_test")
 _KINDS: dict[str, Any] = {"converged": np.int8, "iterations": np.int64, "note": object}
@@ -36,12 +38,9 @@ _KINDS: dict[str, Any] = {"converged": np.int8, "iterations": np.int64, "note": 
 def run(data: Path, out: Path, network: Network, settings: TheorySettings, label: str = "") -> list[str]:
     """Solve the levels on a data file, write the result, and return warnings.
 
-    Raises
-    ------
-    InputError
-        If a file or a choice is not allowed.
-    ComputationError
-        If `strict` is set and a level that must have a solution did not converge.
+    Raises:
+        InputError: If a file or a choice is not allowed.
+        ComputationError: If `strict` is set and a level that must have a solution did not converge.
     """
     check_writable(out)
     check_not_input(data, out)
@@ -66,46 +65,31 @@ def _unconverged(dataset: xr.Dataset) -> str:
 
 
 def solve(
-    task: Task,
-    network: Network,
-    chi: Sequence[float] | None = None,
-    levels: Sequence[str] | None = None,
-    seed: int = 0,
+    task: Task, network: Network, chi: Sequence[float] | None = None, levels: Sequence[str] | None = None, seed: int = 0
 ) -> xr.Dataset:
     """Return the predictions of theory levels over scales, annealed upwards in chi.
 
-    Parameters
-    ----------
-    task
-        Data.
-    network
-        Network; without `chi` its own scale is solved.
-    chi
-        Scales, all positive and different.
-    levels
-        Names out of ``msat.levels.NAMES``; None for all that are defined for the activation.
-    seed
-        Seed of the sampling of non-linear levels; together with the data it fixes the result. Linear levels
-        use none.
+    Args:
+        task: Data.
+        network: Network; without `chi` its own scale is solved.
+        chi: Scales, all positive and different.
+        levels: Names out of ``msat.levels.NAMES``; None for all that are defined for the activation.
+        seed: Seed of the sampling of non-linear levels; together with the data it fixes the result. Linear levels use
+            none.
 
-    Returns
-    -------
-    xarray.Dataset
-        Dimensions level, chi, train (and train_), test; variables and attributes as in docs/formats.md.
-        Where `converged` is 0 the predictions are not to be used.
+    Returns:
+        xarray.Dataset: Dimensions level, chi, train (and train_), test; variables and attributes as in docs/formats.md.
+            Where `converged` is 0 the predictions are not to be used.
 
-    Raises
-    ------
-    InputError
-        If a scale or a level is not allowed.
+    Raises:
+        InputError: If a scale or a level is not allowed.
 
-    Examples
-    --------
-    >>> import msat
-    >>> task = msat.tasks.ising(n_train=20, n_test=10, dimension=40)
-    >>> theory = msat.solve(task, msat.Network(width=30), chi=[1, 30], levels=["tree_level", "exact"])
-    >>> theory["train_discrepancy"].sel(level="exact").round(3).values
-    array([0.584, 0.246])
+    Examples:
+        >>> import msat
+        >>> task = msat.tasks.ising(n_train=20, n_test=10, dimension=40)
+        >>> theory = msat.solve(task, msat.Network(width=30), chi=[1, 30], levels=["tree_level", "exact"])
+        >>> theory["train_discrepancy"].sel(level="exact").round(3).values
+        array([0.584, 0.246])
     """
     started = time.perf_counter()
     scales = [network.chi] if chi is None else [float(value) for value in chi]
@@ -156,15 +140,11 @@ def solve(
 def _values(prediction: Prediction, frame: Frame) -> dict[str, Any]:
     """Return everything that the file holds of one level at one scale, by name."""
     values = {
-        variable.name: getattr(prediction, variable.name)
-        for variable in THEORY
-        if hasattr(prediction, variable.name)
+        variable.name: getattr(prediction, variable.name) for variable in THEORY if hasattr(prediction, variable.name)
     }
     for name in _MEANS:
         parts = [getattr(batch, name) for batch in prediction.batches]
-        values[f"{name}_mc_error"] = (
-            batch_error(np.array(parts)) if parts else np.zeros_like(getattr(prediction, name))
-        )
+        values[f"{name}_mc_error"] = batch_error(np.array(parts)) if parts else np.zeros_like(getattr(prediction, name))
 
     def moments(outputs: Outputs, readout_norm: float = float("nan")) -> Moments:
         return Moments(

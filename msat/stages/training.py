@@ -38,10 +38,8 @@ def run(
 
     The checkpoint is removed last: only then is the work safe.
 
-    Raises
-    ------
-    InputError, ComputationError, Interrupted
-        See `train`.
+    Raises:
+        InputError, ComputationError, Interrupted: See `train`.
     """
     check_writable(out)
     for option, path in (("--checkpoint", job.checkpoint), ("--final-state", job.final_state)):
@@ -66,53 +64,40 @@ def run(
 def train(task: Task, network: Network, *, progress: bool = False, **options: Any) -> xr.Dataset:
     """Return the posterior moments measured on an ensemble of Langevin-trained networks.
 
-    Parameters
-    ----------
-    task, network
-        Data and network, at one scale.
-    progress
-        Whether to show progress on standard error.
-    **options
-        Fields of `msat.langevin.settings.LangevinSettings` (chains, target_error, steps, device, ...) and of
-        `msat.langevin.settings.TrainingJob`: seed (together with data and network it fixes the trajectory on one
-        device and thread count), threads, and the files that the run is saved to. To `checkpoint` it is saved
-        while it goes on, and at the end of the present block on SIGTERM, SIGUSR1 or SIGINT; from it it resumes.
-        The file is left in place: remove it once the result is stored, as the command line does. In `final_state`
-        a finished run leaves its state (unless keep_state is False), and from it a run that differs only in its
-        end (target_error, max_steps, steps) goes on, with the result that it would have had from the start. It is
-        a cache: a state that does not fit is not used.
+    Args:
+        task, network: Data and network, at one scale.
+        progress: Whether to show progress on standard error.
+        **options: Fields of `msat.langevin.settings.LangevinSettings` (chains, target_error, steps, device, ...) and of
+            `msat.langevin.settings.TrainingJob`: seed (together with data and network it fixes the trajectory on one
+            device and thread count), threads, and the files that the run is saved to. To `checkpoint` it is saved while
+            it goes on, and at the end of the present block on SIGTERM, SIGUSR1 or SIGINT; from it it resumes. The file
+            is left in place: remove it once the result is stored, as the command line does. In `final_state` a finished
+            run leaves its state (unless keep_state is False), and from it a run that differs only in its end
+            (target_error, max_steps, steps) goes on, with the result that it would have had from the start. It is a
+            cache: a state that does not fit is not used.
 
-    Returns
-    -------
-    xarray.Dataset
-        Dimensions chi (size 1), train (and train_), test, chain; variables and attributes as in
-        docs/formats.md. Errors are Monte Carlo standard errors that account for autocorrelation.
-        The attributes `target_met`, `burn_in_converged` and `rhat_max` say whether to trust it.
+    Returns:
+        xarray.Dataset: Dimensions chi (size 1), train (and train_), test, chain; variables and attributes as in
+            docs/formats.md. Errors are Monte Carlo standard errors that account for autocorrelation. The attributes
+            `target_met`, `burn_in_converged` and `rhat_max` say whether to trust it.
 
-    Raises
-    ------
-    InputError
-        If an option is not allowed, the device is not there, or the checkpoint is of another run.
-    ComputationError
-        If the dynamics diverge.
-    Interrupted
-        If a signal stopped the run; it is saved in the checkpoint.
+    Raises:
+        InputError: If an option is not allowed, the device is not there, or the checkpoint is of another run.
+        ComputationError: If the dynamics diverge.
+        Interrupted: If a signal stopped the run; it is saved in the checkpoint.
 
-    Examples
-    --------
-    >>> import msat
-    >>> task = msat.tasks.ising(n_train=4, n_test=0, dimension=5)
-    >>> trained = msat.train(task, msat.Network(width=5), steps=256, chains=4)
-    >>> trained["mean_train"].shape
-    (1, 4)
+    Examples:
+        >>> import msat
+        >>> task = msat.tasks.ising(n_train=4, n_test=0, dimension=5)
+        >>> trained = msat.train(task, msat.Network(width=5), steps=256, chains=4)
+        >>> trained["mean_train"].shape
+        (1, 4)
     """
     job = {name: options.pop(name) for name in TrainingJob.model_fields if name in options}
     return _train(task, network, validated(LangevinSettings, options), validated(TrainingJob, job), progress)
 
 
-def _train(
-    task: Task, network: Network, settings: LangevinSettings, job: TrainingJob, progress: bool
-) -> xr.Dataset:
+def _train(task: Task, network: Network, settings: LangevinSettings, job: TrainingJob, progress: bool) -> xr.Dataset:
     started = time.perf_counter()
     device = find_device(settings.device)
     key = {"seed": job.seed, "data": task.digest(), **network.parameters()}
@@ -210,10 +195,8 @@ def _saver(
 def find_device(name: str) -> torch.device:
     """Return the torch device of a name: auto is CUDA where present, else CPU.
 
-    Raises
-    ------
-    InputError
-        If cuda is asked for and there is none.
+    Raises:
+        InputError: If cuda is asked for and there is none.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -234,9 +217,7 @@ def _device_line(asked: str, device: torch.device, threads: int) -> str:
     return f"runs on {what} (device auto: torch finds {'a' if device.type == 'cuda' else 'no'} CUDA device)"
 
 
-def _saved(
-    path: Path | None, trajectory: str, device: torch.device, reporter: Reporter, strict: bool
-) -> State | None:
+def _saved(path: Path | None, trajectory: str, device: torch.device, reporter: Reporter, strict: bool) -> State | None:
     """Return the state in a file, if there is one; one that does not fit is an error, or a note."""
     if path is None or not path.exists():
         return None

@@ -25,10 +25,8 @@ def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
     that the correlation of the errors gives (Satterthwaite). ``max_relative_difference`` is the largest
     relative difference of the train discrepancy over seeds.
 
-    Parameters
-    ----------
-    comparison
-        Rows as `msat.tables.compare.compare` returns them.
+    Args:
+        comparison: Rows as `msat.tables.compare.compare` returns them.
     """
     if not len(comparison):
         return pd.DataFrame()
@@ -55,9 +53,7 @@ def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
         row |= {"observables_chi2": float(np.sum(squares)), "observables_dof": len(squares)}
         relative = group["train_discrepancy"] / group["train_discrepancy_langevin"] - 1
         row["max_relative_difference"] = relative.abs().max(skipna=False)
-        chi2, mean, variance = (
-            float(group[name].to_numpy().sum()) for name in ("chi2", "chi2_dof", "chi2_variance")
-        )
+        chi2, mean, variance = (float(group[name].to_numpy().sum()) for name in ("chi2", "chi2_dof", "chi2_variance"))
         row |= {"chi2": chi2, "chi2_dof": int(mean), "chi2_per_dof": chi2 / mean}
         scale, freedom = variance / (2 * mean), 2 * mean**2 / variance
         row["chi2_p"] = float(stats.chi2.sf(chi2 / scale, freedom))
@@ -87,12 +83,9 @@ def disagreements(checks: pd.DataFrame, alpha: float) -> list[str]:
     below ``alpha / m`` is a disagreement (Bonferroni), so a false alarm in the whole table is rarer than
     alpha. A level that did not converge, or predicts NaN, is a disagreement.
 
-    Parameters
-    ----------
-    checks
-        Rows as `check_table` returns them.
-    alpha
-        False-alarm rate of the whole table.
+    Args:
+        checks: Rows as `check_table` returns them.
+        alpha: False-alarm rate of the whole table.
     """
     exact = checks[checks["level"].isin(EXACT_NAMES)]
     # some observables do not exist on some data; any other missing number is a disagreement
@@ -106,9 +99,7 @@ def disagreements(checks: pd.DataFrame, alpha: float) -> list[str]:
             lines.append(f"{where}: {row['level']} did not converge")
         for name in tests:
             if not row[f"{name}_p"] >= limit:  # NaN is a disagreement too
-                value = (
-                    f"chi2/dof = {row['chi2_per_dof']:.2f}" if name == "chi2" else f"z = {row[f'{name}_z']:.2f}"
-                )
+                value = f"chi2/dof = {row['chi2_per_dof']:.2f}" if name == "chi2" else f"z = {row[f'{name}_z']:.2f}"
                 lines.append(
                     f"{where}: {row['level']} and Langevin disagree in {name}: {value}, p = {row[f'{name}_p']:.2g}"
                 )

@@ -23,10 +23,8 @@ def compare(theory: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
     mean outputs; ``chi2_variance`` is its variance under agreement, ``2 tr R^2`` with R the correlation of the
     measurement's errors, so that a p-value can allow for it.
 
-    Raises
-    ------
-    InputError
-        If the two files are not about the same data and network, or theory lacks the scale.
+    Raises:
+        InputError: If the two files are not about the same data and network, or theory lacks the scale.
     """
     at = langevin.isel(chi=0)
     chi = matching_scale(theory, langevin)

@@ -32,16 +32,11 @@ MAXIMUM = [*_KEYS, "source", "chi_best", "chi_best_error", "log_evidence_change"
 class Curve:
     """The evidence along a ladder of scales, by integration of its slope. Build it with `integrate`.
 
-    Attributes
-    ----------
-    change, error
-        ``ln p(y)`` at each scale relative to the lowest, and its standard error, (n,).
-    note
-        Why there is no maximum; empty if there is one.
-    log_best, log_best_error
-        ``ln chi`` of the maximum and its standard error; NaN if it is at an edge.
-    best_change, best_error
-        The change at the maximum, and its standard error; NaN likewise.
+    Attributes:
+        change, error: ``ln p(y)`` at each scale relative to the lowest, and its standard error, (n,).
+        note: Why there is no maximum; empty if there is one.
+        log_best, log_best_error: ``ln chi`` of the maximum and its standard error; NaN if it is at an edge.
+        best_change, best_error: The change at the maximum, and its standard error; NaN likewise.
     """
 
     change: Array
@@ -98,16 +93,12 @@ def integrate(
 
     Errors propagate linearly; those of different scales are independent.
 
-    Parameters
-    ----------
-    chi
-        Scales, ascending, (n,).
-    n_train
-        P.
-    slope, bend
-        First and second derivative of ``ln p(y)`` in ``ln chi``, (n,).
-    slope_error, bend_error, correlation
-        Their standard errors and the correlation between the two at one scale, (n,); None for zero.
+    Args:
+        chi: Scales, ascending, (n,).
+        n_train: P.
+        slope, bend: First and second derivative of ``ln p(y)`` in ``ln chi``, (n,).
+        slope_error, bend_error, correlation: Their standard errors and the correlation between the two at one scale,
+            (n,); None for zero.
     """
     n, log_chi = len(chi), np.log(chi)
     nan, zero = np.full(n, np.nan), np.zeros(n)
@@ -154,12 +145,9 @@ def along(rows: pd.DataFrame, chi: Array) -> Array:
     ``log_evidence_change`` differ by is spread evenly over the interval. NaN if values are missing, or if that
     difference is above 0.5 + 1 % somewhere: the scales are then too far apart to say what is between them.
 
-    Parameters
-    ----------
-    rows
-        Rows of the table `evidence`, at least two scales.
-    chi
-        Scales within those of the rows, (n,).
+    Args:
+        rows: Rows of the table `evidence`, at least two scales.
+        chi: Scales within those of the rows, (n,).
     """
     at = rows.sort_values("chi")
     log_chi, half = np.log(at["chi"].to_numpy()), float(at["n_train"].iloc[0]) / 2
@@ -190,10 +178,8 @@ def evidence_tables(theory: pd.DataFrame, langevin: pd.DataFrame) -> dict[str, p
     ``log_evidence_change`` is relative to the lowest scale of the source: for a level the difference of its log
     evidences, for langevin the integral of the measured slope.
 
-    Parameters
-    ----------
-    theory, langevin
-        The tables of these names (`msat.tables.rows`).
+    Args:
+        theory, langevin: The tables of these names (`msat.tables.rows`).
     """
     rows, maxima = [], []
     for (experiment, seed), source, group in _sources(theory, langevin):

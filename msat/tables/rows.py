@@ -136,10 +136,8 @@ def keys(dataset: xr.Dataset, chi: float) -> dict[str, Any]:
 def matching_scale(theory: xr.Dataset, langevin: xr.Dataset) -> float:
     """Return the scale of a training result as its theory result holds it.
 
-    Raises
-    ------
-    InputError
-        If the two are not about the same data and network, or theory lacks the scale.
+    Raises:
+        InputError: If the two are not about the same data and network, or theory lacks the scale.
     """
     for name in (*NetworkSettings.model_fields, "data_digest"):
         if theory.attrs[name] != langevin.attrs[name]:
@@ -166,10 +164,8 @@ def write_table(table: pd.DataFrame, stem: Path) -> None:
 def read_table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     """Return a table written by `write_table`, which must have the given columns.
 
-    Raises
-    ------
-    InputError
-        If the file is missing, unreadable, or another table.
+    Raises:
+        InputError: If the file is missing, unreadable, or another table.
     """
     try:
         table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)

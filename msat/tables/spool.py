@@ -68,9 +68,7 @@ class Spool:
         for part in self.parts():
             if writer is None:
                 writer = pq.ParquetWriter(parquet_path, part.schema)
-            part.to_pandas().to_csv(
-                csv_path, mode="a", header=not csv_path.exists(), index=False, float_format="%.17g"
-            )
+            part.to_pandas().to_csv(csv_path, mode="a", header=not csv_path.exists(), index=False, float_format="%.17g")
             writer.write_table(part)
         if writer is None:  # a table without columns
             pd.DataFrame().to_csv(csv_path, index=False)

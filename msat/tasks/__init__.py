@@ -24,10 +24,8 @@ NAMES = tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name no
 def get(name: str) -> Any:
     """Return the module of a task: its model ``Settings``, and ``make(settings, seed) -> Task``.
 
-    Raises
-    ------
-    InputError
-        If there is none; the message lists those known.
+    Raises:
+        InputError: If there is none; the message lists those known.
     """
     if name not in NAMES:
         raise InputError(f"task = {name!r}: must be one of {', '.join(NAMES)}")
@@ -54,9 +52,7 @@ def _function(name: str) -> Callable[..., Task]:
     make.__signature__ = inspect.Signature([*positional, last], return_annotation=Task)  # type: ignore[attr-defined]
     make.__name__ = make.__qualname__ = name
     options = "\n".join(f"{key}\n    {field.description}" for key, field in fields.items())
-    make.__doc__ = (
-        f"{inspect.getdoc(module.make)}\n\nParameters\n----------\n{options}\nseed\n    Seed of the data."
-    )
+    make.__doc__ = f"{inspect.getdoc(module.make)}\n\nParameters\n----------\n{options}\nseed\n    Seed of the data."
     return make
 
 

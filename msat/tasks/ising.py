@@ -29,12 +29,11 @@ def make(settings: Settings, seed: int) -> Task:
 
     Training data do not depend on n_test.
 
-    Examples
-    --------
-    >>> import msat
-    >>> task = msat.tasks.ising(n_train=4, n_test=2, dimension=3, seed=1)
-    >>> task.x_train.shape, sorted(task.y_train.tolist())
-    ((4, 3), [-1.0, -1.0, 1.0, 1.0])
+    Examples:
+        >>> import msat
+        >>> task = msat.tasks.ising(n_train=4, n_test=2, dimension=3, seed=1)
+        >>> task.x_train.shape, sorted(task.y_train.tolist())
+        ((4, 3), [-1.0, -1.0, 1.0, 1.0])
     """
     train_rng, test_rng = generators(seed, 2)
     x_train, y_train = _draw(settings.n_train, settings, train_rng)

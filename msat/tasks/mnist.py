@@ -79,10 +79,8 @@ def make(settings: Settings, seed: int) -> Task:
     |x|^2 over the train split is D. With `whiten` x is instead the leading principal components of the train
     split, of unit variance there. Training data do not depend on n_test.
 
-    Raises
-    ------
-    InputError
-        If there are fewer images than asked for, or a file is missing or damaged.
+    Raises:
+        InputError: If there are fewer images than asked for, or a file is missing or damaged.
     """
     images = settings.images or FOLDER
     try:
@@ -118,9 +116,7 @@ def _draw(
         wanted = int(np.sum(y == sign))
         if wanted > len(places):
             kind = "training" if part == "train" else "test"
-            raise InputError(
-                f"{key} = {rows}: needs {wanted} {kind} images of digit {digit}, MNIST has {len(places)}"
-            )
+            raise InputError(f"{key} = {rows}: needs {wanted} {kind} images of digit {digit}, MNIST has {len(places)}")
         chosen[y == sign] = rng.choice(places, wanted, replace=False)
     pixels = read_images(files[f"{part}-images-idx3-ubyte"])[chosen].astype(np.float64) / 255
     blocks = SIDE // settings.pool

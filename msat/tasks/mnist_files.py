@@ -26,10 +26,8 @@ FOLDER = "data/mnist"  # where they are unless another folder is named
 def read_folder(folder: Path) -> dict[str, bytes]:
     """Return the verified contents of the four files in a folder, raw or .gz.
 
-    Raises
-    ------
-    InputError
-        If one is missing or is not the original.
+    Raises:
+        InputError: If one is missing or is not the original.
     """
     return {name: _read(folder, name) for name in FILES}
 

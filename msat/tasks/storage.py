@@ -37,10 +37,8 @@ def write_task(out: Path, files: Sequence[str], make: Callable[[], Task]) -> lis
 def load_task(path: Path) -> Task:
     """Return the data set in a .npz file.
 
-    Raises
-    ------
-    InputError
-        If the file is missing or unreadable, an array is missing, or the data are not sound.
+    Raises:
+        InputError: If the file is missing or unreadable, an array is missing, or the data are not sound.
     """
     try:
         with np.load(path, allow_pickle=False) as file:

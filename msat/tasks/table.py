@@ -106,10 +106,9 @@ def make(settings: Settings, seed: int) -> Task:
     replacement, and training data do not depend on n_test. Standardisation divides by the deviation of P, not of
     P - 1.
 
-    Raises
-    ------
-    InputError
-        If the file cannot be read, a column is missing, holds text or a missing value, or there are too few rows.
+    Raises:
+        InputError: If the file cannot be read, a column is missing, holds text or a missing value, or there are too few
+            rows.
     """
     content = _content(settings.file)
     columns = _read(settings.file, content)
@@ -205,9 +204,7 @@ def _arrays(file: str, content: bytes) -> pd.DataFrame:
         raise InputError(f"{file}: arrays of different lengths ({lengths}): must be equal")
     for name in rows:
         array = arrays[name]
-        columns |= (
-            {name: array} if array.ndim == 1 else {f"{name}[{j}]": array[:, j] for j in range(array.shape[1])}
-        )
+        columns |= {name: array} if array.ndim == 1 else {f"{name}[{j}]": array[:, j] for j in range(array.shape[1])}
     return pd.DataFrame(columns)
 
 

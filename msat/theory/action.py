@@ -125,16 +125,11 @@ class Saddle:
 class Expansion:
     """Where and how a level averages: about a field, with or without the loop (docs/theory.md, eq. 5).
 
-    Attributes
-    ----------
-    action
-        At the field whose measure is averaged over.
-    field
-        ``<ft>``, (P,): the mean outputs are ``y - kappa <ft>``.
-    loop
-        Whether averages take the loop term.
-    shift
-        delta in eq. (5), (P,); None for 0.
+    Attributes:
+        action: At the field whose measure is averaged over.
+        field: ``<ft>``, (P,): the mean outputs are ``y - kappa <ft>``.
+        loop: Whether averages take the loop term.
+        shift: delta in eq. (5), (P,); None for 0.
     """
 
     action: Action
@@ -147,18 +142,13 @@ class Expansion:
 class Solution:
     """A level's answer at one scale, but for what follows from it by averaging.
 
-    Attributes
-    ----------
-    expansion
-        None if the level has no solution: all its predictions are NaN.
-    covariance
-        Of the training outputs, without label noise, (P, P).
-    loop_covariance
-        Its part beyond ``kappa - kappa^2 G``; None for none.
-    jacobian
-        The curvature that fixes the level's field, where that is not S''; None otherwise.
-    log_evidence, action, converged, residual, iterations, loop_strength, note
-        As in `msat.theory.prediction.Prediction`.
+    Attributes:
+        expansion: None if the level has no solution: all its predictions are NaN.
+        covariance: Of the training outputs, without label noise, (P, P).
+        loop_covariance: Its part beyond ``kappa - kappa^2 G``; None for none.
+        jacobian: The curvature that fixes the level's field, where that is not S''; None otherwise.
+        log_evidence, action, converged, residual, iterations, loop_strength, note: As in
+            `msat.theory.prediction.Prediction`.
     """
 
     expansion: Expansion | None

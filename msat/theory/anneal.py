@@ -20,23 +20,15 @@ def anneal(
     Levels are modules of `msat.theory` found by the names in `msat.levels`. Linear networks are solved in closed
     form in the eigenbasis of the input kernel, others by sampling the tilted single-neuron measure.
 
-    Parameters
-    ----------
-    geometry
-        The data, as the network sees them.
-    network
-        The network; its chi is replaced by each of the scales.
-    scales
-        Different values of chi in any order; indices refer to this order.
-    levels
-        Names out of `msat.levels.LEVELS`.
-    seed
-        Seed of the sampling; closed forms use none.
+    Args:
+        geometry: The data, as the network sees them.
+        network: The network; its chi is replaced by each of the scales.
+        scales: Different values of chi in any order; indices refer to this order.
+        levels: Names out of `msat.levels.LEVELS`.
+        seed: Seed of the sampling; closed forms use none.
 
-    Raises
-    ------
-    InputError
-        If a level is unknown or not defined for the activation, or a scale is not positive.
+    Raises:
+        InputError: If a level is unknown or not defined for the activation, or a scale is not positive.
     """
     check_levels(levels, network.activation)
     place = {float(chi): index for index, chi in enumerate(scales)}

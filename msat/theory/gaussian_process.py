@@ -13,23 +13,14 @@ from msat.types import Array
 
 
 def process(
-    geometry: Geometry,
-    network: Network,
-    s: float,
-    hidden_kernel: Array,
-    first_layer: FirstLayer | None,
-    **account: Any,
+    geometry: Geometry, network: Network, s: float, hidden_kernel: Array, first_layer: FirstLayer | None, **account: Any
 ) -> Prediction:
     """Return ``f ~ GP(0, s K)`` given y: ``<f> = s K A y``, ``Cov kappa s K A``, ``A = (s K + kappa)^-1``.
 
-    Parameters
-    ----------
-    s
-        Readout scale, ``<|w|^2>``.
-    hidden_kernel, first_layer
-        As the level gives them.
-    **account
-        Further fields of the prediction.
+    Args:
+        s: Readout scale, ``<|w|^2>``.
+        hidden_kernel, first_layer: As the level gives them.
+        **account: Further fields of the prediction.
     """
     spectrum, kappa = geometry.spectrum, network.kappa
     lam, U, cross = spectrum.lam, spectrum.U, spectrum.cross

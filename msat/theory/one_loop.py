@@ -50,11 +50,7 @@ def solve(saddle: Saddle) -> Solution:
     """
     path = _follow(saddle)
     root, kappa = path.root, saddle.action.network.kappa
-    account: dict[str, Any] = {
-        "residual": path.residual,
-        "iterations": path.iterations,
-        "loop_strength": path.strength,
-    }
+    account: dict[str, Any] = {"residual": path.residual, "iterations": path.iterations, "loop_strength": path.strength}
     if root is None:
         return Solution(None, converged=False, note=path.note, **account)
     response = inverse(path.jacobian)

@@ -14,16 +14,12 @@ FirstLayer = Callable[[Array], float]
 class Outputs:
     """Posterior averages of a level, on all draws or on one batch of them.
 
-    Attributes
-    ----------
-    mean_train, mean_test
-        Mean outputs ``<f>``, shapes (P,) and (Q,).
-    covariance_train
-        Output covariance without label noise, (P, P).
-    hidden_kernel
-        ``E[(1/N) sum_i phi_i phi_i^T]`` on the training points, (P, P).
-    first_layer
-        Maps row-space coordinates u, (r,), to ``E[(1/N) sum_i (a_i.u)^2]``; None where the level does not give it.
+    Attributes:
+        mean_train, mean_test: Mean outputs ``<f>``, shapes (P,) and (Q,).
+        covariance_train: Output covariance without label noise, (P, P).
+        hidden_kernel: ``E[(1/N) sum_i phi_i phi_i^T]`` on the training points, (P, P).
+        first_layer: Maps row-space coordinates u, (r,), to ``E[(1/N) sum_i (a_i.u)^2]``; None where the level does not
+            give it.
     """
 
     mean_train: Array
@@ -37,30 +33,22 @@ class Outputs:
 class Prediction(Outputs):
     """A level's averages at one scale, and the solver's account of them.
 
-    Attributes
-    ----------
-    variance_test
-        Output variance at each test point, (Q,).
-    readout_norm
-        ``<|w|^2>``; its prior value is g.
-    batches
-        The averages on disjoint batches of neurons, from which the Monte Carlo error of any function of them
-        follows; of a loop's covariance only the leading order varies between batches. Empty for closed forms.
-    log_evidence, log_evidence_mc_error
-        ``ln p(y)`` with all constants, NaN where the level defines none, and its Monte Carlo standard error.
-    action
-        The tree level's ``S(ft*)``; NaN elsewhere. Not comparable with a log evidence.
-    converged, residual, iterations
-        The solver's own account: whether the equations are solved, how well (relative), in how many steps.
-    loop_strength
-        Largest loop strength eps in [0, 1] to which `one_loop` was followed; NaN for other levels.
-    effective_sample_size
-        Number of independent neurons that the answer of a sampling solver is worth; NaN for closed forms.
-    anneal_difference
-        Relative difference in ``y.ft`` between the tree level of a downward and of the upward anneal; NaN for
-        closed forms.
-    note
-        What a reader must know of this level on these data; empty if nothing.
+    Attributes:
+        variance_test: Output variance at each test point, (Q,).
+        readout_norm: ``<|w|^2>``; its prior value is g.
+        batches: The averages on disjoint batches of neurons, from which the Monte Carlo error of any function of them
+            follows; of a loop's covariance only the leading order varies between batches. Empty for closed forms.
+        log_evidence, log_evidence_mc_error: ``ln p(y)`` with all constants, NaN where the level defines none, and its
+            Monte Carlo standard error.
+        action: The tree level's ``S(ft*)``; NaN elsewhere. Not comparable with a log evidence.
+        converged, residual, iterations: The solver's own account: whether the equations are solved, how well
+            (relative), in how many steps.
+        loop_strength: Largest loop strength eps in [0, 1] to which `one_loop` was followed; NaN for other levels.
+        effective_sample_size: Number of independent neurons that the answer of a sampling solver is worth; NaN for
+            closed forms.
+        anneal_difference: Relative difference in ``y.ft`` between the tree level of a downward and of the upward
+            anneal; NaN for closed forms.
+        note: What a reader must know of this level on these data; empty if nothing.
     """
 
     variance_test: Array

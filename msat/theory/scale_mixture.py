@@ -25,12 +25,9 @@ _CHUNK = 2**22  # numbers held at once in a scan: bounds memory for large P
 class ScaleMixture:
     """The exponent e(t) of one data set and network.
 
-    Attributes
-    ----------
-    lam, y
-        Kernel eigenvalues and labels in its eigenbasis, (P,).
-    width, g, kappa
-        N, readout prior scale, label-noise variance.
+    Attributes:
+        lam, y: Kernel eigenvalues and labels in its eigenbasis, (P,).
+        width, g, kappa: N, readout prior scale, label-noise variance.
     """
 
     lam: Array
@@ -155,14 +152,10 @@ class ScaleMixture:
 class Quadrature:
     """Posterior of s as weighted nodes.
 
-    Attributes
-    ----------
-    s, weights
-        Nodes and normalised weights, (n,).
-    log_evidence
-        ``ln p(y)`` with all constants.
-    residual, converged, nodes
-        Change at the last doubling, whether it met the tolerance, number of nodes.
+    Attributes:
+        s, weights: Nodes and normalised weights, (n,).
+        log_evidence: ``ln p(y)`` with all constants.
+        residual, converged, nodes: Change at the last doubling, whether it met the tolerance, number of nodes.
     """
 
     s: Array

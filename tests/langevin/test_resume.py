@@ -145,8 +145,7 @@ def test_command_line_stops_and_goes_on(small_task, tmp_path, process_in_one_go,
         assert process.wait(60) == 128 + number
     last = log.read_text().splitlines()[-1]
     assert re.fullmatch(
-        rf"msat: stopped by {number.name} in \w+ at step \d+, saved in .*: the same command goes on from there",
-        last,
+        rf"msat: stopped by {number.name} in \w+ at step \d+, saved in .*: the same command goes on from there", last
     )
     assert not (tmp_path / "out.nc").exists()
     done = subprocess.run(command, capture_output=True, text=True)
@@ -181,9 +180,7 @@ def test_a_longer_run_goes_on_from_a_finished_one(
     assert load_dataset(short, "langevin")["steps"] < load_dataset(longer, "langevin")["steps"]
 
 
-def test_the_same_run_again_computes_nothing(
-    small_task, small_network, tmp_path, trained, in_one_go, count_blocks
-):
+def test_the_same_run_again_computes_nothing(small_task, small_network, tmp_path, trained, in_one_go, count_blocks):
     once, state, _ = in_one_go(keep=True)
     kept = Path(shutil.copy(state, tmp_path))
     twice = trained("twice.nc", small_task, small_network, final_state=kept, **TARGET)
@@ -262,10 +259,7 @@ def test_steps_on_a_gpu_do_not_wait_for_the_host(small_task, activation):
     network = Network(width=7, activation=activation)
     device = torch.device("cuda")
     potential, state = dynamics.initial_state(
-        make_potential(decompose(small_task, network), network),
-        LangevinSettings(chains=4),
-        0,
-        device,
+        make_potential(decompose(small_task, network), network), LangevinSettings(chains=4), 0, device
     )
     assert {t.device.type for t in (*state.weights, *state.noise)} == {"cuda"}
     outputs = torch.empty(10, 4, len(small_task.y_train), device=device)

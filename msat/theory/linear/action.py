@@ -22,14 +22,10 @@ from msat.types import Array
 class LinearAction:
     """`msat.theory.action.Action` in closed form. Build it with `linear_action`.
 
-    Attributes
-    ----------
-    spectrum
-        The data.
-    v
-        ``C ft``, (P,).
-    Q
-        Gain ``1/(1 - (g/N) ft.C ft)``.
+    Attributes:
+        spectrum: The data.
+        v: ``C ft``, (P,).
+        Q: Gain ``1/(1 - (g/N) ft.C ft)``.
     """
 
     network: Network
@@ -83,13 +79,10 @@ class LinearAction:
     def kernel_derivative(self, with_loop: bool, shift: Array | None = None) -> LowRank:
         """Return the derivative of the log evidence with respect to the input kernel C.
 
-        Parameters
-        ----------
-        with_loop
-            Whether the log evidence contains ``-F``, the loop term.
-        shift
-            ``G F'`` where ft is the minimum of S rather than of ``S - F``: the minimum then moves
-            with C, and the derivative follows it. None if ft is stationary for the whole exponent.
+        Args:
+            with_loop: Whether the log evidence contains ``-F``, the loop term.
+            shift: ``G F'`` where ft is the minimum of S rather than of ``S - F``: the minimum then moves with C, and
+                the derivative follows it. None if ft is stationary for the whole exponent.
         """
         N, g, Q = self.network.width, self.network.g, self.Q
         ft, v, lam, G = self.ft, self.v, self.spectrum.lam, self.G

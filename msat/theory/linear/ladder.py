@@ -25,14 +25,10 @@ def climb(
 ) -> Iterator[tuple[float, str, Prediction]]:
     """Yield (chi, level, prediction) of levels about the action.
 
-    Parameters
-    ----------
-    scales
-        The network at each scale, ascending.
-    levels
-        Modules of the levels by name.
-    seed
-        Not used: nothing is drawn.
+    Args:
+        scales: The network at each scale, ascending.
+        levels: Modules of the levels by name.
+        seed: Not used: nothing is drawn.
     """
     gain = 1.0
     for at in scales:
@@ -49,15 +45,11 @@ def saddle(spectrum: Spectrum, network: Network, gain: float = 1.0) -> Saddle:
     ``1 - 1/Q = (g/N) sum_k lam_k y_k^2 / (Q g lam_k + kappa)^2``: the left side less the right rises
     through a single root Q >= 1, which is bracketed.
 
-    Parameters
-    ----------
-    gain
-        A guess of Q, from the previous scale of an anneal; it only sets the first bracket.
+    Args:
+        gain: A guess of Q, from the previous scale of an anneal; it only sets the first bracket.
 
-    Raises
-    ------
-    ComputationError
-        If rounding leaves the field outside the domain of W.
+    Raises:
+        ComputationError: If rounding leaves the field outside the domain of W.
     """
     N, g, kappa = network.width, network.g, network.kappa
     signal = (g / N) * spectrum.lam * spectrum.y**2

@@ -17,14 +17,10 @@ from msat.types import Array
 class LowRank:
     """The symmetric matrix ``diag(d) + V S V^T``.
 
-    Parameters
-    ----------
-    d
-        Diagonal, shape (P,).
-    V
-        Basis of the low-rank part, shape (P, k); k may be 0.
-    S
-        Symmetric core, shape (k, k).
+    Args:
+        d: Diagonal, shape (P,).
+        V: Basis of the low-rank part, shape (P, k); k may be 0.
+        S: Symmetric core, shape (k, k).
     """
 
     d: Array
@@ -92,10 +88,8 @@ class LowRank:
     def inverse(self) -> LowRank:
         """Return the matrix ``M^-1`` in the same form, by the Woodbury identity (a k by k solve).
 
-        Raises
-        ------
-        numpy.linalg.LinAlgError
-            If the matrix is singular.
+        Raises:
+            numpy.linalg.LinAlgError: If the matrix is singular.
         """
         if np.any(self.d == 0):
             raise np.linalg.LinAlgError("zero on the diagonal part")

@@ -30,23 +30,14 @@ def predict(geometry: Geometry, network: Network, solution: Solution) -> Predict
 
 
 def to_prediction(
-    geometry: Geometry,
-    mean: Array,
-    covariance: LowRank,
-    hidden_kernel: LowRank,
-    readout_norm: float,
-    **account: Any,
+    geometry: Geometry, mean: Array, covariance: LowRank, hidden_kernel: LowRank, readout_norm: float, **account: Any
 ) -> Prediction:
     """Return a solution in the basis of samples, test points included: ``<f_*> = B <f>``, ``B = C_*train C^+``.
 
-    Parameters
-    ----------
-    mean, covariance, hidden_kernel
-        In the eigenbasis, (P,) and (P, P).
-    readout_norm
-        ``<|w|^2>``, which scales what lies outside the row space.
-    **account
-        Further fields of the prediction.
+    Args:
+        mean, covariance, hidden_kernel: In the eigenbasis, (P,) and (P, P).
+        readout_norm: ``<|w|^2>``, which scales what lies outside the row space.
+        **account: Further fields of the prediction.
     """
     spectrum = geometry.spectrum
     B, residual = spectrum.to_test, spectrum.test_residual

@@ -12,13 +12,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from msat.network import Network
-from msat.theory.sampled.cumulants import (
-    LoopVector,
-    NeuronAverage,
-    loop_matrix,
-    loop_vector,
-    third_cumulant,
-)
+from msat.theory.sampled.cumulants import LoopVector, NeuronAverage, loop_matrix, loop_vector, third_cumulant
 from msat.theory.sampled.draws import Draws, TreeSolution, action, curvature, tilt
 from msat.types import Array
 
@@ -30,18 +24,13 @@ _TENSOR_DRAWS = 4096  # draws used for them
 class SampledAction:
     """`msat.theory.action.Action` on draws. Build it with `at_saddle`; `at` goes on from there.
 
-    Attributes
-    ----------
-    network, y, draws, ft
-        Network at its scale, labels (P,), the draws, and the field, (P,).
-    average
-        The draws under the weights of the field.
-    value_on_draws, origin
-        ``S(ft)`` up to N times the constant of the draws; and ``S(ft*)`` with all constants and without.
-    min_ess
-        Smallest fraction of effective draws in the domain of W.
-    monte_carlo
-        Whether the draws are random; False for quadrature nodes.
+    Attributes:
+        network, y, draws, ft: Network at its scale, labels (P,), the draws, and the field, (P,).
+        average: The draws under the weights of the field.
+        value_on_draws, origin: ``S(ft)`` up to N times the constant of the draws; and ``S(ft*)`` with all constants and
+            without.
+        min_ess: Smallest fraction of effective draws in the domain of W.
+        monte_carlo: Whether the draws are random; False for quadrature nodes.
     """
 
     network: Network
@@ -156,22 +145,13 @@ class SampledAction:
 
 
 def at_saddle(
-    draws: Draws,
-    tree: TreeSolution,
-    y: Array,
-    network: Network,
-    value: float,
-    min_ess: float,
-    monte_carlo: bool = True,
+    draws: Draws, tree: TreeSolution, y: Array, network: Network, value: float, min_ess: float, monte_carlo: bool = True
 ) -> SampledAction:
     """Return the action at the tree level solved on the draws.
 
-    Parameters
-    ----------
-    value
-        ``S(ft*)`` with all constants.
-    min_ess, monte_carlo
-        See `SampledAction`.
+    Args:
+        value: ``S(ft*)`` with all constants.
+        min_ess, monte_carlo: See `SampledAction`.
     """
     average = NeuronAverage(
         features=draws.features,

@@ -39,24 +39,17 @@ _START_ESS = 0.98  # the anneal starts where draws from the prior are worth this
 class Effort:
     """How much sampling the neuron levels do.
 
-    Attributes
-    ----------
-    neurons
-        Size of the population, rounded up to a multiple of 16; None: ``max(4096, 8 P)``. Its finite size
-        biases the answer by about (loop correction of a network of that width).
-    snapshots, spacing
-        Number of population states per scale, and sweeps between them.
-    settle
-        Sweeps at a scale before the first snapshot. Settling and collecting are repeated, twice as long each
-        time, up to `rounds` times in all, until the sweeps at this scale exceed `relaxations` times the
-        autocorrelation time of the neurons' u^2 and the training outputs no longer drift.
-    relaxations, rounds
-        See there.
-    tolerance
-        Relative change of ``y.ft`` that counts as none: between settling and collecting, and between the
-        upward and the downward anneal.
-    min_ess
-        Smallest fraction of effective draws in Newton's method on the collected states.
+    Attributes:
+        neurons: Size of the population, rounded up to a multiple of 16; None: ``max(4096, 8 P)``. Its finite size
+            biases the answer by about (loop correction of a network of that width).
+        snapshots, spacing: Number of population states per scale, and sweeps between them.
+        settle: Sweeps at a scale before the first snapshot. Settling and collecting are repeated, twice as long each
+            time, up to `rounds` times in all, until the sweeps at this scale exceed `relaxations` times the
+            autocorrelation time of the neurons' u^2 and the training outputs no longer drift.
+        relaxations, rounds: See there.
+        tolerance: Relative change of ``y.ft`` that counts as none: between settling and collecting, and between the
+            upward and the downward anneal.
+        min_ess: Smallest fraction of effective draws in Newton's method on the collected states.
     """
 
     neurons: int | None = None
@@ -87,19 +80,14 @@ class Anneal:
     ``dS*/d ln chi = -y.ft/2`` and ``d ft/d ln chi = (ft + G y)/2``: W depends on ft and tau through
     ``sqrt(tau) ft`` only, and kappa and tau are both proportional to 1/chi.
 
-    Attributes
-    ----------
-    network
-        The network at the scale reached.
-    population, conjugate
-        The neurons and the ft to which they are tilted, (P,).
-    log_chi, action, slope, bend
-        ln chi to which the action has been integrated, S* and its derivatives in ln chi there.
-    error
-        Monte Carlo error of the action. Neurons that do not move between two scales make the errors of the
-        slope add up, so the integral of the slope's error is taken.
-    measured
-        ln chi at the scale up to which `error` has been taken.
+    Attributes:
+        network: The network at the scale reached.
+        population, conjugate: The neurons and the ft to which they are tilted, (P,).
+        log_chi, action, slope, bend: ln chi to which the action has been integrated, S* and its derivatives in ln chi
+            there.
+        error: Monte Carlo error of the action. Neurons that do not move between two scales make the errors of the slope
+            add up, so the integral of the slope's error is taken.
+        measured: ln chi at the scale up to which `error` has been taken.
     """
 
     network: Network
@@ -155,9 +143,7 @@ def carry(problem: Problem, state: Anneal, target: Network) -> Anneal:
         step = float(np.clip(end - here, -longest, longest))
         # the last step ends on the target exactly
         at = target if abs(end - here) <= longest else target.at(float(np.exp(here + step)))
-        draws = as_draws(
-            population.positions, population.features, state.conjugate, space, state.network, activation
-        )
+        draws = as_draws(population.positions, population.features, state.conjugate, space, state.network, activation)
         if state.log_chi != here:
             # calibrated draws take most of the finite population's bias out of the action's integral
             state = state.integrated(solve_tree(draws, y, state.network, state.conjugate, _STEP_ESS), y)
@@ -174,13 +160,7 @@ def carry(problem: Problem, state: Anneal, target: Network) -> Anneal:
 
 def settle(problem: Problem, state: Anneal, snapshots: int) -> tuple[Anneal, Snapshots, bool]:
     """Return the anneal with its population settled, snapshots of it, and whether it has settled."""
-    space, y, activation, effort, rng = (
-        problem.space,
-        problem.y,
-        problem.activation,
-        problem.effort,
-        problem.rng,
-    )
+    space, y, activation, effort, rng = (problem.space, problem.y, problem.activation, problem.effort, problem.rng)
     at, population = state.network, state.population
     sweeps, done = effort.settle, 0
     for _ in range(effort.rounds):

@@ -18,14 +18,10 @@ from msat.types import Array
 class NeuronAverage:
     """A weighted sample of one neuron and its first two cumulants at one conjugate field.
 
-    Attributes
-    ----------
-    features, weights, readout
-        ``phi`` (n, P), normalised weights (n,), ``m = tau u`` (n,).
-    mean_feature
-        ``mu``, (P,).
-    curvature, propagator
-        ``W''`` and ``G``, (P, P).
+    Attributes:
+        features, weights, readout: ``phi`` (n, P), normalised weights (n,), ``m = tau u`` (n,).
+        mean_feature: ``mu``, (P,).
+        curvature, propagator: ``W''`` and ``G``, (P, P).
     """
 
     features: Array
@@ -40,16 +36,11 @@ class NeuronAverage:
 class LoopVector:
     """The third cumulant contracted with G.
 
-    Attributes
-    ----------
-    T
-        ``kappa_3[z; z.Gz]``, (P,); N T is the gradient of ``ln det(kappa + W'')``.
-    draw_coefficient
-        (n,): ``T = sum weights x draw_coefficient x features + offset``, for errors by batches.
-    offset
-        (P,).
-    quadratic, linear
-        ``phi.G phi`` and ``phi.G mu`` of every draw, (n,).
+    Attributes:
+        T: ``kappa_3[z; z.Gz]``, (P,); N T is the gradient of ``ln det(kappa + W'')``.
+        draw_coefficient: (n,): ``T = sum weights x draw_coefficient x features + offset``, for errors by batches.
+        offset: (P,).
+        quadratic, linear: ``phi.G phi`` and ``phi.G mu`` of every draw, (n,).
     """
 
     T: Array
@@ -94,14 +85,10 @@ def loop_vector(average: NeuronAverage, network: Network) -> LoopVector:
 def loop_weights(average: NeuronAverage, vector: LoopVector, shift: Array, network: Network) -> LoopWeights:
     """Return the `LoopWeights` of eq. (5).
 
-    Parameters
-    ----------
-    average, vector
-        The expansion point.
-    shift
-        delta in eq. (5), (P,): ``(N/2) G T`` about the tree level, 0 about one_loop's own field.
-    network
-        Network at its scale.
+    Args:
+        average, vector: The expansion point.
+        shift: delta in eq. (5), (P,): ``(N/2) G T`` about the tree level, 0 about one_loop's own field.
+        network: Network at its scale.
     """
     m, mu, tau = average.readout, average.mean_feature, network.tau
     trace = float(np.sum(average.propagator * average.curvature)) / network.width
@@ -112,9 +99,7 @@ def loop_weights(average: NeuronAverage, vector: LoopVector, shift: Array, netwo
     r2 = -0.5 * vector.quadratic
     w2, w3, w4 = m**2 + tau, m**3 + 3 * m * tau, m**4 + 6 * m**2 * tau + 3 * tau**2
     return LoopWeights(
-        zeroth=r0 + r1 * m + r2 * w2,
-        first=r0 * m + r1 * w2 + r2 * w3,
-        second=r0 * w2 + r1 * w3 + r2 * w4,
+        zeroth=r0 + r1 * m + r2 * w2, first=r0 * m + r1 * w2 + r2 * w3, second=r0 * w2 + r1 * w3 + r2 * w4
     )
 
 
@@ -141,32 +126,20 @@ def third_cumulant(average: NeuronAverage, tau: float) -> Array:
 def loop_matrix(average: NeuronAverage, third: Array, network: Network, monte_carlo: bool) -> Array:
     """Return ``dT/dft``, (P, P), symmetric: ``kappa_4[z, z; z.Gz] - N kappa_3 (G kappa_3 G)``.
 
-    Parameters
-    ----------
-    average, third
-        The expansion point, and its `third_cumulant`.
-    network
-        Network at its scale.
-    monte_carlo
-        Whether the draws are random. The second term is quadratic in kappa_3, so that the noise of P^3
-        numbers enters with its variance, of relative order P^2/n: then pairs of equal draws are left out,
-        which makes it unbiased. For quadrature nodes there is no noise to take out.
+    Args:
+        average, third: The expansion point, and its `third_cumulant`.
+        network: Network at its scale.
+        monte_carlo: Whether the draws are random. The second term is quadratic in kappa_3, so that the noise of P^3
+            numbers enters with its variance, of relative order P^2/n: then pairs of equal draws are left out, which
+            makes it unbiased. For quadrature nodes there is no noise to take out.
     """
-    phi, mu, m, G, tau = (
-        average.features,
-        average.mean_feature,
-        average.readout,
-        average.propagator,
-        network.tau,
-    )
+    phi, mu, m, G, tau = (average.features, average.mean_feature, average.readout, average.propagator, network.tau)
     weights = average.weights
     G_mu = G @ mu
     A, B, c = np.einsum("np,np->n", phi @ G, phi), phi @ G_mu, float(mu @ G_mu)
     w1, w2, w3, w4 = m, m**2 + tau, m**3 + 3 * m * tau, m**4 + 6 * m**2 * tau + 3 * tau**2
     # E[(z - mu)_a (z - mu)_d (z - mu).G(z - mu)], ordered by the number of factors w phi outside
-    fourth = _bilinear(
-        average, w4 * A - 2 * w3 * B + w2 * c, -(w3 * A - 2 * w2 * B + w1 * c), w2 * A - 2 * w1 * B + c
-    )
+    fourth = _bilinear(average, w4 * A - 2 * w3 * B + w2 * c, -(w3 * A - 2 * w2 * B + w1 * c), w2 * A - 2 * w1 * B + c)
     covariance = (phi * (weights * w2)[:, None]).T @ phi - np.outer(mu, mu)
     fourth -= covariance * float(np.sum(G * covariance)) + 2 * covariance @ G @ covariance
     root = np.linalg.cholesky(G)

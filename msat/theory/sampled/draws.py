@@ -27,12 +27,9 @@ _TOLERANCE = 1e-10  # of the gradient, relative to |y|
 class Draws:
     """Draws of one neuron's training features.
 
-    Attributes
-    ----------
-    features
-        ``phi(h)``, (n, P).
-    log_base
-        ``ln prior - ln sampling density`` of each draw, (n,), up to one constant.
+    Attributes:
+        features: ``phi(h)``, (n, P).
+        log_base: ``ln prior - ln sampling density`` of each draw, (n,), up to one constant.
     """
 
     features: Array
@@ -43,16 +40,11 @@ class Draws:
 class Tilt:
     """Weights and readout means of the draws at one conjugate field.
 
-    Attributes
-    ----------
-    weights
-        Normalised weights, (n,).
-    readout
-        ``m = tau u``, the mean readout weight of each draw, (n,).
-    log_mean
-        ``ln mean(exp(log_base + tau u^2 / 2))``.
-    ess_fraction
-        ``(sum w)^2 / (n sum w^2)``.
+    Attributes:
+        weights: Normalised weights, (n,).
+        readout: ``m = tau u``, the mean readout weight of each draw, (n,).
+        log_mean: ``ln mean(exp(log_base + tau u^2 / 2))``.
+        ess_fraction: ``(sum w)^2 / (n sum w^2)``.
     """
 
     weights: Array
@@ -65,23 +57,15 @@ class Tilt:
 class TreeSolution:
     """The minimum of S on fixed draws.
 
-    Attributes
-    ----------
-    conjugate
-        ``ft*``, (P,).
-    tilt
-        The weights there.
-    mean_feature
-        ``mu = E_q[z]``, (P,).
-    curvature
-        ``W'' = N Cov_q(z, z)``, (P, P).
-    propagator
-        ``G = (kappa + W'')^-1``, (P, P).
-    action
-        ``S(ft*)``, up to N times the constant in `Draws.log_base`.
-    residual, iterations, converged
-        Gradient norm relative to ``|y|``, Newton steps, whether the gradient met its tolerance without the
-        effective sample size falling below its floor.
+    Attributes:
+        conjugate: ``ft*``, (P,).
+        tilt: The weights there.
+        mean_feature: ``mu = E_q[z]``, (P,).
+        curvature: ``W'' = N Cov_q(z, z)``, (P, P).
+        propagator: ``G = (kappa + W'')^-1``, (P, P).
+        action: ``S(ft*)``, up to N times the constant in `Draws.log_base`.
+        residual, iterations, converged: Gradient norm relative to ``|y|``, Newton steps, whether the gradient met its
+            tolerance without the effective sample size falling below its floor.
     """
 
     conjugate: Array
@@ -135,20 +119,14 @@ def curvature(draws: Draws, at: Tilt, network: Network) -> Array:
 def solve_tree(draws: Draws, y: Array, network: Network, start: Array, min_ess: float) -> TreeSolution:
     """Return the minimum of S on fixed draws: Newton with Armijo backtracking.
 
-    Parameters
-    ----------
-    draws
-        The draws.
-    y
-        Labels, (P,).
-    network
-        Network at its scale.
-    start
-        First ft, (P,).
-    min_ess
-        Floor of the effective sample size as a fraction of the draws. A step that would fall below it is
-        shortened, because there the finite sum hides the divergence of W; if no step is left, the solver
-        stops with converged = False.
+    Args:
+        draws: The draws.
+        y: Labels, (P,).
+        network: Network at its scale.
+        start: First ft, (P,).
+        min_ess: Floor of the effective sample size as a fraction of the draws. A step that would fall below it is
+            shortened, because there the finite sum hides the divergence of W; if no step is left, the solver stops with
+            converged = False.
     """
     ft, norm = start, float(np.linalg.norm(y))
     identity = np.eye(len(y))

@@ -35,16 +35,11 @@ def climb(
     One population of neurons is carried upwards through all scales (the paper's Algorithm 1); the same seed
     gives the same numbers. Predictions carry Monte Carlo errors, and the verdict of a downward anneal.
 
-    Parameters
-    ----------
-    scales
-        The network at each scale, ascending.
-    levels
-        Modules of the levels by name.
-    seed
-        Of the sampling, a non-negative integer.
-    effort
-        How much sampling; None is the default `Effort`.
+    Args:
+        scales: The network at each scale, ascending.
+        levels: Modules of the levels by name.
+        seed: Of the sampling, a non-negative integer.
+        effort: How much sampling; None is the default `Effort`.
     """
     problem = Problem(
         space=geometry.row_space,

@@ -23,12 +23,9 @@ from msat.types import Array, Indices
 class Batch:
     """The saddle on some of the blocks of neurons alone.
 
-    Attributes
-    ----------
-    rows
-        Indices of its draws in the sample, (n_b,).
-    action
-        At the saddle on those draws.
+    Attributes:
+        rows: Indices of its draws in the sample, (n_b,).
+        action: At the saddle on those draws.
     """
 
     rows: Indices
@@ -39,18 +36,12 @@ class Batch:
 class Sample:
     """Draws at one scale, with all that the levels share.
 
-    Attributes
-    ----------
-    snapshots
-        The population's states, whose neurons are the draws.
-    saddle
-        The tree level on these draws, with the solver's account.
-    batches
-        The tree level on disjoint parts of them.
-    action_error
-        Monte Carlo error of S(ft*).
-    effective_sample_size
-        Independent neurons that the sample is worth.
+    Attributes:
+        snapshots: The population's states, whose neurons are the draws.
+        saddle: The tree level on these draws, with the solver's account.
+        batches: The tree level on disjoint parts of them.
+        action_error: Monte Carlo error of S(ft*).
+        effective_sample_size: Independent neurons that the sample is worth.
     """
 
     snapshots: Snapshots
@@ -68,9 +59,7 @@ class Answer:
     parts: Sequence[Expansion]
 
 
-def predict(
-    sample: Sample, answers: Sequence[Answer], space: RowSpace, activation: Activation
-) -> list[Prediction]:
+def predict(sample: Sample, answers: Sequence[Answer], space: RowSpace, activation: Activation) -> list[Prediction]:
     """Return the predictions of levels that average over the same measure, that of the first one's action.
 
     They share the features of the test points. A level without a solution is NaN.

@@ -42,14 +42,10 @@ _SMALLEST_SHARE = 0.25  # of a neuron's step size, drawn log-uniformly, in the l
 class Population:
     """Neurons in whitened row-space coordinates.
 
-    Attributes
-    ----------
-    positions
-        a, (M, r), M a multiple of `BLOCKS`.
-    pre_activations, features
-        ``h = Z a`` and ``phi(h)`` on the training points, (M, P).
-    angles
-        Largest step size in the metric of the population and of the prior, in radians of its exact rotation.
+    Attributes:
+        positions: a, (M, r), M a multiple of `BLOCKS`.
+        pre_activations, features: ``h = Z a`` and ``phi(h)`` on the training points, (M, P).
+        angles: Largest step size in the metric of the population and of the prior, in radians of its exact rotation.
     """
 
     positions: Array
@@ -77,16 +73,11 @@ class Population:
 class Snapshots:
     """Populations collected at one scale.
 
-    Attributes
-    ----------
-    positions, features
-        All draws, (n, r) and (n, P), n = snapshots x M.
-    block
-        The block each draw belongs to, (n,).
-    conjugates
-        ft after every sweep, (sweeps, P).
-    snapshots
-        Their number.
+    Attributes:
+        positions, features: All draws, (n, r) and (n, P), n = snapshots x M.
+        block: The block each draw belongs to, (n,).
+        conjugates: ft after every sweep, (sweeps, P).
+        snapshots: Their number.
     """
 
     positions: Array
@@ -293,12 +284,7 @@ def calibrate(scores: Array) -> Array:
 
 
 def as_draws(
-    positions: Array,
-    features: Array,
-    conjugate: Array,
-    space: RowSpace,
-    network: Network,
-    activation: Activation,
+    positions: Array, features: Array, conjugate: Array, space: RowSpace, network: Network, activation: Activation
 ) -> Draws:
     """Return neurons, (n, r) and (n, P), sampled at the given ft as calibrated `Draws`."""
     scores = stein_scores(positions, features, conjugate, space, network.tau, activation)

@@ -22,14 +22,10 @@ _SQUARE_DRAWS = 2048  # draws behind the residual part of the test variance
 class Averages:
     """How a level averages over the draws.
 
-    Attributes
-    ----------
-    action, weights
-        The measure, and the level's weights on it.
-    parts
-        The same on each batch.
-    loop_covariance
-        The loop's part of the training covariance, (P, P); None for no loop.
+    Attributes:
+        action, weights: The measure, and the level's weights on it.
+        parts: The same on each batch.
+        loop_covariance: The loop's part of the training covariance, (P, P); None for no loop.
     """
 
     action: SampledAction
@@ -53,13 +49,11 @@ class TestOutputs:
 class _Sums:
     """Weighted sums over the draws of test features (T), with training features (F).
 
-    Attributes
-    ----------
-    first, batches
-        ``sum T`` with the measure's first moment, then each level's, (1 + levels, Q); by batch, (levels, B, Q).
-    cross, square, residual
-        ``sum T F`` (k, Q, P), ``sum T^2`` and the sum of the variances of T about its mean, (k, Q), with second
-        moments: the measure's, then of each loop the difference from it.
+    Attributes:
+        first, batches: ``sum T`` with the measure's first moment, then each level's, (1 + levels, Q); by batch,
+            (levels, B, Q).
+        cross, square, residual: ``sum T F`` (k, Q, P), ``sum T^2`` and the sum of the variances of T about its mean,
+            (k, Q), with second moments: the measure's, then of each loop the difference from it.
     """
 
     first: Array
@@ -99,9 +93,7 @@ def test_outputs(
             index = 1 + [id(loop) for loop in loops].index(id(level))
             along, rest = _loop_variances(level, number, index, quadratic[index], sums, W_cross)
             variance = at_tree + along + rest
-        results.append(
-            TestOutputs(N * sums.first[1 + number], N * sums.batches[number], np.maximum(variance, 0.0))
-        )
+        results.append(TestOutputs(N * sums.first[1 + number], N * sums.batches[number], np.maximum(variance, 0.0)))
     return results
 
 
@@ -112,9 +104,7 @@ def _first_moments(levels: Sequence[Averages], batches: Sequence[Indices]) -> Ar
     """Return by draw the measure's first moment, each level's, and each level's on the draw's batch."""
     average = levels[0].action.average
     n, count, p, m = len(average.weights), len(levels), average.weights, average.readout
-    linear = np.column_stack(
-        [p * m, *(p * level.weights.first for level in levels), *(np.empty(n) for _ in levels)]
-    )
+    linear = np.column_stack([p * m, *(p * level.weights.first for level in levels), *(np.empty(n) for _ in levels)])
     for index, rows in enumerate(batches):
         for number, level in enumerate(levels):
             action, weights = level.parts[index]
