@@ -74,7 +74,7 @@ format: $(STAMP)
 	$(BIN)/snakefmt .
 
 docs: $(STAMP)
-	$(BIN)/python -m msat.formats docs/formats.md
+	$(BIN)/python docs/tables.py docs/formats.md
 	$(BIN)/msat schema --out workflow/schemas/config.schema.json
 
 hooks: $(STAMP)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,48 +94,36 @@ def solve(
     """
     started = time.perf_counter()
     scales = [network.chi] if chi is None else [float(value) for value in chi]
-    if not scales:
-        raise InputError("chi is empty: must hold at least one scale")
-    if len(set(scales)) < len(scales):
-        raise InputError(f"chi = {','.join(f'{value:g}' for value in scales)}: a scale is named twice")
-    for value in scales:
-        network.at(value)  # refuses a bad scale before any work
     levels = defined_levels(network.activation) if levels is None else list(levels)
+    _check_scales(scales, network)
     check_levels(levels, network.activation)
     geometry = decompose(task, network)
     projection = component_projection(task.direction, task.x_test)
     sampling_seed = derived_seed({"stage": "theory", "seed": seed, "data": task.digest()})
     arrays: dict[str, np.ndarray] = {}
     for column, level, prediction in anneal(geometry, network, scales, levels, sampling_seed):
-        frame = Frame(
-            task.y_train,
-            task.y_test,
-            network.at(scales[column]).kappa,
-            geometry.prior_kernel,
-            geometry.direction,
-            projection,
-        )
-        for name, value in _values(prediction, frame).items():
+        kappa = network.at(scales[column]).kappa
+        axes = (geometry.prior_kernel, geometry.direction, projection)
+        for name, value in _values(prediction, Frame(task.y_train, task.y_test, kappa, *axes)).items():
             if name not in arrays:
                 kind = _KINDS.get(name, np.float64)
                 arrays[name] = np.empty((len(levels), len(scales), *np.shape(value)), dtype=kind)
             arrays[name][levels.index(level), column] = value
     dataset = _dataset(arrays, levels, scales, geometry, projection)
-    parameters = network.parameters()
-    del parameters["chi"]  # a dimension here
-    dataset.attrs = attributes(
-        {
-            "kind": "theory",
-            **parameters,
-            "seed": seed,
-            "data_digest": task.digest(),
-            "device": "cpu",
-            "dtype": "float64",
-            "wall_time_s": time.perf_counter() - started,
-            **environment(),
-        }
-    )
+    about = {name: value for name, value in network.parameters().items() if name != "chi"}  # a dimension here
+    about |= {"seed": seed, "data_digest": task.digest(), "device": "cpu", "dtype": "float64"}
+    about |= {"wall_time_s": time.perf_counter() - started, **environment()}
+    dataset.attrs = attributes({"kind": "theory", **about})
     return dataset
+
+
+def _check_scales(scales: Sequence[float], network: Network) -> None:
+    if not scales:
+        raise InputError("chi is empty: must hold at least one scale")
+    if len(set(scales)) < len(scales):
+        raise InputError(f"chi = {','.join(f'{value:g}' for value in scales)}: a scale is named twice")
+    for value in scales:
+        network.at(value)  # refuses a bad scale before any work
 
 
 def _values(prediction: Prediction, frame: Frame) -> dict[str, Any]:
@@ -146,19 +135,13 @@ def _values(prediction: Prediction, frame: Frame) -> dict[str, Any]:
         parts = [getattr(batch, name) for batch in prediction.batches]
         values[f"{name}_mc_error"] = batch_error(np.array(parts)) if parts else np.zeros_like(getattr(prediction, name))
 
-    def moments(outputs: Outputs, readout_norm: float = float("nan")) -> Moments:
-        return Moments(
-            frame,
-            outputs.mean_train,
-            outputs.mean_test,
-            outputs.covariance_train,
-            outputs.hidden_kernel,
-            outputs.first_layer,
-            readout_norm,
-        )
+    names = [each.name for each in fields(Outputs)]  # the moments of a level are those of an observable
+
+    def moments(outputs: Outputs, **more: float) -> Moments:
+        return Moments(frame, **{name: getattr(outputs, name) for name in names}, **more)
 
     batches = [moments(batch) for batch in prediction.batches]
-    return values | predicted(moments(prediction, prediction.readout_norm), batches)
+    return values | predicted(moments(prediction, readout_norm=prediction.readout_norm), batches)
 
 
 def _dataset(
@@ -172,19 +155,14 @@ def _dataset(
     declared = {variable.name: variable for variable in THEORY}
     variables: dict[str, Any] = {}
     for name, values in arrays.items():
-        if name in declared:
-            dimensions, attrs = declared[name].dimensions, declared[name].attributes()
-        else:
-            observable = BY_NAME[name.removesuffix("_mc_error")]
-            dimensions, attrs = observable.dimensions, observable.attributes(name)
+        what = declared.get(name) or BY_NAME[name.removesuffix("_mc_error")]
         values = values.astype(str) if values.dtype == object else values
-        variables[name] = (("level", "chi", *dimensions), values, attrs)
+        variables[name] = (("level", "chi", *what.dimensions), values, what.attributes(name))
     data = {"y_train": geometry.y_train, "y_test": geometry.y_test, "prior_kernel": geometry.prior_kernel}
     if projection is not None:
         data |= {"teacher_component": projection @ geometry.y_test, "degree": np.array(COMPONENT_DEGREES)}
     for name, value in data.items():
-        dimensions = declared[name].dimensions
-        if name in ("y_train", "y_test"):
-            dimensions = output_dimensions(dimensions[0], value)
-        variables[name] = (dimensions, value, declared[name].attributes())
+        what = declared[name]
+        dimensions = output_dimensions(what.dimensions[0], value) if name.startswith("y_") else what.dimensions
+        variables[name] = (dimensions, value, what.attributes(name))
     return xr.Dataset(variables, coords={"level": list(levels), "chi": np.array(scales)})

@@ -55,7 +55,7 @@ def extended(tmp_path_factory):
     for recipe in RECIPES:
         recipe.apply(folder)
     (folder / "config.yaml").write_text(CONFIG)
-    run_python(folder, "-m", "msat.formats", "docs/formats.md")
+    run_python(folder, "docs/tables.py", "docs/formats.md")
     run_python(folder, "-m", "msat.cli", "schema", "--out", "workflow/schemas/config.schema.json")
     figures = [f"results/figures/{name}/toy_figure.png" for name in EXPERIMENTS]
     run_python(folder, "-m", "snakemake", "--cores", "2", "results/checks.txt", *figures)
