@@ -47,10 +47,10 @@ report: $(STAMP)
 	$(SNAKEMAKE) --report results/report.html
 
 test: $(STAMP)
-	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not slurm"
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not slurm"
 
 test-fast: $(STAMP)
-	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not slow and not workflow and not slurm"
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not slow and not workflow and not slurm"
 
 test-slurm: $(STAMP)
 	$(BIN)/pytest -m slurm tests/slurm

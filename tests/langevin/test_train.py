@@ -78,6 +78,7 @@ def test_euler_maruyama_agrees_in_the_mean_at_a_small_step(small_task, small_net
     assert np.all(np.abs(_z(trained, "mean_test", exact["mean_test"].to_numpy())) < Z_LIMIT)
 
 
+@pytest.mark.slow
 def test_papers_setting(paper_network):
     """Two data sets at three scales: errors, z-scores, and chi-squared pooled over all of them."""
     chi2 = dof = variance = 0.0
