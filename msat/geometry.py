@@ -104,7 +104,7 @@ class Geometry:
 
     @property
     def _scale(self) -> float:
-        return self.g_v / self.x_train.shape[1]
+        return float(self.g_v / self.x_train.shape[1])
 
     @cached_property
     def row_space(self) -> RowSpace:

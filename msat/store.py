@@ -19,7 +19,16 @@ import xarray as xr
 from msat.errors import InputError
 
 # what NumPy, zipfile and HDF5 raise on files that are damaged or something else
-UNREADABLE = (OSError, ValueError, EOFError, AttributeError, LookupError, TypeError, RuntimeError, MemoryError)
+UNREADABLE: tuple[type[Exception], ...] = (
+    OSError,
+    ValueError,
+    EOFError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    RuntimeError,
+    MemoryError,
+)
 UNREADABLE += (zipfile.BadZipFile, zlib.error)
 
 

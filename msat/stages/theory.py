@@ -137,7 +137,7 @@ def _values(prediction: Prediction, frame: Frame) -> dict[str, Any]:
 
     names = [each.name for each in fields(Outputs)]  # the moments of a level are those of an observable
 
-    def moments(outputs: Outputs, **more: float) -> Moments:
+    def moments(outputs: Outputs, **more: Any) -> Moments:
         return Moments(frame, **{name: getattr(outputs, name) for name in names}, **more)
 
     batches = [moments(batch) for batch in prediction.batches]
