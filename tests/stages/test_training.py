@@ -67,6 +67,7 @@ def test_every_observable_agrees_with_exact(small_task, small_network, chi):
         assert abs(_z(trained, name, float(theory[name].isel(chi=0, level=0)))) < Z_LIMIT, name
 
 
+@pytest.mark.slow
 def test_euler_maruyama_agrees_in_the_mean_at_a_small_step(small_task, small_network):
     """Its bias is of first order in the step, so the step is far smaller."""
     trained = msat.train(
