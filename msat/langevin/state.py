@@ -1,10 +1,10 @@
-"""Everything that determines the rest of a run, and where it is."""
+"""Where a run is: all of it, and what there is to show."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 
@@ -50,19 +50,11 @@ class State:
     sums: Sums = field(default_factory=Sums)
 
 
-@dataclass(frozen=True)
-class Progress:
-    """Where a run is, for whoever shows it.
-
-    Attributes:
-        phase, steps, total: Phase, steps done in it, and the steps that are expected in it by the present error (None:
-            unknown).
-        relative_error: Standard error of the train discrepancy over its value; NaN during burn-in.
-        rhat: Largest R-hat, when last looked at; NaN during burn-in.
-    """
+class Progress(NamedTuple):
+    """Where a run is, for whoever shows it: as in `State`, and the steps expected in the phase by the present error."""
 
     phase: str
     steps: int
-    total: int | None
-    relative_error: float
-    rhat: float
+    total: int | None = None  # unknown
+    relative_error: float = math.nan
+    rhat: float = math.nan

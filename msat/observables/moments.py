@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
-from msat.observables.functions import LARGEST_SPECTRUM, eigenvalues, outlier
+from msat.observables.functions import LARGEST_SPECTRUM, outlier, spectrum
 from msat.types import Array
 
 
@@ -22,8 +20,7 @@ class Frame:
         kappa: Label-noise variance at the scale.
         prior_kernel: The prior hidden kernel ``K = E_prior[phi phi^T]`` on the training points, (P, P).
         direction: Row-space coordinates of the unit vector along which weights are looked at, (r,).
-        projection: Maps test outputs to their Hermite components along the teacher, (3, Q); None without such a
-            teacher.
+        projection: Maps test outputs to their components along the teacher, (3, Q): see `component_projection`.
     """
 
     y_train: Array
@@ -62,32 +59,25 @@ class Moments:
     averages: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
-    def covariance_eigenvalues(self) -> Array | None:
-        """Eigenvalues of the covariance, ascending; None for P > 500 or where it is NaN."""
-        return eigenvalues(self.covariance_train)
+    def covariance_spectrum(self) -> Array:
+        """Eigenvalues of the covariance, (P,), as `msat.observables.functions.spectrum` gives them."""
+        return spectrum(self.covariance_train)
 
     @cached_property
-    def hidden_eigenvalues(self) -> Array | None:
-        """Eigenvalues of the hidden kernel, ascending; None for P > 500 or where it is NaN."""
-        return eigenvalues(self.hidden_kernel)
+    def hidden_spectrum(self) -> Array:
+        """Eigenvalues of the hidden kernel, (P,)."""
+        return spectrum(self.hidden_kernel)
 
     @cached_property
     def covariance_outlier(self) -> float:
         """Largest eigenvalue of the covariance."""
-        return _largest(self.covariance_train, self.covariance_eigenvalues)
+        return _largest(self.covariance_train, self.covariance_spectrum)
 
     @cached_property
     def hidden_outlier(self) -> float:
         """Largest eigenvalue of the hidden kernel."""
-        return _largest(self.hidden_kernel, self.hidden_eigenvalues)
+        return _largest(self.hidden_kernel, self.hidden_spectrum)
 
 
-def _largest(matrix: Array, values: Array | None) -> float:
-    if values is not None:
-        return float(values[-1])
-    return outlier(matrix) if len(matrix) > LARGEST_SPECTRUM else float("nan")
-
-
-def descending(values: Array | None, count: int) -> Array:
-    """Return eigenvalues in descending order, (P,); NaN where they are not known."""
-    return np.full(count, np.nan) if values is None else np.asarray(values[::-1])
+def _largest(matrix: Array, known: Array) -> float:
+    return float(known[0]) if len(matrix) <= LARGEST_SPECTRUM else outlier(matrix)
