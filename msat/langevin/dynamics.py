@@ -45,12 +45,9 @@ def initial_state(
 
 
 def run(
-    potential: Potential,
-    settings: LangevinSettings,
-    state: State,
-    on_block: Callable[[State, Progress], None] = lambda state, progress: None,
-) -> State:
-    """Advance a state until the run is done, and return it.
+    potential: Potential, settings: LangevinSettings, state: State, on_block: Callable[[State, Progress], None]
+) -> None:
+    """Advance a state until the run is done.
 
     Args:
         state: From `initial_state`, or saved by `on_block`: of this run, or of one with another end that
@@ -83,7 +80,6 @@ def run(
             f"run (product above {STABILITY_LIMIT}): the chains cannot be trusted; lower step_safety or step_size"
         )
     state.curvature = max(state.curvature, curvature)
-    return state
 
 
 def _set_step_size(potential: Potential, settings: LangevinSettings, state: State) -> None:

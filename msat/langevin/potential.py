@@ -30,21 +30,14 @@ class Potential:
 
     Chains hold A, shape (chains, N, r), and b, shape (chains, N); ``h = A Z^T`` and
     ``f = sqrt(g/N) sum_i b_i phi(h_i)``.
-
-    Attributes:
-        network, activation: What is trained.
-        Z: Training inputs in the row space, scaled so that ``Z Z^T`` is the input kernel, (P, r).
-        Z_test: Test inputs in the same coordinates, (Q, r).
-        test_residual_sd: Prior standard deviation of each test pre-activation outside the row space, (Q,).
-        y: Training labels, (P,).
     """
 
     network: Network
     activation: Activation
-    Z: Tensor
-    Z_test: Tensor
-    test_residual_sd: Tensor
-    y: Tensor
+    Z: Tensor  # training inputs in the row space, scaled so that Z Z^T is the input kernel, (P, r)
+    Z_test: Tensor  # test inputs in the same coordinates, (Q, r)
+    test_residual_sd: Tensor  # prior standard deviation of each test pre-activation outside the row space, (Q,)
+    y: Tensor  # training labels, (P,)
 
     @property
     def readout_scale(self) -> float:

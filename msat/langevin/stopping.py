@@ -78,7 +78,9 @@ def judge_sampling(potential: Potential, settings: LangevinSettings, state: Stat
     full = state.steps >= limit
     if not full and len(state.blocks) % CHECK_EVERY:
         return
-    state.relative_error = relative_error(state, potential)
+    along = state.blocks.array("along")
+    value = abs(float(potential.y.double().norm()) - float(along.mean()))  # P/|y| times the train discrepancy
+    state.relative_error = float(standard_error(along)) / value if value else math.inf
     state.rhat = largest_rhat(state, "f_train")
     believed = len(state.blocks) * state.blocks.merged >= MIN_BLOCKS and state.rhat < diagnostics.RHAT_LIMIT
     enough = settings.steps is None and believed and state.relative_error < settings.target_error
@@ -86,14 +88,6 @@ def judge_sampling(potential: Potential, settings: LangevinSettings, state: Stat
         state.phase = "done"
     elif believed:
         state.lowest_error = min(state.lowest_error, state.relative_error)
-
-
-def relative_error(state: State, potential: Potential) -> float:
-    """Return the standard error of the train discrepancy ``y.(y - <f>)/P`` over its magnitude."""
-    length = float(potential.y.double().norm())
-    along = state.blocks.array("along")
-    value = abs(length - float(along.mean()))
-    return float(standard_error(along)) / value if value else math.inf
 
 
 def progress_of(settings: LangevinSettings, state: State) -> Progress:

@@ -13,50 +13,34 @@ from msat.types import Array
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """What observables of one data set at one scale are taken against.
+    """What observables of one data set at one scale are taken against."""
 
-    Attributes:
-        y_train, y_test: Labels, (P,) and (Q,).
-        kappa: Label-noise variance at the scale.
-        prior_kernel: The prior hidden kernel ``K = E_prior[phi phi^T]`` on the training points, (P, P).
-        direction: Row-space coordinates of the unit vector along which weights are looked at, (r,).
-        projection: Maps test outputs to their components along the teacher, (3, Q): see `component_projection`.
-    """
-
-    y_train: Array
-    y_test: Array
-    kappa: float
-    prior_kernel: Array
-    direction: Array
-    projection: Array | None = None
+    y_train: Array  # labels, (P,)
+    y_test: Array  # (Q,)
+    kappa: float  # label-noise variance at the scale
+    prior_kernel: Array  # the prior hidden kernel K = E_prior[phi phi^T] on the training points, (P, P)
+    direction: Array  # row-space coordinates of the unit vector along which weights are looked at, (r,)
+    projection: Array | None = None  # maps test outputs to their components along the teacher, (3, Q), if there is one
 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
     """Posterior averages: of a level or one of its batches of draws, of all chains or of all but one.
 
-    Attributes:
-        frame: What they are taken against.
-        mean_train, mean_test: Mean outputs, (P,) and (Q,).
-        covariance_train: Output covariance without label noise, (P, P).
-        hidden_kernel: ``E[(1/N) sum_i phi_i phi_i^T]`` on the training points, (P, P).
-        first_layer: Maps row-space coordinates u, (r,), to ``E[(1/N) sum_i (a_i.u)^2]``; None where it is not known.
-        readout_norm: ``<|w|^2>``.
-        mean_train_rb, first_layer_variance: Of training only: Rao-Blackwell mean outputs, (P,), and the mean square of
-            whitened first-layer weights.
-        averages: Of training only: the mean of everything that it records, by name (`msat.langevin.moments`).
+    `first_layer` maps row-space coordinates u, (r,), to ``E[(1/N) sum_i (a_i.u)^2]``; None where it is not known.
     """
 
     frame: Frame
-    mean_train: Array
-    mean_test: Array
-    covariance_train: Array
-    hidden_kernel: Array
+    mean_train: Array  # mean outputs, (P,)
+    mean_test: Array  # (Q,)
+    covariance_train: Array  # of outputs, without label noise, (P, P)
+    hidden_kernel: Array  # E[(1/N) sum_i phi_i phi_i^T] on the training points, (P, P)
     first_layer: Callable[[Array], float] | None = None
-    readout_norm: float = float("nan")
-    mean_train_rb: Array | None = None
-    first_layer_variance: float = float("nan")
-    averages: Mapping[str, Any] = field(default_factory=dict)
+    readout_norm: float = float("nan")  # <|w|^2>
+    # of training only
+    mean_train_rb: Array | None = None  # Rao-Blackwell mean outputs, (P,)
+    first_layer_variance: float = float("nan")  # mean square of whitened first-layer weights
+    averages: Mapping[str, Any] = field(default_factory=dict)  # of all that `msat.langevin.moments` records, by name
 
     @cached_property
     def covariance_spectrum(self) -> Array:

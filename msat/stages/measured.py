@@ -109,11 +109,8 @@ def _named(at: xr.Dataset, prefix: str) -> dict[str, Array]:
 def _moments(at: xr.Dataset, series: Mapping[str, Array]) -> tuple[Moments, list[Moments]]:
     """Return the moments of all chains, and those with each one left out; none of these without their matrices."""
     frame = Frame(
-        y_train=at["y_train"].to_numpy(),
-        y_test=at["y_test"].to_numpy(),
+        **{name: at[name].to_numpy() for name in ("y_train", "y_test", "prior_kernel", "direction")},
         kappa=float(at.attrs["kappa_0"]) / float(at["chi"]),
-        prior_kernel=at["prior_kernel"].to_numpy(),
-        direction=at["direction"].to_numpy(),
         projection=at["component_projection"].to_numpy() if "component_projection" in at else None,
     )
     averages = {name: blocks.mean(axis=(0, 1)) for name, blocks in series.items()}

@@ -141,20 +141,15 @@ def _train(task: Task, network: Network, settings: LangevinSettings, job: Traini
 
 @dataclass
 class _Saved:
-    """The files that a run is saved to, and what is done with them between two blocks.
-
-    Attributes:
-        trajectory: Digest of everything that determines the chains: the key of a saved state.
-        kept_steps: Steps of the kept state of a finished run.
-    """
+    """The files that a run is saved to: where it goes on from, and what is done between two blocks."""
 
     job: TrainingJob
-    trajectory: str
+    trajectory: str  # digest of everything that determines the chains: the key of a saved state
     device: torch.device
     reporter: Reporter
     stop: Stop
-    kept_steps: int = 0
-    last: float = field(default_factory=time.monotonic)
+    kept_steps: int = 0  # of the kept state of a finished run
+    last: float = field(default_factory=time.monotonic)  # when the checkpoint was written
 
     def resumed(self, settings: LangevinSettings, n_train: int) -> State | None:
         """Return the saved state to go on from, if there is one that this run passes through."""
@@ -206,9 +201,12 @@ class _Saved:
 
 def find_device(name: str) -> torch.device:
     """Return the torch device of a name: auto is CUDA where present, else CPU; InputError for a CUDA that is not."""
-    if name == "cuda" and not torch.cuda.is_available():
+    found = torch.cuda.is_available()
+    if name == "cuda" and not found:
         raise InputError("device = 'cuda': torch finds no CUDA device on this machine; use cpu or auto")
-    return torch.device(name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+    if name == "auto":
+        name = "cuda" if found else "cpu"
+    return torch.device(name)
 
 
 def _device_line(asked: str, device: torch.device, threads: int) -> str:

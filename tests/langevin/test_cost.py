@@ -38,9 +38,7 @@ def test_time_grows_with_every_size(name):
 
 
 def test_burn_in_counts_at_most_as_much_as_the_run():
-    assert expected_minutes(**TIMED, steps=1000, burn_in=10**9) == expected_minutes(
-        **TIMED, steps=1000, burn_in=1000
-    )
+    assert expected_minutes(**TIMED, steps=1000, burn_in=10**9) == expected_minutes(**TIMED, steps=1000, burn_in=1000)
 
 
 def test_retries_ask_for_more_and_never_for_more_than_a_day():

@@ -115,8 +115,7 @@ def test_command_line_stops_and_goes_on(small_task, tmp_path, number):
         assert process.wait(60) == 128 + number
     last = log.read_text().splitlines()[-1]
     assert re.fullmatch(
-        rf"msat: stopped by {number.name} in \w+ at step \d+, saved in .*: the same command goes on from there",
-        last,
+        rf"msat: stopped by {number.name} in \w+ at step \d+, saved in .*: the same command goes on from there", last
     )
     assert not (tmp_path / "out.nc").exists()
     done = subprocess.run(command("out.nc"), capture_output=True, text=True)
@@ -163,9 +162,7 @@ def test_the_same_run_again_computes_nothing(small_task, small_network, tmp_path
     assert_identical(once, twice)
 
 
-def test_a_shorter_run_starts_again_and_keeps_the_longer_state(
-    small_task, small_network, tmp_path, trained, capsys
-):
+def test_a_shorter_run_starts_again_and_keeps_the_longer_state(small_task, small_network, tmp_path, trained, capsys):
     kept = tmp_path / "state.pt"
     trained("long.nc", small_task, small_network, final_state=kept, **(TARGET | {"target_error": 0.004}))
     content = kept.read_bytes()
@@ -233,10 +230,7 @@ def test_steps_on_a_gpu_do_not_wait_for_the_host(small_task, activation):
     network = Network(width=7, activation=activation)
     device = torch.device("cuda")
     potential, state = dynamics.initial_state(
-        make_potential(decompose(small_task, network), network),
-        LangevinSettings(chains=4),
-        0,
-        device,
+        make_potential(decompose(small_task, network), network), LangevinSettings(chains=4), 0, device
     )
     assert {t.device.type for t in (*state.weights, *state.noise)} == {"cuda"}
     outputs = torch.empty(10, 4, len(small_task.y_train), device=device)

@@ -154,8 +154,7 @@ def test_the_seed_fixes_the_result_and_only_the_seed(small_task, small_network):
 def test_noise_differs_between_scales(small_task, small_network):
     """Jobs of one seed at two scales must not share their noise."""
     potential_seed = [
-        msat.train(small_task, small_network.at(chi), seed=0, steps=64, step_size=1e-3)
-        for chi in (1.0, 1.0 + 1e-9)
+        msat.train(small_task, small_network.at(chi), seed=0, steps=64, step_size=1e-3) for chi in (1.0, 1.0 + 1e-9)
     ]
     first, second = (item["mean_train"].to_numpy() for item in potential_seed)
     assert np.abs(first - second).max() > 1e-3

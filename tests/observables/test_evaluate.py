@@ -85,9 +85,7 @@ def test_evidence_slope_and_bend_are_derivatives(level, small_task):
         assert at["converged"].all()
         below, here, above = at["log_evidence"].to_numpy()
         assert float(at["evidence_slope"][1]) == pytest.approx((above - below) / (2 * step), rel=1e-5, abs=1e-5)
-        assert float(at["evidence_bend"][1]) == pytest.approx(
-            (above - 2 * here + below) / step**2, rel=1e-4, abs=1e-4
-        )
+        assert float(at["evidence_bend"][1]) == pytest.approx((above - 2 * here + below) / step**2, rel=1e-4, abs=1e-4)
 
 
 def test_observables_in_theory_are_the_functions(small_task, small_network):

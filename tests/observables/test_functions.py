@@ -54,9 +54,7 @@ def test_matrix_functions_against_brute_force():
     assert effective_rank(M) == pytest.approx(lam.sum() ** 2 / np.sum(lam**2))
     assert effective_rank(np.eye(n)) == pytest.approx(n)
     assert effective_rank(np.outer(y, y)) == pytest.approx(1)
-    assert gain(y, M, K) == pytest.approx(
-        sum(y[a] * M[a, b] * y[b] for a in range(n) for b in range(n)) / (y @ K @ y)
-    )
+    assert gain(y, M, K) == pytest.approx(sum(y[a] * M[a, b] * y[b] for a in range(n) for b in range(n)) / (y @ K @ y))
     Z = np.eye(n) - 1 / n
     A, B = Z @ M @ Z, Z @ np.outer(y, y) @ Z
     assert centred_alignment(y, M) == pytest.approx(np.sum(A * B) / np.sqrt(np.sum(A * A) * np.sum(B * B)))
