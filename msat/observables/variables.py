@@ -18,7 +18,7 @@ class Variable:
     units: str = "1"
     own_dimensions: bool = False
 
-    def attributes(self) -> dict[str, str]:
+    def attributes(self, name: str = "") -> dict[str, str]:
         """Return the attributes of the variable in a file."""
         return {"long_name": self.text, "units": self.units}
 

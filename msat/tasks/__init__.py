@@ -51,8 +51,8 @@ def _function(name: str) -> Callable[..., Task]:
     last = inspect.Parameter("seed", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=int)
     make.__signature__ = inspect.Signature([*positional, last], return_annotation=Task)  # type: ignore[attr-defined]
     make.__name__ = make.__qualname__ = name
-    options = "\n".join(f"{key}\n    {field.description}" for key, field in fields.items())
-    make.__doc__ = f"{inspect.getdoc(module.make)}\n\nParameters\n----------\n{options}\nseed\n    Seed of the data."
+    options = "\n".join(f"    {key}: {field.description}" for key, field in fields.items())
+    make.__doc__ = f"{inspect.getdoc(module.make)}\n\nArgs:\n{options}\n    seed: Seed of the data."
     return make
 
 

@@ -53,6 +53,10 @@ class TaskSettings(Settings):
         """Return the files that the data are made from."""
         return []
 
+    def activations(self) -> list[str]:
+        """Return the activations that make the data, which are found by name: their code counts."""
+        return []
+
     def located(self, folder: str) -> Self:
         """Return the settings with the folder of files that the workflow gets; of other tasks as they are."""
         return self
@@ -67,20 +71,20 @@ class TaskSettings(Settings):
 class Task:
     """Training and test data, checked and in float64.
 
-    Parameters
-    ----------
-    x_train, y_train
-        Inputs (P, D) and labels (P,), P at least 1.
-    x_test, y_test
-        Inputs (Q, D) and labels (Q,); Q may be 0.
-    provenance
-        Where the data come from: plain numbers and strings.
+    Args:
+        x_train, y_train: Inputs (P, D) and labels (P,), P at least 1.
+        x_test, y_test: Inputs (Q, D) and labels (Q,); Q may be 0.
+        provenance: Where the data come from: plain numbers and strings.
 
-    Raises
-    ------
-    InputError
-        If shapes disagree, a value is NaN or infinite, the training inputs are all zero or all the
-        same, or the training labels are all zero (then no target direction exists).
+    Raises:
+        InputError: If shapes disagree, a value is NaN or infinite, the training inputs are all zero or all the same, or
+            the training labels are all zero (then no target direction exists).
+
+    Examples:
+        >>> import numpy as np
+        >>> task = Task(np.eye(2), np.array([1.0, -1.0]), np.ones((1, 2)), np.ones(1))
+        >>> task.n_train, task.n_test, task.dimension
+        (2, 1, 2)
     """
 
     x_train: Array
@@ -104,9 +108,7 @@ class Task:
             if len(x) != len(y):
                 raise InputError(f"y_{part} has {len(y)} entries but x_{part} has {len(x)} rows: must be equal")
         if self.x_test.shape[1] != dimension:
-            raise InputError(
-                f"x_test has {self.x_test.shape[1]} columns but x_train has {dimension}: must be equal"
-            )
+            raise InputError(f"x_test has {self.x_test.shape[1]} columns but x_train has {dimension}: must be equal")
         for name in ("x_train", "y_train", "x_test", "y_test"):
             largest = float(np.abs(getattr(self, name)).max(initial=0.0))
             if largest > _LARGEST:
@@ -136,9 +138,7 @@ class Task:
     @property
     def direction(self) -> Array | None:
         """Direction u of a single-index teacher, (D,), from the provenance; None where there is none."""
-        return (
-            np.asarray(self.provenance["direction"], dtype=np.float64) if "direction" in self.provenance else None
-        )
+        return np.asarray(self.provenance["direction"], dtype=np.float64) if "direction" in self.provenance else None
 
     def digest(self) -> str:
         """Return a hash of the numbers (not of the provenance), 16 hexadecimal digits."""

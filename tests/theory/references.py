@@ -93,9 +93,7 @@ class LinearTree:
         v = C @ ft
         W2 = Q * g * C + 2 / N * Q**2 * g**2 * np.outer(v, v)
         G = np.linalg.inv(W2 + kappa * np.eye(len(y)))
-        T = (
-            2 * g**2 * Q**2 / N * (v * np.trace(G @ C) + 2 * C @ G @ v) + 8 * g**3 * Q**3 / N**2 * v * (v @ G @ v)
-        ) / N
+        T = (2 * g**2 * Q**2 / N * (v * np.trace(G @ C) + 2 * C @ G @ v) + 8 * g**3 * Q**3 / N**2 * v * (v @ G @ v)) / N
         self.tree = y - kappa * ft
         self.laplace = y - kappa * (ft + N / 2 * G @ T)
         self.covariance = kappa * np.eye(len(y)) - kappa**2 * G

@@ -19,7 +19,7 @@ def predict(geometry: Geometry, network: Network, solution: Solution) -> Predict
     """Return the prediction of a level about the closed-form action (docs/theory.md, section 3)."""
     spectrum, expansion = geometry.spectrum, solution.expansion
     if expansion is None:
-        nothing = np.full(spectrum.n_train, np.nan)
+        nothing = np.full(len(spectrum.lam), np.nan)
         none = LowRank.diagonal(nothing)
         return to_prediction(geometry, nothing, none, none, float("nan"), **solution.account())
     action = expansion.action

@@ -6,13 +6,7 @@ import numpy as np
 import pytest
 
 from msat.network import Network
-from msat.theory.sampled.cumulants import (
-    NeuronAverage,
-    loop_matrix,
-    loop_vector,
-    loop_weights,
-    third_cumulant,
-)
+from msat.theory.sampled.cumulants import NeuronAverage, loop_matrix, loop_vector, loop_weights, third_cumulant
 from msat.theory.sampled.draws import Draws, curvature, solve_tree, tilt
 from tests.theory.references import brute_log_evidence
 
@@ -94,9 +88,7 @@ def test_hidden_observable_is_the_derivative_by_its_source(case):
     """Eq. (5) for o(h): a source eps o / N in the exponent of every neuron."""
     draws, _, y, _, average, _, _, weights = case
     o = draws.features[:, 0] * draws.features[:, 2]
-    up, down = (
-        brute_log_evidence(draws.features, draws.log_base + s * 1e-4 * o / N, y, NETWORK)[0] for s in (1, -1)
-    )
+    up, down = (brute_log_evidence(draws.features, draws.log_base + s * 1e-4 * o / N, y, NETWORK)[0] for s in (1, -1))
     assert np.sum(average.weights * weights.zeroth * o) == pytest.approx((up - down) / 2e-4, abs=1e-8)
     plain = np.sum(average.weights * o)
     assert abs(plain - (up - down) / 2e-4) > 1e-4  # the loop is visible in this case

@@ -35,8 +35,7 @@ def test_any_start_gives_the_same_minimum(problem):
     draws, y, _ = problem
     rng = np.random.default_rng(0)
     solutions = [
-        solve_tree(draws, y, NETWORK, start, min_ess=0.0)
-        for start in (np.zeros(4), 5 * rng.normal(size=4), -20 * y)
+        solve_tree(draws, y, NETWORK, start, min_ess=0.0) for start in (np.zeros(4), 5 * rng.normal(size=4), -20 * y)
     ]
     for solution in solutions:
         assert solution.converged

@@ -6,21 +6,11 @@ from msat.geometry import RowSpace
 from msat.network import Network
 from msat.theory.sampled.anneal import _resampled
 from msat.theory.sampled.draws import Draws, solve_tree, tilt
-from msat.theory.sampled.population import (
-    BLOCKS,
-    calibrate,
-    collect,
-    field,
-    move,
-    prior_population,
-    stein_scores,
-)
+from msat.theory.sampled.population import BLOCKS, calibrate, collect, field, move, prior_population, stein_scores
 from tests.theory.references import quadrature_neuron
 
 SPACE = RowSpace(
-    train=np.array([[1.2, 0.3], [-0.4, 0.9], [0.5, -1.1]]),
-    test=np.empty((0, 2)),
-    test_residual_sd=np.empty(0),
+    train=np.array([[1.2, 0.3], [-0.4, 0.9], [0.5, -1.1]]), test=np.empty((0, 2)), test_residual_sd=np.empty(0)
 )
 Y = np.array([1.0, -0.8, 0.5])
 
