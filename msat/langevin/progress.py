@@ -8,6 +8,7 @@ import time
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
 
 from msat.langevin.state import Progress as Place
 
@@ -20,8 +21,8 @@ class Reporter:
     def __init__(self, label: str, quiet: bool = False) -> None:
         self._label, self._phase = label, ""
         self._console = Console(file=sys.stderr, quiet=quiet)
-        in_log = quiet or not self._console.is_terminal
-        self._bar = Progress(TextColumn("{task.description}"), BarColumn(), console=self._console, disable=in_log)
+        bar, text = BarColumn(20), TextColumn("{task.description}", table_column=Column())  # it wraps
+        self._bar = Progress(bar, text, console=self._console, disable=quiet or not self._console.is_terminal)
         self._task = self._bar.add_task(label, total=None)
         self._last_line = time.monotonic()
 

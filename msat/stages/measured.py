@@ -55,8 +55,8 @@ def dataset(
     values |= {name: getattr(geometry, name) for name in ("y_train", "y_test", "prior_kernel", "direction")}
     if projection is not None:
         values |= {"component_projection": projection, "degree": np.array(COMPONENT_DEGREES)}
-    variables = {name: _variable(_DECLARED[name], array) for name, array in values.items()}
-    result = xr.Dataset(variables, coords={"chi": [network.chi], "start": _variable(_DECLARED["start"], start)})
+    variables = {name: _variable(name, array) for name, array in values.items()}
+    result = xr.Dataset(variables, coords={"chi": [network.chi], "start": _variable("start", start)})
     matrices = [f"moment_{name}" for name in _MATRICES]
     kept = sum(result[name].nbytes for name in matrices) <= LARGEST_MOMENTS
     known = {**network.parameters(), **measurement.account, "chain_moments": kept, **about}
@@ -65,13 +65,14 @@ def dataset(
     return result if kept else result.drop_vars(matrices)
 
 
-def _variable(declared: Variable, array: Any) -> tuple[tuple[str, ...], Array, dict[str, str]]:
-    array, dimensions = np.asarray(array), declared.dimensions
-    if declared.name in ("y_train", "y_test"):
+def _variable(name: str, array: Any) -> tuple[tuple[str, ...], Array, dict[str, str]]:
+    what = _DECLARED.get(name) or BY_NAME[name.removesuffix("_error")]
+    array, dimensions = np.asarray(array), what.dimensions
+    if name.startswith("y_"):
         dimensions = output_dimensions(dimensions[0], array)
-    if not declared.own_dimensions:
+    if not (isinstance(what, Variable) and what.own_dimensions):
         array, dimensions = array[None], ("chi", *dimensions)
-    return dimensions, array, declared.attributes()
+    return dimensions, array, what.attributes(name)
 
 
 def observe(result: xr.Dataset) -> xr.Dataset:
@@ -89,15 +90,7 @@ def observe(result: xr.Dataset) -> xr.Dataset:
     slope, bend = (error_series(name, series, whole) for name in ("evidence_slope", "evidence_bend"))
     found["evidence_error_correlation"] = error_product(slope, bend)
     found["train_discrepancy_blocks"] = error_series("train_discrepancy", series, whole)
-    variables = {}
-    for name, value in found.items():
-        if name in _DECLARED:
-            variables[name] = _variable(_DECLARED[name], value)
-        else:
-            observable = BY_NAME[name.removesuffix("_error")]
-            values = np.asarray(value, dtype=np.float64)[None]
-            variables[name] = ("chi", *observable.dimensions), values, observable.attributes(name)
-    return result.assign(variables)
+    return result.assign({name: _variable(name, value) for name, value in found.items()})
 
 
 def _named(at: xr.Dataset, prefix: str) -> dict[str, Array]:
