@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from msat.validation import Settings
+from msat.validation import Seed, Settings
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["float32", "float64"]
 IntegratorName = Literal["leimkuhler_matthews", "euler_maruyama"]
-
 
 # when a run ends; all other settings determine the trajectory of the chains
 STOPPING_RULE = ("target_error", "max_steps", "steps")
@@ -80,7 +79,7 @@ class Saving(Settings):
 class TrainingJob(Saving):
     """One training as a job: its seed, its threads, and the files that it is saved to."""
 
-    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(0, description="Seed of starts and noise.")
+    seed: Seed = Field(0, description="Seed of starts and noise.")
     threads: int = Field(1, ge=1, description="CPU threads.")
     checkpoint: Path | None = Field(
         None,

@@ -22,9 +22,8 @@ def starting_points(potential: Potential, chains: int, generator: torch.Generato
     target than the posterior, where the prior is less.
     """
     width, Z = potential.network.width, potential.Z
-    like = {"generator": generator, "dtype": Z.dtype, "device": Z.device}
-    A = torch.randn(chains, width, potential.rank, **like)  # type: ignore[call-overload]
-    b = torch.randn(chains, width, **like)  # type: ignore[call-overload]
+    shapes = ((chains, width, potential.rank), (chains, width))
+    A, b = (Z.new_empty(shape).normal_(generator=generator) for shape in shapes)
     # least squares in float64: (Z^T Z)^-1 Z^T y, its columns are independent by construction
     fit = torch.linalg.lstsq(Z.double(), potential.y.double()[:, None]).solution[:, 0].to(Z.dtype)
     length = fit.norm().clamp_min(torch.finfo(Z.dtype).tiny)

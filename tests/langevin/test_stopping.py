@@ -11,7 +11,7 @@ from msat.langevin.state import BURN_IN_BLOCKS, State
 from msat.langevin.stopping import (
     block_length,
     judge_burn_in,
-    monitor_rhat,
+    largest_rhat,
     passes_through,
     progress_of,
     segment_is_full,
@@ -98,10 +98,10 @@ def test_a_segment_of_burn_in_doubles_until_chains_agree_or_no_room_is_left():
 
 def test_monitors_see_a_chain_that_stands_apart():
     state = _state(base_blocks=64)
-    assert monitor_rhat(state) < 1.1
+    assert largest_rhat(state) < 1.1
     for value in state.blocks.blocks["readout_norm"]:
         value[0] += 10
-    assert monitor_rhat(state) > 1.5
+    assert largest_rhat(state) > 1.5
 
 
 def test_expected_steps_follow_error_and_rhat():
