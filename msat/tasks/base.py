@@ -92,12 +92,15 @@ class Task:
         for name in ARRAYS:
             object.__setattr__(self, name, _checked(name, getattr(self, name)))
         (rows, columns), (test_rows, test_columns) = self.x_train.shape, self.x_test.shape
-        unequal = "y_{0} has {1} entries but x_{0} has {2} rows: must be equal".format
+        labels, test_labels = len(self.y_train), len(self.y_test)
         problems = (
             (rows == 0, "x_train has 0 rows: at least 1 training sample is needed"),
             (columns == 0, "x_train has 0 columns: at least 1 input dimension is needed"),
-            (len(self.y_train) != rows, unequal("train", len(self.y_train), rows)),
-            (len(self.y_test) != test_rows, unequal("test", len(self.y_test), test_rows)),
+            (labels != rows, f"y_train has {labels} entries but x_train has {rows} rows: must be equal"),
+            (
+                test_labels != test_rows,
+                f"y_test has {test_labels} entries but x_test has {test_rows} rows: must be equal",
+            ),
             (test_columns != columns, f"x_test has {test_columns} columns but x_train has {columns}: must be equal"),
             (not self.x_train.any(), "x_train is all zero: the inputs must carry information"),
             (
@@ -160,7 +163,7 @@ def _checked(name: str, value: ArrayLike) -> Array:
 
 def generators(seed: int, count: int) -> list[np.random.Generator]:
     """Return independent generators of one seed: one for each part of a data set that is drawn."""
-    return [np.random.Generator(np.random.PCG64(part)) for part in np.random.SeedSequence(seed).spawn(count)]
+    return np.random.Generator(np.random.PCG64(seed)).spawn(count)
 
 
 def balanced_labels(rows: int, first: float, rng: np.random.Generator) -> Array:

@@ -108,7 +108,7 @@ def _draw(
 ) -> tuple[Array, Array, Indices]:
     """Return pooled images (rows, D), labels (rows,), and the places of the images in their file."""
     rows: int = getattr(settings, f"n_{part}")
-    kind, prefix = {"train": ("training", "train"), "test": ("test", "t10k")}[part]
+    kind, prefix = ("training", "train") if part == "train" else ("test", "t10k")
     y = balanced_labels(rows, -1.0, rng)
     of_digit = read_labels(files[f"{prefix}-labels-idx1-ubyte"])
     chosen = np.empty(rows, dtype=np.int64)

@@ -163,13 +163,12 @@ def _read(file: str, content: bytes) -> pd.DataFrame:
         elif suffix == ".parquet":
             frame = pd.read_parquet(io.BytesIO(content))
         else:
-            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-                arrays = {name: array for name, array in archive.items() if array.ndim in (1, 2)}
+            frame = pd.DataFrame(_arrays(file, content))
+    except InputError:
+        raise
     except Exception as error:  # the readers raise almost anything where a file is damaged
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{file}: not a readable {suffix} file ({reason})") from None
-    if suffix == ".npz":
-        frame = pd.DataFrame(_flat(file, arrays))
     frame.columns = [str(name).strip() for name in frame.columns]
     if frame.columns.has_duplicates:
         name = frame.columns[frame.columns.duplicated()][0]
@@ -177,15 +176,17 @@ def _read(file: str, content: bytes) -> pd.DataFrame:
     return frame
 
 
-def _flat(file: str, arrays: dict[str, Array]) -> dict[str, Array]:
+def _arrays(file: str, content: bytes) -> dict[str, Array]:
     """Return the columns of arrays; those of a two-dimensional one are called name[0], name[1], ..."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        arrays = {name: array for name, array in archive.items() if array.ndim in (1, 2)}
     if len(set(map(len, arrays.values()))) > 1:
         lengths = ", ".join(f"{name} {len(array)}" for name, array in arrays.items())
         raise InputError(f"{file}: arrays of different lengths ({lengths}): must be equal")
-    flat: dict[str, Array] = {}
+    columns: dict[str, Array] = {}
     for name, array in arrays.items():
-        flat |= {name: array} if array.ndim == 1 else {f"{name}[{j}]": column for j, column in enumerate(array.T)}
-    return flat
+        columns |= {name: array} if array.ndim == 1 else {f"{name}[{j}]": column for j, column in enumerate(array.T)}
+    return columns
 
 
 class _Table:
@@ -202,8 +203,9 @@ class _Table:
     def named(self, key: str, name: str) -> list[str]:
         """Return the columns of a name, which an option called key gives."""
         if name not in self._groups:
-            known = [*self._groups][:12] + ["..."] * (len(self._groups) > 12)
-            raise InputError(f"{key} = {name!r}: no such column in {self.file}; it has {', '.join(known)}")
+            known = list(self._groups)
+            shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
+            raise InputError(f"{key} = {name!r}: no such column in {self.file}; it has {shown}")
         return self._groups[name]
 
     def one(self, key: str, name: str) -> str:
@@ -272,6 +274,6 @@ def _split(settings: Settings, column: pd.Series | None, rows: int, seed: int) -
     if wanted + (settings.n_test or 0) > rows:
         asked = f"n_train = {wanted}" + (f", n_test = {settings.n_test}" if settings.n_test else "")
         raise InputError(f"{asked}: {settings.file} has {rows} rows, too few")
-    order = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed))).permutation(rows)
+    order = np.random.Generator(np.random.PCG64(seed)).permutation(rows)
     end = rows if settings.n_test is None else wanted + settings.n_test
     return order[:wanted], order[wanted:end]
