@@ -31,19 +31,20 @@ def get(name: str) -> Any:
 def _function(name: str) -> Callable[..., Task]:
     """Return the task as a function of its settings and a seed, for Python."""
     module = get(name)
-    settings_of = module.Settings
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    positional = [item.replace(kind=kind) for item in inspect.signature(settings_of).parameters.values()]
+    parameters = inspect.signature(module.Settings).parameters.values()
+    positional = [item.replace(kind=kind, annotation=inspect.Parameter.empty) for item in parameters]
 
     def make(*arguments: Any, seed: int = 0, **values: Any) -> Task:
         given = inspect.Signature(positional).bind(*arguments, **values).arguments
-        task: Task = module.make(validated(settings_of, {key: _plain(value) for key, value in given.items()}), seed)
+        settings = validated(module.Settings, {key: _plain(value) for key, value in given.items()})
+        task: Task = module.make(settings, seed)
         return task
 
     last = inspect.Parameter("seed", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=int)
     make.__signature__ = inspect.Signature([*positional, last], return_annotation=Task)  # type: ignore[attr-defined]
     make.__name__ = make.__qualname__ = name
-    options = "\n".join(f"    {key}: {field.description}" for key, field in settings_of.model_fields.items())
+    options = "\n".join(f"    {key}: {field.description}" for key, field in module.Settings.model_fields.items())
     make.__doc__ = f"{inspect.getdoc(module.make)}\n\nArgs:\n{options}\n    seed: Seed of the data."
     return make
 

@@ -91,15 +91,13 @@ class Task:
     def __post_init__(self) -> None:
         for name in ARRAYS:
             object.__setattr__(self, name, _checked(name, getattr(self, name)))
-        (rows, columns), (test_rows, test_columns) = self.x_train.shape, self.x_test.shape
-        labels, test_labels = len(self.y_train), len(self.y_test)
+        (rows, columns), test_columns = self.x_train.shape, self.x_test.shape[1]
         problems = (
             (rows == 0, "x_train has 0 rows: at least 1 training sample is needed"),
             (columns == 0, "x_train has 0 columns: at least 1 input dimension is needed"),
-            (labels != rows, f"y_train has {labels} entries but x_train has {rows} rows: must be equal"),
-            (
-                test_labels != test_rows,
-                f"y_test has {test_labels} entries but x_test has {test_rows} rows: must be equal",
+            *(
+                (len(x) != len(y), f"y_{part} has {len(y)} entries but x_{part} has {len(x)} rows: must be equal")
+                for part, x, y in (("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test))
             ),
             (test_columns != columns, f"x_test has {test_columns} columns but x_train has {columns}: must be equal"),
             (not self.x_train.any(), "x_train is all zero: the inputs must carry information"),
