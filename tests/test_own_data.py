@@ -28,6 +28,7 @@ def _levels(table: str) -> dict[tuple[str, str], float]:
     return numbers
 
 
+@pytest.mark.slow
 def test_the_documented_commands(tmp_path, monkeypatch, capsys):
     pytest.importorskip("sklearn")
     monkeypatch.chdir(tmp_path)

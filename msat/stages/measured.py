@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 LARGEST_MOMENTS = 64_000_000  # bytes of matrices of all chains beyond which the file goes without them
 
 _DECLARED = {variable.name: variable for variable in (*TRAINING, *CHAIN_MOMENTS, *SERIES)}
-_MATRICES = ("ff_train", "hidden_kernel", "first_layer")
+_MATRICES = tuple(v.name.removeprefix("moment_") for v in CHAIN_MOMENTS if v.dimensions[-1] in ("pair", "row_pair"))
 
 
 def load(path: Path) -> xr.Dataset:

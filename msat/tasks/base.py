@@ -80,6 +80,12 @@ class Task:
     Raises:
         InputError: If shapes disagree, a value is NaN or infinite, the training inputs are all zero or all the same, or
             the training labels are all zero (then no target direction exists).
+
+    Examples:
+        >>> import numpy as np
+        >>> task = Task(np.eye(2), np.array([1.0, -1.0]), np.ones((1, 2)), np.ones(1))
+        >>> task.n_train, task.n_test, task.dimension
+        (2, 1, 2)
     """
 
     x_train: Array

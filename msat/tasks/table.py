@@ -107,6 +107,15 @@ def make(settings: Settings, seed: int) -> Task:
     Raises:
         InputError: If the file cannot be read, a column is missing, holds text or a missing value, or there are too few
             rows.
+
+    Examples:
+        >>> import tempfile, numpy as np, msat
+        >>> with tempfile.NamedTemporaryFile(suffix=".npz") as file:
+        ...     np.savez(file, x=np.arange(16.0).reshape(8, 2) ** 2, y=np.arange(8.0))
+        ...     file.flush()
+        ...     task = msat.tasks.table(file.name, target="y", n_train=5)
+        >>> task.n_train, task.n_test, task.dimension
+        (5, 3, 2)
     """
     try:
         content = Path(settings.file).read_bytes()

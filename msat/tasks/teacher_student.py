@@ -130,6 +130,12 @@ def make(settings: Settings, seed: int) -> Task:
 
     Raises:
         InputError: If all coefficients are zero.
+
+    Examples:
+        >>> import msat
+        >>> task = msat.tasks.teacher_student(n_train=4, n_test=2, dimension=3, coefficients=[1, 0, 0.3])
+        >>> task.x_train.shape, task.direction.shape
+        ((4, 3), (3,))
     """
     teacher_rng, train_rng, test_rng = generators(seed, 3)
     function, known = (_single_index if settings.has_direction else _network)(settings, teacher_rng)

@@ -79,6 +79,7 @@ def test_an_experiment_has_the_figures_whose_levels_it_has():
     assert figures_of(FEW[1], has_direction=True) == [name for name in every if name not in ("kernels", "directions")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("levels", FEW)
 def test_few_levels_have_all_their_figures(folder, tmp_path, levels):
     """No figure that an experiment has may need a level that it does not declare."""

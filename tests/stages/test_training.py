@@ -6,7 +6,6 @@ import torch
 
 import msat
 from msat.errors import ComputationError, InputError
-from msat.geometry import decompose
 from msat.langevin import dynamics
 from msat.network import Network
 from msat.observables.functions import across_target, centred_alignment
@@ -68,6 +67,7 @@ def test_every_observable_agrees_with_exact(small_task, small_network, chi):
         assert abs(_z(trained, name, float(theory[name].isel(chi=0, level=0)))) < Z_LIMIT, name
 
 
+@pytest.mark.slow
 def test_euler_maruyama_agrees_in_the_mean_at_a_small_step(small_task, small_network):
     """Its bias is of first order in the step, so the step is far smaller."""
     trained = msat.train(
@@ -204,22 +204,3 @@ def test_devices():
         assert find_device("auto").type == "cpu"
         with pytest.raises(InputError, match="no CUDA device"):
             find_device("cuda")
-
-
-def test_informed_start_fits_and_zero_start_is_zero(small_task, small_network):
-    from msat.langevin.potential import make_potential
-    from msat.langevin.starts import start_names, starting_points
-
-    network = Network(width=4000, g_w=1.0, g_v=1.0, kappa_0=1.0)
-    potential = make_potential(decompose(small_task, network), network)
-    A, b = starting_points(potential, 3, torch.Generator().manual_seed(0))
-    outputs = potential.outputs((A, b)).numpy()
-    names = start_names(3)
-    assert names == ["prior", "zero", "informed"]
-    np.testing.assert_array_equal(outputs[1], 0.0)
-    y = small_task.y_train
-    # the prior part of the informed start adds outputs of variance g C + cross terms, all of order 1
-    assert y @ outputs[2] / (y @ y) == pytest.approx(1.0, abs=0.9)
-    balanced_A, balanced_b = A[2] - A[2].mean(), b[2]
-    assert balanced_A.shape == (4000, potential.rank)
-    assert balanced_b.abs().mean() > 0
