@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.polynomial import hermite, hermite_e
@@ -64,12 +63,10 @@ class Settings(TaskSettings):
 
     @model_validator(mode="after")
     def _fields_of_one_teacher(self) -> Settings:
-        for teacher, fields in _OWN.items():
-            for name in fields:
-                if teacher != self.teacher and getattr(self, name) is not None:
-                    raise ValueError(
-                        f"{name} = {getattr(self, name)!r}: belongs to teacher {teacher}, not to {self.teacher}"
-                    )
+        for teacher, name in ((teacher, name) for teacher, fields in _OWN.items() for name in fields):
+            value = getattr(self, name)
+            if teacher != self.teacher and value is not None:
+                raise ValueError(f"{name} = {value!r}: belongs to teacher {teacher}, not to {self.teacher}")
         return self
 
     @property
@@ -84,11 +81,10 @@ class Settings(TaskSettings):
     def resolved(self) -> dict[str, Any]:
         """Return the settings that this teacher has, with its own defaults filled in."""
         given = self.model_dump(exclude_none=True)
-        return given | {name: given.get(name, default) for name, default in _OWN[self.teacher].items()}
+        return given | _OWN[self.teacher] | given
 
 
-@dataclass(frozen=True, eq=False)
-class NetworkTeacher:
+class NetworkTeacher(NamedTuple):
     """A two-layer network ``sum_i w_i phi(v_i.x)``.
 
     Attributes:
@@ -146,13 +142,10 @@ def make(settings: Settings, seed: int) -> Task:
 
     def draw(rows: int, rng: np.random.Generator) -> tuple[Array, Array]:
         x = rng.standard_normal((rows, settings.dimension))
-        y = function(x)
-        return x, y + math.sqrt(settings.noise) * rng.standard_normal(rows)
+        return x, function(x) + math.sqrt(settings.noise) * rng.standard_normal(rows)
 
-    x_train, y_train = draw(settings.n_train, train_rng)
-    x_test, y_test = draw(settings.n_test, test_rng)
     provenance = {"task": "teacher_student", "seed": seed, **settings.resolved(), **known}
-    return Task(x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test, provenance=provenance)
+    return Task(*draw(settings.n_train, train_rng), *draw(settings.n_test, test_rng), provenance)
 
 
 def _single_index(settings: Settings, rng: np.random.Generator) -> tuple[Any, dict[str, Any]]:
