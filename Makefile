@@ -47,10 +47,10 @@ report: $(STAMP)
 	$(SNAKEMAKE) --report results/report.html
 
 test: $(STAMP)
-	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not slurm"
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not slurm"
 
 test-fast: $(STAMP)
-	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not slow and not workflow and not slurm"
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not slow and not workflow and not slurm"
 
 test-slurm: $(STAMP)
 	$(BIN)/pytest -m slurm tests/slurm
@@ -74,7 +74,7 @@ format: $(STAMP)
 	$(BIN)/snakefmt .
 
 docs: $(STAMP)
-	$(BIN)/python -m msat.formats docs/formats.md
+	$(BIN)/python docs/tables.py docs/formats.md
 	$(BIN)/msat schema --out workflow/schemas/config.schema.json
 
 hooks: $(STAMP)

@@ -92,7 +92,7 @@ def sample_nuts(x, y, activation, chi, seed):
     seed
         Of starts and sampler.
 
-    Returns
+    Returns:
     -------
     dict
         Means, standard deviations and standard errors of the outputs, and how the sampling went.
@@ -104,11 +104,7 @@ def sample_nuts(x, y, activation, chi, seed):
     from numpyro import infer
     from numpyro.diagnostics import effective_sample_size, split_gelman_rubin
 
-    phi = {
-        "linear": lambda h: h,
-        "erf": jax.scipy.special.erf,
-        "relu": lambda h: jnp.maximum(h, 0.0),
-    }[activation]
+    phi = {"linear": lambda h: h, "erf": jax.scipy.special.erf, "relu": lambda h: jnp.maximum(h, 0.0)}[activation]
     width, dimension = NETWORK["width"], x.shape[1]
     g, kappa = NETWORK["g_w"] / chi, NETWORK["kappa_0"] / chi
     inputs = np.sqrt(NETWORK["g_v"] / dimension) * x
@@ -216,7 +212,7 @@ def make_reference(path):
 def read_reference(path):
     """Return the stored reference.
 
-    Raises
+    Raises:
     ------
     SystemExit
         If there is none or it was made with other settings.
@@ -246,7 +242,7 @@ def compare(reference, case, theory, trained):
     trained
         What msat.train returned, at the case's scale.
 
-    Returns
+    Returns:
     -------
     dict
         ``|Delta - Delta_NUTS| / |Delta_NUTS|`` of every level and of training, the largest z-scores, and
@@ -278,9 +274,7 @@ def problems(case, row):
     if not row["laplace"] < LAPLACE_LIMIT:
         found.append(f"laplace is off by {row['laplace']:.1%}")
     found += [
-        f"{name} = {row[name]:.1f}"
-        for name in ("langevin_z", "exact_z")
-        if name in row and not row[name] < Z_LIMIT
+        f"{name} = {row[name]:.1f}" for name in ("langevin_z", "exact_z") if name in row and not row[name] < Z_LIMIT
     ]
     if not row["target_met"]:
         found.append("training stopped short of its target error")
@@ -294,10 +288,7 @@ def problems(case, row):
 def run(reference):
     """Print the table and return the failed criteria of all cases."""
     task = msat.Task(
-        np.array(reference["x_train"]),
-        np.array(reference["y_train"]),
-        np.zeros((0, TASK["dimension"])),
-        np.zeros(0),
+        np.array(reference["x_train"]), np.array(reference["y_train"]), np.zeros((0, TASK["dimension"])), np.zeros(0)
     )
     cases = {(case["activation"], case["chi"]): case for case in reference["cases"]}
     print("|Delta - Delta_NUTS| / |Delta_NUTS| in %; z: largest over the training outputs; s.e. in % of |Delta|")

@@ -68,9 +68,7 @@ def main() -> None:
         return
     print(f"{'activation':>10} {'N':>5} {'P':>4} {'D':>4} {'chains':>6} {'ms/step':>8} {'MB':>6} {'state MB':>8}")
     for size in SIZES:
-        done = subprocess.run(
-            [sys.executable, __file__, json.dumps(size)], check=True, capture_output=True, text=True
-        )
+        done = subprocess.run([sys.executable, __file__, json.dumps(size)], check=True, capture_output=True, text=True)
         found = json.loads(done.stdout.splitlines()[-1])
         activation, width, n_train, dimension, chains = size
         print(

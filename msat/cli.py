@@ -23,8 +23,8 @@ def _out(text: str = "File to write.") -> click.Option:
 
 
 def _data_and_out() -> list[click.Option]:
-    text = "Data set: .npz with x_train, y_train, x_test, y_test."
-    return [option("--data", text, type=PATH, required=True), _out()]
+    data = "Data set: .npz with x_train, y_train, x_test, y_test."
+    return [option("--data", data, type=PATH, required=True), _out()]
 
 
 def _label() -> click.Option:
@@ -231,9 +231,7 @@ def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 
 
 def _app() -> click.Group:
-    version = click.Option(
-        ["--version"], is_flag=True, is_eager=True, callback=_version, help="Show the version and stop."
-    )
+    version = option("--version", "Show the version and stop.", is_flag=True, is_eager=True, callback=_version)
     text = "Multi-scale adaptive theory of feature learning, and the networks that check it."
     return Commands(COMMANDS, name="msat", help=text, params=[version])
 
@@ -250,33 +248,30 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, _terminate)
     try:
         result = _app().main(args=arguments, prog_name="msat", standalone_mode=False)
-    except InputError as error:
-        print(f"msat: error: {error}", file=sys.stderr)
-        return 2
+        return result if isinstance(result, int) else 0
+    except (InputError, ComputationError) as error:
+        return _said(f"msat: error: {error}", 2 if isinstance(error, InputError) else 1)
     except click.UsageError as error:
         name = error.ctx.command_path if error.ctx else "msat"
         message = " ".join(error.format_message().split())
         if isinstance(error, click.exceptions.NoArgsIsHelpError):
             print(error.format_message())
             message = "no command given"
-        print(f"{name}: error: {message} (see {name} --help)", file=sys.stderr)
-        return 2
-    except ComputationError as error:
-        print(f"msat: error: {error}", file=sys.stderr)
-        return 1
+        return _said(f"{name}: error: {message} (see {name} --help)", 2)
     except Interrupted as stop:
-        print(f"msat: {stop}", file=sys.stderr)
-        return 128 + stop.signal_number
+        return _said(f"msat: {stop}", 128 + stop.signal_number)
     except (click.Abort, KeyboardInterrupt):
-        print("msat: interrupted", file=sys.stderr)
-        return 130
+        return _said("msat: interrupted", 130)
     except Exception:
         import traceback
 
         traceback.print_exc()
-        print("msat: this is a defect of msat; please report the lines above", file=sys.stderr)
-        return 70
-    return result if isinstance(result, int) else 0
+        return _said("msat: this is a defect of msat; please report the lines above", 70)
+
+
+def _said(line: str, code: int) -> int:
+    print(line, file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

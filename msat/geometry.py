@@ -37,11 +37,6 @@ class RowSpace:
     test_residual_sd: Array
 
     @property
-    def n_train(self) -> int:
-        """Number of training points P."""
-        return len(self.train)
-
-    @property
     def rank(self) -> int:
         """Rank r of the training inputs."""
         return int(self.train.shape[1])
@@ -49,8 +44,7 @@ class RowSpace:
 
 def row_space(x_train: Array, x_test: Array, g_v: float) -> RowSpace:
     """Return the `RowSpace` of inputs (P, D) and (Q, D) for first-layer prior variance ``g_v / D``."""
-    dimension = x_train.shape[1]
-    scale = np.sqrt(g_v / dimension)
+    scale = np.sqrt(g_v / x_train.shape[1])
     U, singular, rows = np.linalg.svd(x_train, full_matrices=False)
     keep = singular > max(x_train.shape) * np.finfo(np.float64).eps * singular[0]
     rows = rows[keep]
@@ -87,11 +81,6 @@ class Spectrum:
     to_test: Array | None = None
     test_residual: Array | None = None
 
-    @property
-    def n_train(self) -> int:
-        """Number of training samples P."""
-        return len(self.lam)
-
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
@@ -113,6 +102,10 @@ class Geometry:
     activation: str
     teacher: Array | None = None
 
+    @property
+    def _scale(self) -> float:
+        return float(self.g_v / self.x_train.shape[1])
+
     @cached_property
     def row_space(self) -> RowSpace:
         """Pre-activations in whitened row-space coordinates."""
@@ -121,23 +114,20 @@ class Geometry:
     @cached_property
     def prior_kernel(self) -> Array:
         """The prior hidden kernel ``K = E_prior[phi phi^T]`` on the training points, (P, P)."""
-        scale = self.g_v / self.x_train.shape[1]
-        return get_activation(self.activation).dual_kernel(scale * (self.x_train @ self.x_train.T))
+        return get_activation(self.activation).dual_kernel(self._scale * (self.x_train @ self.x_train.T))
 
     @cached_property
     def cross_kernel(self) -> Array:
         """The prior hidden kernel between test and training points, (Q, P)."""
-        scale = self.g_v / self.x_train.shape[1]
-        train, test = (scale * np.sum(x**2, axis=1) for x in (self.x_train, self.x_test))
-        covariance = scale * (self.x_test @ self.x_train.T)
+        train, test = (self._scale * np.sum(x**2, axis=1) for x in (self.x_train, self.x_test))
+        covariance = self._scale * (self.x_test @ self.x_train.T)
         return get_activation(self.activation).cross_dual_kernel(test, train, covariance)
 
     @cached_property
     def spectrum(self) -> Spectrum:
         """The `Spectrum` of the prior kernel: one P by P eigendecomposition."""
         lam, U = np.linalg.eigh(self.prior_kernel)
-        scale = self.g_v / self.x_train.shape[1]
-        variance = get_activation(self.activation).dual_variance(scale * np.sum(self.x_test**2, axis=1))
+        variance = get_activation(self.activation).dual_variance(self._scale * np.sum(self.x_test**2, axis=1))
         cross, y = self.cross_kernel @ U, U.T @ self.y_train
         if self.activation != "linear":
             return Spectrum(np.maximum(lam, 0.0), U, y, cross, variance)
@@ -159,8 +149,8 @@ class Geometry:
         u = u / length if length > 0 else np.full_like(u, np.nan)
         # inputs = sqrt(g_v/D) X R for an orthonormal basis R (D, r) of the row space, and u_r = R^T u; its columns
         # are orthogonal, so that the pseudo-inverse is the transpose over their squared lengths
-        inputs, scale = self.row_space.train, self.g_v / self.x_train.shape[1]
-        return np.asarray(inputs.T @ (np.sqrt(scale) * (self.x_train @ u)) / np.sum(inputs**2, axis=0))
+        inputs = self.row_space.train
+        return np.asarray(inputs.T @ (np.sqrt(self._scale) * (self.x_train @ u)) / np.sum(inputs**2, axis=0))
 
     def first_layer(self, hidden_kernel: Array) -> Callable[[Array], float] | None:
         """Return what maps u, (r,), to ``E[(1/N) sum_i (a_i.u)^2]``, from a hidden kernel of a linear network.

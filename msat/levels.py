@@ -10,10 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, WithJsonSchema
-
 from msat.activations import get_activation
 from msat.errors import InputError
+from msat.validation import OneOf, check_known
 
 Line = str | tuple[float, tuple[float, ...]]
 
@@ -57,6 +56,7 @@ EXACT = Level("exact", "exact", "kernel", None, "solid", "*", linear_only=True, 
 
 LEVELS = {level.name: level for level in (NNGP, RESCALING, TREE_LEVEL, ONE_LOOP, LAPLACE, EXACT)}
 NAMES = tuple(LEVELS)
+LevelName = Annotated[str, OneOf(NAMES)]  # in settings
 EXACT_NAMES = tuple(level.name for level in LEVELS.values() if level.exact)
 _REFERENCES = (EXACT, LAPLACE)  # what others are measured against, the first that there is
 
@@ -95,23 +95,12 @@ def check_levels(names: Sequence[str], activation: str) -> None:
     if not names:
         raise InputError(f"levels is empty: must name at least one of {', '.join(NAMES)}")
     for name in names:
-        if name not in LEVELS:
-            raise InputError(f"level = {name!r}: must be one of {', '.join(NAMES)}")
+        check_known("level", name, NAMES)
         reason = why_undefined(LEVELS[name], activation)
         if reason:
             raise InputError(f"level = {name!r} with activation = {activation!r}: {reason}")
     if len(set(names)) < len(names):
         raise InputError(f"levels = {','.join(names)}: a level is named twice")
-
-
-def _known(name: str) -> str:
-    if name not in LEVELS:
-        raise ValueError(f"must be one of {', '.join(NAMES)}")
-    return name
-
-
-# the type of a level's name in settings
-LevelName = Annotated[str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": list(NAMES)})]
 
 
 def ordered(names: Iterable[Any]) -> list[Level]:

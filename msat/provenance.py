@@ -7,7 +7,6 @@ import hashlib
 import json
 import platform
 import subprocess
-from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,14 +15,6 @@ from typing import Any
 _PACKAGE = "msat"
 _ROOT = Path(__file__).resolve().parent
 _LIBRARIES = ("numpy", "scipy", "xarray", "torch", "arviz-stats")
-
-
-@dataclass(frozen=True)
-class _Source:
-    """One file: the modules that it names in its imports, and what Python executes of it."""
-
-    imports: tuple[str, ...]
-    code: str
 
 
 def import_closure(*modules: str) -> dict[str, Path]:
@@ -42,7 +33,7 @@ def import_closure(*modules: str) -> dict[str, Path]:
         if path is None or name in found or name == _PACKAGE:
             continue
         found[name] = path
-        waiting += _source(path).imports
+        waiting += _parsed(path.read_text(encoding="utf-8"))[0]
     return dict(sorted(found.items()))
 
 
@@ -54,39 +45,30 @@ def code_digest(*modules: str) -> str:
     """
     sha = hashlib.sha256()
     for name, path in import_closure(*modules).items():
-        sha.update(f"{name}\n{_source(path).code}\n".encode())
+        sha.update(f"{name}\n{_parsed(path.read_text(encoding='utf-8'))[1]}\n".encode())
     return sha.hexdigest()[:16]
 
 
-def forget_sources() -> None:
-    """Read every file anew when it is next asked for: for a process in which sources change."""
-    for cached in (_module_file, _source, code_digest):
-        cached.cache_clear()
-
-
-@cache
 def _module_file(name: str) -> Path | None:
     parts = name.split(".")
     if parts[0] != _PACKAGE:
         return None
     base = _ROOT.joinpath(*parts[1:])
-    for path in (base.with_suffix(".py"), base / "__init__.py"):
-        if path.is_file():
-            return path
-    return None
+    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
 
 
 @cache
-def _source(path: Path) -> _Source:
-    tree = _Executed().visit(ast.parse(path.read_text(encoding="utf-8")))
+def _parsed(text: str) -> tuple[list[str], str]:
+    """Return the modules of msat that a source names in its imports, and a hash of what Python executes of it."""
+    tree = _Executed().visit(ast.parse(text))
     imports: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             imports += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             imports += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    ours = (name for name in dict.fromkeys(imports) if name.split(".")[0] == _PACKAGE)
-    return _Source(tuple(ours), ast.dump(tree))
+    ours = [name for name in dict.fromkeys(imports) if name.split(".")[0] == _PACKAGE]
+    return ours, hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
 class _Executed(ast.NodeTransformer):

@@ -19,25 +19,22 @@ import xarray as xr
 from msat.errors import InputError
 
 # what NumPy, zipfile and HDF5 raise on files that are damaged or something else
-UNREADABLE = (
+UNREADABLE: tuple[type[Exception], ...] = (
     OSError,
     ValueError,
     EOFError,
     AttributeError,
-    KeyError,
+    LookupError,
     TypeError,
     RuntimeError,
-    NotImplementedError,
     MemoryError,
-    zipfile.BadZipFile,
-    zlib.error,
 )
+UNREADABLE += (zipfile.BadZipFile, zlib.error)
 
 
 def check_writable(path: Path, option: str = "--out") -> None:
     """Raise InputError unless a file of this name can be written: asked before any work is done."""
-    folder = path.parent
-    probe = _temporary(path)
+    folder, probe = path.parent, _temporary(path)
     try:
         if path.is_dir():
             raise InputError(f"{option} {path}: is a folder, must be a file name")
@@ -102,31 +99,30 @@ def load_dataset(path: Path, kind: str) -> xr.Dataset:
     Raises:
         InputError: If the file is missing, unreadable, or holds something else.
     """
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
-    try:
-        with xr.open_dataset(path, engine="h5netcdf") as file:
-            dataset = file.load()
-    except UNREADABLE as error:
-        raise InputError(f"{path}: not a readable NetCDF file ({first_line(error)})") from None
+    with _readable(path), xr.open_dataset(path, engine="h5netcdf") as file:
+        dataset = file.load()
     _check_kind(path, dataset.attrs, kind)
     return dataset
 
 
 def load_attributes(path: Path, kind: str) -> dict[str, Any]:
     """Return a result's attributes without opening its arrays, ten times as fast; see `load_dataset`."""
+    with _readable(path), h5py.File(path, "r") as file:
+        # NetCDF stores a number as an array of one
+        found = {k: np.asarray(value).item() if np.size(value) == 1 else value for k, value in file.attrs.items()}
+    _check_kind(path, found, kind)
+    return found
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Raise InputError where a NetCDF file is missing or cannot be read."""
     if not path.exists():
         raise InputError(f"{path}: no such file")
     try:
-        with h5py.File(path, "r") as file:
-            # NetCDF stores a number as an array of one
-            found = {
-                name: np.asarray(value).item() if np.size(value) == 1 else value for name, value in file.attrs.items()
-            }
+        yield
     except UNREADABLE as error:
         raise InputError(f"{path}: not a readable NetCDF file ({first_line(error)})") from None
-    _check_kind(path, found, kind)
-    return found
 
 
 def _check_kind(path: Path, found: Mapping[Any, Any], kind: str) -> None:
@@ -137,7 +133,5 @@ def _check_kind(path: Path, found: Mapping[Any, Any], kind: str) -> None:
 
 def attributes(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values as NetCDF attributes: None becomes the string "none", booleans become 0 or 1."""
-    return {
-        name: "none" if value is None else int(value) if isinstance(value, bool) else value
-        for name, value in values.items()
-    }
+    plain = {name: int(value) if isinstance(value, bool) else value for name, value in values.items()}
+    return {name: "none" if value is None else value for name, value in plain.items()}

@@ -136,10 +136,7 @@ BAD_COMMANDS = {
     "no such folder": ("{c} --data {d} --width 3 --out {t}/none/out.nc", "none does not exist"),
     "out is a folder": ("{c} --data {d} --width 3 --out {t}", "is a folder, must be a file name"),
     "folder is a file": ("{c} --data {d} --width 3 --out {t}/text.npz/out.nc", "does not exist"),
-    "seed": (
-        "{c} --data {d} --width 3 --seed -1 --out {o}",
-        "seed = -1: input should be greater than or equal to 0",
-    ),
+    "seed": ("{c} --data {d} --width 3 --seed -1 --out {o}", "seed = -1: input should be greater than or equal to 0"),
     "unknown level": (
         "solve --data {d} --width 3 --levels nngp,nlo --out {o}",
         "levels.1 = 'nlo': must be one of nngp",
@@ -244,9 +241,7 @@ def test_a_failed_computation_is_exit_code_1(tmp_path, capsys):
 def test_nonlinear_commands(tmp_path, capsys):
     """tanh through quadrature, and quadratic with the levels that it has."""
     data, theory, langevin = (tmp_path / name for name in ("data.npz", "theory.nc", "langevin.nc"))
-    assert (
-        _run(f"task teacher_student --n-train 8 --n-test 5 --dimension 4 --coefficients 1,0,0.3 --out {data}") == 0
-    )
+    assert _run(f"task teacher_student --n-train 8 --n-test 5 --dimension 4 --coefficients 1,0,0.3 --out {data}") == 0
     for activation, levels in (("tanh", 5), ("quadratic", 2)):
         network = f"--width 12 --activation {activation} --kappa-0 0.5 --chi 2"
         assert _run(f"solve --data {data} {network} --strict --out {theory}") == 0

@@ -10,10 +10,7 @@ from msat.config import parse_config, schema, with_files
 from msat.errors import InputError
 
 ROOT = Path(__file__).parent.parent
-MINIMAL = {
-    "experiments": {"a": {"task": {"name": "ising"}, "network": {"width": 100}}},
-    "scales": {"chi": [1, 10]},
-}
+MINIMAL = {"experiments": {"a": {"task": {"name": "ising"}, "network": {"width": 100}}}, "scales": {"chi": [1, 10]}}
 
 
 def _changed(path: str, value):
@@ -27,12 +24,12 @@ def _changed(path: str, value):
     return config
 
 
-def _merged(base, overlay):
+def merged(base, overlay):
     """Merge as Snakemake does: maps deeply, lists replaced."""
     result = dict(base)
     for key, value in overlay.items():
         both = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = _merged(result[key], value) if both else value
+        result[key] = merged(result[key], value) if both else value
     return result
 
 
@@ -51,7 +48,7 @@ def test_every_key_has_a_description():
 def test_shipped_configurations_are_valid(overlay):
     values = yaml.safe_load((ROOT / "config.yaml").read_text())
     if overlay:
-        values = _merged(values, yaml.safe_load((ROOT / f"configs/{overlay}.yaml").read_text()))
+        values = merged(values, yaml.safe_load((ROOT / f"configs/{overlay}.yaml").read_text()))
     config = parse_config(values)
     for name in config.experiments:
         scales = config.scale_names(name)
@@ -240,9 +237,7 @@ def test_the_trajectory_is_named_without_its_end():
 def test_figures_follow_from_levels_and_task():
     """A figure without its levels, or its teacher's direction, is left out."""
     config = parse_config(_changed("experiments.a.task", {"name": "teacher_student"}))
-    assert set(config.figures_of("a")) == {
-        name for name in figures.NAMES if figures.declaration(name).kind != "map"
-    }
+    assert set(config.figures_of("a")) == {name for name in figures.NAMES if figures.declaration(name).kind != "map"}
     assert "components" not in parse_config(MINIMAL).figures_of("a")
     kernel_levels = parse_config(_changed("experiments.a.levels", ["nngp", "rescaling"]))
     assert "kernels" not in kernel_levels.figures_of("a")
@@ -261,18 +256,12 @@ def test_what_a_figure_reads_and_how_it_is_asked_for():
         "title": "A: b",
     }
     assert config.figure_input("samples", "a") == ["results/tables/samples.parquet"]
-    assert config.figure_options("samples", "a") == {
-        "tables": "results/tables",
-        "experiment": "a",
-        "title": "A: b",
-    }
+    assert config.figure_options("samples", "a") == {"tables": "results/tables", "experiment": "a", "title": "A: b"}
     assert config.figure_input("loop_map") == ["results/tables/loop_map.parquet"]
     assert config.figure_options("loop_map") == {"tables": "results/tables"}
 
 
 def test_a_task_may_name_its_own_folder_of_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    config = parse_config(
-        _changed("experiments.b", {"task": MNIST | {"images": "mine"}, "network": {"width": 10}})
-    )
+    config = parse_config(_changed("experiments.b", {"task": MNIST | {"images": "mine"}, "network": {"width": 10}}))
     assert config.experiments["b"].task.files()[0] == "mine/train-images-idx3-ubyte"

@@ -9,6 +9,8 @@ import pytest
 import msat
 from tests.conftest import Z_LIMIT
 
+pytestmark = pytest.mark.slow
+
 LEVELS = ["nngp", "rescaling", "tree_level", "laplace"]
 
 

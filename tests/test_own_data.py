@@ -8,7 +8,7 @@ import yaml
 
 from msat.cli import main
 from msat.config import parse_config, with_files
-from tests.test_config import ROOT, _merged
+from tests.test_config import ROOT, merged
 
 TEXT = (ROOT / "docs/own_data.md").read_text()
 
@@ -28,6 +28,7 @@ def _levels(table: str) -> dict[tuple[str, str], float]:
     return numbers
 
 
+@pytest.mark.slow
 def test_the_documented_commands(tmp_path, monkeypatch, capsys):
     pytest.importorskip("sklearn")
     monkeypatch.chdir(tmp_path)
@@ -44,7 +45,7 @@ def test_the_documented_commands(tmp_path, monkeypatch, capsys):
 
     # and the overlay is the same experiment, once the table is there
     values = yaml.safe_load((ROOT / "config.yaml").read_text())
-    config = parse_config(_merged(values, yaml.safe_load((ROOT / "configs/own_data.yaml").read_text())))
+    config = parse_config(merged(values, yaml.safe_load((ROOT / "configs/own_data.yaml").read_text())))
     assert list(with_files(config)[0].experiments) == ["diabetes"]
     options = config.task_options("diabetes")
     for name in ("file", "target", "n_train", "n_test", "standardise"):

@@ -58,6 +58,7 @@ def test_a_folder_without_write_permission(tmp_path, monkeypatch):
         store.check_writable(tmp_path / "out.nc")
 
 
+@pytest.mark.slow
 def test_damaged_files_are_refused_in_one_line(tmp_path, small_task, small_network):
     """Random damage to a data set and a result: either it reads, or it is refused as unreadable or unsound."""
     save_task(tmp_path / "good.npz", small_task)

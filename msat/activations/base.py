@@ -48,16 +48,16 @@ class Activation:
         return np.asarray(kernel)
 
 
-def is_numpy(h: Any) -> bool:
-    """Return whether h is NumPy's or a plain number; torch is never imported to find out."""
-    return isinstance(h, np.ndarray | np.generic | float | int)
+def either(of_array: Callable[[Any], Any], of_tensor: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a function of arrays and numbers, and of torch tensors; torch is never imported to tell them apart."""
+    return lambda h: of_array(h) if isinstance(h, np.ndarray | np.generic | float | int) else of_tensor(h)
 
 
-def exp(h: Any) -> Any:
-    """Return the exponential of an array or a torch tensor."""
-    return np.exp(h) if is_numpy(h) else h.exp()
+exp = either(np.exp, lambda h: h.exp())
+erf = either(special.erf, lambda h: h.erf())
 
 
-def erf(h: Any) -> Any:
-    """Return the error function of an array or a torch tensor."""
-    return special.erf(h) if is_numpy(h) else h.erf()
+def correlation(va: Array, vb: Array, c: Array) -> tuple[Array, Array]:
+    """Return ``sqrt(v_a v_b)`` and the correlation, 0 without variance, both (A, B), of covariances c (A, B)."""
+    scale = np.sqrt(va)[:, None] * np.sqrt(vb)[None, :]
+    return scale, np.clip(np.divide(c, scale, out=np.zeros_like(scale), where=scale > 0), -1.0, 1.0)

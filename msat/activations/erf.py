@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from scipy import special
 
@@ -11,22 +9,10 @@ from msat.activations.base import Activation, erf, exp
 from msat.types import Array
 
 
-def _derivative(h: Any) -> Any:
-    return (2 / np.sqrt(np.pi)) * exp(-(h * h))
-
-
 def _dual(va: Array, vb: Array, c: Array) -> Array:
     outer = (1 + 2 * va)[:, None] * (1 + 2 * vb)[None, :]
     # arctan2 keeps full accuracy where the arcsine form loses half the digits (|correlation| near 1)
     return np.asarray(2 / np.pi * np.arctan2(2 * c, np.sqrt(np.maximum(outer - 4 * c**2, 0))))
-
-
-def _dual_variance(v: Array) -> Array:
-    return np.asarray(2 / np.pi * np.arctan2(2 * v, np.sqrt(1 + 4 * v)))
-
-
-def _smoothed_mean(m: Any, sd: Any) -> Any:
-    return erf(m / (1 + 2 * sd**2) ** 0.5)
 
 
 def _smoothed_square(m: Array, sd: Array) -> Array:
@@ -39,9 +25,9 @@ def _smoothed_square(m: Array, sd: Array) -> Array:
 ACTIVATION = Activation(
     name="erf",
     phi=erf,
-    derivative=_derivative,
+    derivative=lambda h: (2 / np.sqrt(np.pi)) * exp(-(h * h)),
     cross_dual_kernel=_dual,
-    dual_variance=_dual_variance,
-    smoothed_mean=_smoothed_mean,
+    dual_variance=lambda v: 2 / np.pi * np.arctan2(2 * v, np.sqrt(1 + 4 * v)),
+    smoothed_mean=lambda m, sd: erf(m / (1 + 2 * sd**2) ** 0.5),
     smoothed_square=_smoothed_square,
 )

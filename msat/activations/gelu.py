@@ -10,12 +10,8 @@ from msat.activations.base import erf, exp
 from msat.activations.quadrature import by_quadrature
 
 
-def _gelu(h: Any) -> Any:
-    return 0.5 * h * (1 + erf(h / np.sqrt(2)))
-
-
-def _gelu_derivative(h: Any) -> Any:
+def _derivative(h: Any) -> Any:
     return 0.5 * (1 + erf(h / np.sqrt(2))) + h * exp(-0.5 * (h * h)) / np.sqrt(2 * np.pi)
 
 
-ACTIVATION = by_quadrature("gelu", _gelu, _gelu_derivative)
+ACTIVATION = by_quadrature("gelu", lambda h: 0.5 * h * (1 + erf(h / np.sqrt(2))), _derivative)

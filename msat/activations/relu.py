@@ -7,54 +7,41 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from msat.activations.base import Activation, exp, is_numpy
+from msat.activations.base import Activation, correlation, either, exp
 from msat.types import Array
 
-
-def _relu(h: Any) -> Any:
-    return np.maximum(h, 0.0) if is_numpy(h) else h.clamp(min=0)
-
-
-def _derivative(h: Any) -> Any:
-    return (np.asarray(h) > 0).astype(np.float64) if is_numpy(h) else (h > 0).to(h.dtype)
+_normal_cdf = either(special.ndtr, lambda t: 0.5 * (1 + (t / np.sqrt(2)).erf()))
 
 
 def _dual(va: Array, vb: Array, c: Array) -> Array:
-    scale = np.sqrt(va)[:, None] * np.sqrt(vb)[None, :]
-    cosine = np.clip(np.divide(c, scale, out=np.zeros_like(scale), where=scale > 0), -1.0, 1.0)
+    scale, cosine = correlation(va, vb, c)
     sine = np.sqrt((1 - cosine) * (1 + cosine))
     return np.asarray(scale * (sine + (np.pi - np.arccos(cosine)) * cosine) / (2 * np.pi))
 
 
+def _cdf_and_density(m: Any, sd: Any) -> tuple[Any, Any]:
+    """Return distribution function and density of a standard normal at m / sd."""
+    # the floor gives the limit sd = 0: the distribution function becomes a step, the density is multiplied by sd
+    ratio = (m / (sd + 1e-30)).clip(-40.0, 40.0)
+    return _normal_cdf(ratio), exp(-0.5 * ratio**2) / np.sqrt(2 * np.pi)
+
+
 def _smoothed_mean(m: Any, sd: Any) -> Any:
-    ratio = _standardised(m, sd)
-    return m * _normal_cdf(ratio) + sd * _normal_density(ratio)
+    cdf, density = _cdf_and_density(m, sd)
+    return m * cdf + sd * density
 
 
 def _smoothed_square(m: Any, sd: Any) -> Any:
-    ratio = _standardised(m, sd)
-    return (m**2 + sd**2) * _normal_cdf(ratio) + m * sd * _normal_density(ratio)
-
-
-def _standardised(m: Any, sd: Any) -> Any:
-    # the floor gives the limit sd = 0: the distribution function becomes a step, the density is multiplied by sd
-    return (m / (sd + 1e-30)).clip(-40.0, 40.0)
-
-
-def _normal_cdf(t: Any) -> Any:
-    return special.ndtr(t) if is_numpy(t) else 0.5 * (1 + (t / np.sqrt(2)).erf())
-
-
-def _normal_density(t: Any) -> Any:
-    return exp(-0.5 * t**2) / np.sqrt(2 * np.pi)
+    cdf, density = _cdf_and_density(m, sd)
+    return (m**2 + sd**2) * cdf + m * sd * density
 
 
 ACTIVATION = Activation(
     name="relu",
-    phi=_relu,
-    derivative=_derivative,
+    phi=either(lambda h: np.maximum(h, 0.0), lambda h: h.clamp(min=0)),
+    derivative=either(lambda h: np.heaviside(h, 0.0), lambda h: (h > 0).to(h.dtype)),
     cross_dual_kernel=_dual,
-    dual_variance=lambda v: np.asarray(0.5 * v),
+    dual_variance=lambda v: 0.5 * v,
     smoothed_mean=_smoothed_mean,
     smoothed_square=_smoothed_square,
 )

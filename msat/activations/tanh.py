@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from msat.activations.base import is_numpy
+from msat.activations.base import either
 from msat.activations.quadrature import by_quadrature
 
-
-def _tanh(h: Any) -> Any:
-    return np.tanh(h) if is_numpy(h) else h.tanh()
-
-
-def _tanh_derivative(h: Any) -> Any:
-    return 1 - _tanh(h) ** 2
-
-
-ACTIVATION = by_quadrature("tanh", _tanh, _tanh_derivative)
+_tanh = either(np.tanh, lambda h: h.tanh())
+ACTIVATION = by_quadrature("tanh", _tanh, lambda h: 1 - _tanh(h) ** 2)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -24,10 +22,8 @@ def save(path: Path, key: str, state: State) -> None:
     Args:
         key: Digest of everything that determines the trajectory; `load` refuses another.
     """
-    values: dict[str, Any] = {f.name: getattr(state, f.name) for f in fields(state)}
-    values["generator"] = state.generator.get_state()
-    for name in ("blocks", "sums"):
-        values[name] = dict(vars(values[name]))
+    plain = {"generator": state.generator.get_state(), "blocks": vars(state.blocks), "sums": vars(state.sums)}
+    values = {**vars(state), **plain}
     content = {"format": _FORMAT, "key": key, "device": device_name(state.weights[0].device), "state": values}
     with atomic(path) as temporary, temporary.open("wb") as file:
         torch.save(content, file)
@@ -47,31 +43,17 @@ def load(path: Path, key: str, device: torch.device) -> tuple[State, str]:
         InputError: If the file is not a checkpoint, or one of another run.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location=device, weights_only=True)
         found, values = content["key"], content["state"]
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
-        raise InputError(
-            f"checkpoint {path} cannot be read ({type(error).__name__}): remove it to start again"
-        ) from None
+        message = f"checkpoint {path} cannot be read ({type(error).__name__}): remove it to start again"
+        raise InputError(message) from None
     if content.get("format") != _FORMAT or found != key:
         raise InputError(
             f"checkpoint {path} belongs to another run (other data, parameters, seed, settings, device or code): "
             "remove it to start again"
         )
-    saved_on = str(content.get("device"))
     generator = torch.Generator(device=device)
-    generator.set_state(values.pop("generator"))
-    blocks = BlockMeans(**_moved(values.pop("blocks"), device))
-    sums = Sums(**_moved(values.pop("sums"), device))
-    return State(generator=generator, blocks=blocks, sums=sums, **_moved(values, device)), saved_on
-
-
-def _moved(value: Any, device: torch.device) -> Any:
-    """Return nested containers with every tensor on the device."""
-    if isinstance(value, torch.Tensor):
-        return value.to(device)
-    if isinstance(value, dict):
-        return {name: _moved(item, device) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_moved(item, device) for item in value)
-    return value
+    generator.set_state(values.pop("generator").cpu())  # which is where every generator takes its state from
+    values |= {"blocks": BlockMeans(**values["blocks"]), "sums": Sums(**values["sums"])}
+    return State(generator=generator, **values), str(content.get("device"))

@@ -26,7 +26,7 @@ def expected_minutes(chains: int, width: int, n_train: int, dimension: int, step
     weights, hidden = chains * width * rank, chains * width * n_train
     # calls; noise and its sum; the activation; products of first layer and data
     step = 3e-4 + 1.2e-8 * weights + 5e-9 * hidden + 2e-11 * weights * n_train
-    return (steps + min(burn_in, steps)) * step / 60
+    return (steps + burn_in) * step / 60
 
 
 def asked_minutes(expected: float, attempt: int = 1) -> int:

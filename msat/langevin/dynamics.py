@@ -14,19 +14,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from msat.errors import ComputationError
+from msat.langevin import stopping
 from msat.langevin.integrators import INTEGRATORS
 from msat.langevin.moments import BlockMeans, record
 from msat.langevin.potential import Potential, top_curvature
 from msat.langevin.starts import starting_points
 from msat.langevin.state import Progress, State
-from msat.langevin.stopping import (
-    block_length,
-    judge_burn_in,
-    judge_sampling,
-    monitor_rhat,
-    progress_of,
-    segment_is_full,
-)
 
 if TYPE_CHECKING:
     from msat.langevin.settings import LangevinSettings
@@ -40,12 +33,10 @@ def initial_state(
     """Return the potential on its device in the precision of the dynamics, and the state of step 0.
 
     Args:
-        potential: As `msat.langevin.potential.make_potential` returns it.
         seed: Seed of the generator of starts and noise, 64 bits.
     """
     potential = potential.to(getattr(torch, settings.dtype), device)
-    generator = torch.Generator(device=device)
-    generator.manual_seed(seed)
+    generator = torch.Generator(device=device).manual_seed(seed)
     weights = starting_points(potential, settings.chains, generator)
     noise = tuple(torch.empty_like(layer).normal_(generator=generator) for layer in weights)
     state = State(weights, noise, generator, step_size=math.nan, curvature=math.nan)
@@ -54,16 +45,13 @@ def initial_state(
 
 
 def run(
-    potential: Potential,
-    settings: LangevinSettings,
-    state: State,
-    on_block: Callable[[State, Progress], None] = lambda state, progress: None,
-) -> State:
-    """Advance a state until the run is done, and return it.
+    potential: Potential, settings: LangevinSettings, state: State, on_block: Callable[[State, Progress], None]
+) -> None:
+    """Advance a state until the run is done.
 
     Args:
-        potential, state: From `initial_state`, or a state saved by `on_block`: of this run, or of one with another end
-            that `passes_through` accepts.
+        state: From `initial_state`, or saved by `on_block`: of this run, or of one with another end that
+            `msat.langevin.stopping.passes_through` accepts.
         on_block: Called after every block, with the state (to save it) and the progress (to show it).
 
     Raises:
@@ -72,20 +60,19 @@ def run(
     if state.phase != "burn_in" and state.steps:
         # the end may lie further than that of the run that saved the state: judge its last block again
         state.phase = "sampling"
-        judge_sampling(potential, settings, state)
-        on_block(state, progress_of(settings, state))
+        stopping.judge_sampling(potential, settings, state)
+        on_block(state, stopping.progress_of(settings, state))
     while state.phase != "done":
         _advance_block(potential, settings, state)
-        if state.phase == "burn_in":
-            if segment_is_full(state):
-                state.burn_in_converged = monitor_rhat(state) < settings.burn_in_rhat
-                state.blocks = BlockMeans()
-                # features have been learned since the last measurement, and the curvature moves with them
-                _set_step_size(potential, settings, state)
-                judge_burn_in(settings, state, len(potential.y))
-        else:
-            judge_sampling(potential, settings, state)
-        on_block(state, progress_of(settings, state))
+        if state.phase == "sampling":
+            stopping.judge_sampling(potential, settings, state)
+        elif stopping.segment_is_full(state):
+            state.burn_in_converged = stopping.largest_rhat(state) < settings.burn_in_rhat
+            state.blocks = BlockMeans()
+            # features have been learned since the last measurement, and the curvature moves with them
+            _set_step_size(potential, settings, state)
+            stopping.judge_burn_in(settings, state, len(potential.y))
+        on_block(state, stopping.progress_of(settings, state))
     curvature = top_curvature(potential, state.weights)
     if curvature * state.step_size > STABILITY_LIMIT:
         raise ComputationError(
@@ -93,7 +80,6 @@ def run(
             f"run (product above {STABILITY_LIMIT}): the chains cannot be trusted; lower step_safety or step_size"
         )
     state.curvature = max(state.curvature, curvature)
-    return state
 
 
 def _set_step_size(potential: Potential, settings: LangevinSettings, state: State) -> None:
@@ -103,22 +89,20 @@ def _set_step_size(potential: Potential, settings: LangevinSettings, state: Stat
             f"the curvature of the potential is {state.curvature:.3g}: g, kappa or the data are outside the "
             "range in which the dynamics can be computed"
         )
-    if settings.step_size is not None:
-        state.step_size = settings.step_size
-        if state.step_size * state.curvature > STABILITY_LIMIT:
-            raise ComputationError(
-                f"step_size = {state.step_size:.3g} times the measured top curvature {state.curvature:.3g} is "
-                f"above {STABILITY_LIMIT}: the dynamics would diverge; use at most {1 / state.curvature:.3g}"
-            )
-    else:
-        state.step_size = min(settings.max_step_size, settings.step_safety / state.curvature)
+    # step_safety keeps the automatic one below the limit
+    state.step_size = settings.step_size or min(settings.max_step_size, settings.step_safety / state.curvature)
+    if state.step_size * state.curvature > STABILITY_LIMIT:
+        raise ComputationError(
+            f"step_size = {state.step_size:.3g} times the measured top curvature {state.curvature:.3g} is "
+            f"above {STABILITY_LIMIT}: the dynamics would diverge; use at most {1 / state.curvature:.3g}"
+        )
 
 
 def _advance_block(potential: Potential, settings: LangevinSettings, state: State) -> None:
     """Run one block and add its moments. There is no host synchronisation within the block."""
     integrate = INTEGRATORS[settings.integrator]
     first, n_train = state.weights[0], len(potential.y)
-    length = block_length(settings, state, n_train)
+    length = stopping.block_length(settings, state, n_train)
     outputs = torch.empty(length, len(first), n_train, dtype=first.dtype, device=first.device)
     for step in range(length):
         gradients, outputs[step] = potential.forces(state.weights)

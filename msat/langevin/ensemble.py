@@ -24,20 +24,13 @@ if TYPE_CHECKING:
 
 
 def begin(
-    geometry: Geometry,
-    network: Network,
-    settings: LangevinSettings,
-    key: Mapping[str, Any],
-    device: torch.device,
-    threads: int,
+    geometry: Geometry, network: Network, settings: LangevinSettings, key: Mapping[str, Any], device: torch.device
 ) -> tuple[Potential, State]:
     """Return the potential and the state of step 0.
 
     Args:
         key: Data, network and seed as plain numbers and strings: it seeds the generator of starts and noise.
-        threads: CPU threads of torch in this process.
     """
-    torch.set_num_threads(threads)
     # TensorFloat-32 keeps ten bits of a product: the forces would be wrong in the third digit
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
@@ -52,11 +45,6 @@ def finish(
     projection: Array | None,
     on_block: Callable[[State, Progress], None],
 ) -> Measurement:
-    """Advance a state until its run is done, and return what it has measured.
-
-    Args:
-        projection: Maps test outputs to their components along a teacher, (3, Q); None for none.
-        on_block: See `msat.langevin.dynamics.run`.
-    """
+    """Advance a state until its run is done, and return what it has measured: see `run` and `measured`."""
     run(potential, settings, state, on_block)
     return measured(state, settings, geometry.y_train, geometry.y_test, projection)

@@ -12,15 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-Integrator = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor], float, torch.Generator], None]
+Layers = Sequence[Tensor]
+Integrator = Callable[[Layers, Layers, Layers, float, torch.Generator], None]
 
 
 def euler_maruyama(
-    positions: Sequence[Tensor],
-    gradients: Sequence[Tensor],
-    noise: Sequence[Tensor],
-    step_size: float,
-    generator: torch.Generator,
+    positions: Layers, gradients: Layers, noise: Layers, step_size: float, generator: torch.Generator
 ) -> None:
     """``x <- x - eta grad U + sqrt(2 eta) xi``; on curvature h its variance is ``1/(h (1 - eta h/2))``."""
     for x, gradient, xi in zip(positions, gradients, noise, strict=True):
@@ -29,11 +26,7 @@ def euler_maruyama(
 
 
 def leimkuhler_matthews(
-    positions: Sequence[Tensor],
-    gradients: Sequence[Tensor],
-    noise: Sequence[Tensor],
-    step_size: float,
-    generator: torch.Generator,
+    positions: Layers, gradients: Layers, noise: Layers, step_size: float, generator: torch.Generator
 ) -> None:
     """``x <- x - eta grad U + sqrt(2 eta) (xi_t + xi_{t+1})/2`` with xi_{t+1} reused in the next step.
 

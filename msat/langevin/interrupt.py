@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 # SIGTERM comes from scancel, from preemption and before a time limit; SIGUSR1 where a cluster is told to warn
@@ -16,13 +16,10 @@ class Stop:
     """Whether a signal has asked this process to stop; a context manager that listens while it is open.
 
     Outside the main thread, where Python allows no signal handlers, it never hears one.
-
-    Attributes:
-        signal: The first signal that came; None so far.
     """
 
     def __init__(self) -> None:
-        self.signal: signal.Signals | None = None
+        self.signal: signal.Signals | None = None  # the first that came
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Stop:
@@ -30,9 +27,7 @@ class Stop:
             self._before = {number: signal.signal(number, self._note) for number in STOPPING}
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,23 +17,13 @@ if TYPE_CHECKING:
     from msat.langevin.settings import LangevinSettings
 
 
-@dataclass(frozen=True, eq=False)
-class Measurement:
-    """The result of a run, in float64.
+class Measurement(NamedTuple):
+    """The result of a run, in float64."""
 
-    Attributes:
-        variables: Means, covariances, kernels and diagnostics by their names in langevin.nc.
-        by_chain: Means of every chain, (chains, ...), by the names of `msat.langevin.moments.BY_CHAIN`.
-        series: Block means, (chains, blocks, ...), by name.
-        starts: How each chain started.
-        account: How the run went, as plain numbers and booleans.
-    """
-
-    variables: dict[str, Array]
-    by_chain: dict[str, Array]
-    series: dict[str, Array]
-    starts: list[str]
-    account: dict[str, float | bool]
+    variables: dict[str, Any]  # means, covariances, kernels and diagnostics by their names in langevin.nc
+    by_chain: dict[str, Array]  # means of every chain, (chains, ...), by the names of moments.BY_CHAIN
+    series: dict[str, Array]  # block means, (chains, blocks, ...)
+    account: dict[str, float | bool]  # how the run went
 
 
 def measured(
@@ -68,13 +57,10 @@ def measured(
         "chain_mean_train": f_train.mean(axis=1),
         "rhat": diagnostics.rhat(f_train),
         "ess": ess,
-        "step_size": np.array(state.step_size),
-        "curvature": np.array(state.curvature),
-        "steps": np.array(state.steps),
-        "burn_in_steps": np.array(state.burn_in_steps),
+        **{name: getattr(state, name) for name in ("step_size", "curvature", "steps", "burn_in_steps")},
+        "start": start_names(settings.chains),
     }
-    arrays = {name: blocks.array(name) for name in blocks.blocks}
-    series = {name: array for name, array in arrays.items() if array.ndim == 2}
+    series = {name: blocks.array(name) for name, means in blocks.blocks.items() if means[0].dim() == 1}
     series |= {"along_rb": f_rb @ y_train, "along_test": f_test @ y_test}
     if projection is not None:
         series["components"] = f_test @ projection.T
@@ -87,4 +73,4 @@ def measured(
         "relaxation_times": state.steps * state.step_size,
         "block_steps": state.steps // f_train.shape[1],
     }
-    return Measurement(variables, by_chain, series, start_names(settings.chains), account)
+    return Measurement(variables, by_chain, series, account)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from msat.langevin.potential import Potential, Weights, readout_posterior_mean
 from msat.types import Array
@@ -76,12 +76,7 @@ class Sums:
 
 
 def record(
-    potential: Potential,
-    weights: Weights,
-    outputs: Tensor,
-    generator: torch.Generator,
-    blocks: BlockMeans,
-    sums: Sums | None,
+    potential: Potential, weights: Weights, outputs: Tensor, generator: Generator, blocks: BlockMeans, sums: Sums | None
 ) -> None:
     """Add the moments of one block of training outputs, (steps, chains, P) in float64, and of its last weights.
 

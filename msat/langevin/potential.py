@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,21 +30,14 @@ class Potential:
 
     Chains hold A, shape (chains, N, r), and b, shape (chains, N); ``h = A Z^T`` and
     ``f = sqrt(g/N) sum_i b_i phi(h_i)``.
-
-    Attributes:
-        network, activation: What is trained.
-        Z: Training inputs in the row space, scaled so that ``Z Z^T`` is the input kernel, (P, r).
-        Z_test: Test inputs in the same coordinates, (Q, r).
-        test_residual_sd: Prior standard deviation of each test pre-activation outside the row space, (Q,).
-        y: Training labels, (P,).
     """
 
     network: Network
     activation: Activation
-    Z: Tensor
-    Z_test: Tensor
-    test_residual_sd: Tensor
-    y: Tensor
+    Z: Tensor  # training inputs in the row space, scaled so that Z Z^T is the input kernel, (P, r)
+    Z_test: Tensor  # test inputs in the same coordinates, (Q, r)
+    test_residual_sd: Tensor  # prior standard deviation of each test pre-activation outside the row space, (Q,)
+    y: Tensor  # training labels, (P,)
 
     @property
     def readout_scale(self) -> float:
@@ -57,10 +51,9 @@ class Potential:
 
     def to(self, dtype: torch.dtype, device: torch.device) -> Potential:
         """Return the same potential in another precision or on another device."""
-        Z, Z_test, test_residual_sd, y = (
-            tensor.to(dtype=dtype, device=device) for tensor in (self.Z, self.Z_test, self.test_residual_sd, self.y)
-        )
-        return Potential(self.network, self.activation, Z, Z_test, test_residual_sd, y)
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        moved: dict[str, Any] = {name: tensor.to(dtype=dtype, device=device) for name, tensor in tensors.items()}
+        return replace(self, **moved)
 
     def hidden(self, weights: Weights) -> Tensor:
         """Return ``phi(h)`` on the training points, (chains, N, P)."""
@@ -95,9 +88,8 @@ class Potential:
 
     def energy(self, weights: Weights) -> Tensor:
         """Return U of every chain, (chains,)."""
-        misfit = (self.outputs(weights) - self.y).square().sum(dim=1) / (2 * self.network.kappa)
-        prior: Tensor = sum((layer.flatten(1).square().sum(dim=1) for layer in weights), torch.zeros_like(misfit))
-        return misfit + prior / 2
+        misfit = (self.outputs(weights) - self.y).square().sum(dim=1) / self.network.kappa
+        return (misfit + _inner(weights, weights)) / 2
 
     def test_means(self, weights: Weights) -> Tensor:
         """Return f at the test points averaged over the first layer outside the row space, (chains, Q).
@@ -124,14 +116,8 @@ class Potential:
         if self.activation.name == "linear":
             return weight.sum() * self.test_residual_sd.square()
         mean = A @ self.Z_test.T
-        first, second = (
-            self.activation.phi(
-                mean
-                + self.test_residual_sd
-                * torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
-            )
-            for _ in range(2)
-        )
+        draws = [torch.empty_like(mean).normal_(generator=generator) for _ in range(2)]
+        first, second = (self.activation.phi(mean + self.test_residual_sd * draw) for draw in draws)
         variance: Tensor = weight @ (first - second).square() / 2
         return variance
 
@@ -144,14 +130,8 @@ def _contract(b: Tensor, A: Tensor) -> Tensor:
 def make_potential(geometry: Geometry, network: Network) -> Potential:
     """Return the `Potential` of a network at its scale on decomposed data, in float64 on the CPU."""
     space = geometry.row_space
-    return Potential(
-        network=network,
-        activation=get_activation(network.activation),
-        Z=torch.from_numpy(space.train),
-        Z_test=torch.from_numpy(space.test),
-        test_residual_sd=torch.from_numpy(space.test_residual_sd),
-        y=torch.from_numpy(np.array(geometry.y_train)),
-    )
+    arrays = (space.train, space.test, space.test_residual_sd, np.array(geometry.y_train))
+    return Potential(network, get_activation(network.activation), *(torch.from_numpy(array) for array in arrays))
 
 
 def readout_posterior_mean(potential: Potential, hidden: Tensor) -> tuple[Tensor, Tensor]:
@@ -165,16 +145,16 @@ def readout_posterior_mean(potential: Potential, hidden: Tensor) -> tuple[Tensor
     """
     phi = potential.readout_scale * hidden.double()
     y, kappa = potential.y.double(), potential.network.kappa
-    if phi.shape[1] < phi.shape[2]:  # N < P: the same matrix through an N by N system
-        small = phi @ phi.mT
-        small.diagonal(dim1=1, dim2=2).add_(kappa)
-        half = torch.linalg.solve_triangular(torch.linalg.cholesky(small), phi, upper=False)
+    wide = phi.shape[1] < phi.shape[2]  # N < P: the same matrix through an N by N system
+    K = phi @ phi.mT if wide else phi.mT @ phi
+    noisy = K.clone()
+    noisy.diagonal(dim1=1, dim2=2).add_(kappa)
+    factor = torch.linalg.cholesky(noisy)
+    if wide:
+        half = torch.linalg.solve_triangular(factor, phi, upper=False)
         shrink = half.mT @ half
     else:
-        K = phi.mT @ phi
-        noisy = K.clone()
-        noisy.diagonal(dim1=1, dim2=2).add_(kappa)
-        shrink = torch.cholesky_solve(K, torch.linalg.cholesky(noisy))
+        shrink = torch.cholesky_solve(K, factor)
     return shrink @ y, kappa * shrink
 
 
@@ -186,28 +166,18 @@ def top_curvature(potential: Potential, weights: Weights, iterations: int = 40) 
     exact = potential.to(torch.float64, weights[0].device)
     weights = tuple(layer.double() for layer in weights)
     # a fixed start that no symmetry of the network makes orthogonal to the top eigenvector
-    ramps = [
-        torch.arange(layer.numel(), device=layer.device, dtype=torch.float64).reshape(layer.shape) for layer in weights
-    ]
-    vector = [*(torch.cos(ramp) for ramp in ramps[:-1]), torch.sin(ramps[-1])]
-    vector[-2] = vector[-2] + weights[-1][:, :, None]
-    curvature = torch.zeros(len(weights[0]), dtype=torch.float64, device=weights[0].device)
+    ramps = [torch.arange(layer.numel(), device=layer.device).double().reshape(layer.shape) for layer in weights]
+    image = [*(torch.cos(ramp) for ramp in ramps[:-1]), torch.sin(ramps[-1])]
+    image[-2] = image[-2] + weights[-1][:, :, None]
     for _ in range(iterations):
-        norm = torch.sqrt(_inner(vector, vector))
-        vector = [layer / _like(norm, layer) for layer in vector]
+        norm = torch.sqrt(_inner(image, image))
+        vector = tuple(layer / norm.reshape(-1, *(1 for _ in layer.shape[1:])) for layer in image)
         # the exact directional derivative: a finite difference would straddle the kinks of ReLU
-        _, image = torch.func.jvp(lambda *state: exact.forces(state)[0], weights, tuple(vector))[:2]
-        curvature = _inner(vector, image)
-        vector = list(image)
-    return float(curvature.max())
+        _, image = torch.func.jvp(lambda *state: exact.forces(state)[0], weights, vector)[:2]
+    return float(_inner(vector, image).max())
 
 
 def _inner(first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:
     """Return the scalar product of two sets of weights for every chain, (chains,)."""
-    parts = [(u * v).sum(dim=tuple(range(1, u.dim()))) for u, v in zip(first, second, strict=True)]
-    return sum(parts[1:], parts[0])
-
-
-def _like(number: Tensor, layer: Tensor) -> Tensor:
-    """Return a number of every chain, (chains,), in a shape that broadcasts against a layer."""
-    return number.reshape(-1, *(1 for _ in layer.shape[1:]))
+    parts = [(u * v).flatten(1).sum(dim=1) for u, v in zip(first, second, strict=True)]
+    return torch.stack(parts).sum(dim=0)

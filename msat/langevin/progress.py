@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
-from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
 
 from msat.langevin.state import Progress as Place
 
@@ -15,77 +16,40 @@ _LINE_EVERY = 15.0  # seconds between two lines in a log
 
 
 class Reporter:
-    """Shows the progress of one run on standard error; use it as a context manager.
-
-    Args:
-        label: What runs.
-        quiet: Show nothing at all.
-    """
+    """Shows the progress of one run, called label, on standard error; use it as a context manager."""
 
     def __init__(self, label: str, quiet: bool = False) -> None:
-        self._label = label
-        self._quiet = quiet
-        self._console = Console(file=sys.stderr)
-        self._bar: Progress | None = None
-        self._started = self._last_line = time.monotonic()
-        self._phase = ""
+        self._label, self._phase = label, ""
+        self._console = Console(file=sys.stderr, quiet=quiet)
+        bar, text = BarColumn(20), TextColumn("{task.description}", table_column=Column())  # it wraps
+        self._bar = Progress(bar, text, console=self._console, disable=quiet or not self._console.is_terminal)
+        self._task = self._bar.add_task(label, total=None)
+        self._last_line = time.monotonic()
 
     def __enter__(self) -> Reporter:
-        if self._console.is_terminal and not self._quiet:
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.completed:,.0f} steps"),
-                TextColumn("{task.fields[rate]}"),
-                TextColumn("{task.fields[error]}"),
-                TimeRemainingColumn(),
-                console=self._console,
-            )
-            self._task = self._bar.add_task(self._label, total=None, rate="", error="")
-            self._bar.start()
+        self._bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+    def __exit__(self, *raised: object) -> None:
+        self._bar.stop()
 
-    def update(self, progress: Place) -> None:
+    def update(self, place: Place) -> None:
         """Show where the run is."""
-        if self._quiet:
-            return
         now = time.monotonic()
-        if progress.phase != self._phase:
-            self._phase, self._phase_started, self._phase_steps = progress.phase, now, progress.steps
-        elapsed = now - self._phase_started
-        rate = (progress.steps - self._phase_steps) / elapsed if elapsed > 0 else 0.0
-        error = (
-            ""
-            if progress.relative_error != progress.relative_error
-            else (f"error {progress.relative_error:.2%}, R-hat {progress.rhat:.3f}")
-        )
-        if self._bar is not None:
-            self._bar.update(
-                self._task,
-                description=f"{self._label}: {progress.phase}",
-                completed=progress.steps,
-                total=progress.total,
-                rate=f"{rate:,.0f} steps/s",
-                error=error,
-            )
-        elif now - self._last_line >= _LINE_EVERY:
+        if place.phase != self._phase:
+            self._phase, self._started, self._first = place.phase, now, place.steps
+        rate = (place.steps - self._first) / max(now - self._started, 1e-9)
+        total = f"of about {place.total:,} " if place.total else ""
+        text = f"{place.phase} {place.steps:,} {total}steps, {rate:,.0f} steps/s"
+        if not math.isnan(place.relative_error):
+            text += f", error {place.relative_error:.2%}, R-hat {place.rhat:.3f}"
+        if place.total and rate > 0:
+            text += f", about {(place.total - place.steps) / rate:.0f} s left"
+        self._bar.update(self._task, description=f"{self._label}: {text}", completed=place.steps, total=place.total)
+        if self._bar.disable and now - self._last_line >= _LINE_EVERY:
             self._last_line = now
-            left = f"of about {progress.total:,} " if progress.total else ""
-            remaining = ""
-            if progress.total and rate > 0:
-                remaining = f", about {(progress.total - progress.steps) / rate:.0f} s left"
-            self.note(
-                f"{progress.phase} {progress.steps:,} {left}steps, {rate:,.0f} steps/s"
-                f"{', ' + error if error else ''}{remaining}"
-            )
+            self.note(text)
 
     def note(self, text: str) -> None:
         """Show one line."""
-        if not self._quiet:
-            self._console.print(f"{self._label}: {text}", highlight=False, soft_wrap=True)
+        self._console.print(f"{self._label}: {text}", highlight=False, soft_wrap=True)

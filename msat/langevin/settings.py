@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from msat.validation import Settings
+from msat.validation import Seed, Settings
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["float32", "float64"]
 IntegratorName = Literal["leimkuhler_matthews", "euler_maruyama"]
-
 
 # when a run ends; all other settings determine the trajectory of the chains
 STOPPING_RULE = ("target_error", "max_steps", "steps")
@@ -35,7 +34,7 @@ class LangevinSettings(Settings):
         None,
         ge=64,
         description="Keep exactly this many steps per chain (rounded up to whole blocks) instead of "
-        "stopping at target_error; null to stop at target_error.",
+        "stopping at target_error, as by default.",
     )
     step_safety: float = Field(
         0.5, gt=0, le=1.5, description="Step size times the measured top curvature of the potential."
@@ -49,7 +48,7 @@ class LangevinSettings(Settings):
     step_size: float | None = Field(
         None,
         gt=0,
-        description="Fixed step size in whitened coordinates; null to set it by step_safety and max_step_size.",
+        description="Fixed step size in whitened coordinates; by default step_safety and max_step_size set it.",
     )
     integrator: IntegratorName = Field(
         "leimkuhler_matthews",
@@ -80,7 +79,7 @@ class Saving(Settings):
 class TrainingJob(Saving):
     """One training as a job: its seed, its threads, and the files that it is saved to."""
 
-    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(0, description="Seed of starts and noise.")
+    seed: Seed = Field(0, description="Seed of starts and noise.")
     threads: int = Field(1, ge=1, description="CPU threads.")
     checkpoint: Path | None = Field(
         None,

@@ -21,25 +21,20 @@ CHECK_EVERY = 16  # blocks between two looks at the standard error
 MONITORS = ("along", "readout_norm", "first_layer_variance")
 
 
-def monitor_rhat(state: State) -> float:
-    """Return the largest R-hat of the scalar monitors over the blocks of the present phase."""
-    return float(np.max([diagnostics.rhat(state.blocks.array(name)) for name in MONITORS]))
-
-
-def largest_rhat(state: State) -> float:
-    """Return the largest R-hat of the monitors and of all training outputs."""
-    return max(monitor_rhat(state), float(np.max(diagnostics.rhat(state.blocks.array("f_train")))))
+def largest_rhat(state: State, *others: str) -> float:
+    """Return the largest R-hat of the scalar monitors, and others, over the blocks of the present phase."""
+    return float(np.max([np.max(diagnostics.rhat(state.blocks.array(name))) for name in (*MONITORS, *others)]))
 
 
 def block_length(settings: LangevinSettings, state: State, n_train: int) -> int:
     """Return the steps of one base block: one relaxation time of the prior, or 1/256 of a fixed run."""
     # outputs of a block are held twice, in float64 at most: below half a gigabyte
-    chains = len(state.weights[0])
-    memory = max(1, 2**25 // (chains * n_train))
-    length = max(1, min(round(1 / state.step_size), memory))
+    memory = 2**25 // (len(state.weights[0]) * n_train)
     if state.phase == "burn_in":
-        return min(length, max(1, settings.max_burn_in // BURN_IN_BLOCKS))
-    return min(length, max(1, (settings.steps or settings.max_steps) // CAPACITY))
+        share = settings.max_burn_in // BURN_IN_BLOCKS
+    else:
+        share = (settings.steps or settings.max_steps) // CAPACITY
+    return max(1, min(round(1 / state.step_size), memory, share))
 
 
 def passes_through(settings: LangevinSettings, state: State, n_train: int) -> bool:
@@ -83,8 +78,10 @@ def judge_sampling(potential: Potential, settings: LangevinSettings, state: Stat
     full = state.steps >= limit
     if not full and len(state.blocks) % CHECK_EVERY:
         return
-    state.relative_error = relative_error(state, potential)
-    state.rhat = largest_rhat(state)
+    along = state.blocks.array("along")
+    value = abs(float(potential.y.double().norm()) - float(along.mean()))  # P/|y| times the train discrepancy
+    state.relative_error = float(standard_error(along)) / value if value else math.inf
+    state.rhat = largest_rhat(state, "f_train")
     believed = len(state.blocks) * state.blocks.merged >= MIN_BLOCKS and state.rhat < diagnostics.RHAT_LIMIT
     enough = settings.steps is None and believed and state.relative_error < settings.target_error
     if full or enough:
@@ -93,18 +90,10 @@ def judge_sampling(potential: Potential, settings: LangevinSettings, state: Stat
         state.lowest_error = min(state.lowest_error, state.relative_error)
 
 
-def relative_error(state: State, potential: Potential) -> float:
-    """Return the standard error of the train discrepancy ``y.(y - <f>)/P`` over its magnitude."""
-    length = float(potential.y.double().norm())
-    along = state.blocks.array("along")
-    value = abs(length - float(along.mean()))
-    return float(standard_error(along)) / value if value else math.inf
-
-
 def progress_of(settings: LangevinSettings, state: State) -> Progress:
     """Return where a run is, for whoever shows it."""
     if state.phase == "burn_in":
-        return Progress("burn-in", state.burn_in_steps, None, math.nan, math.nan)
+        return Progress("burn-in", state.burn_in_steps)
     total = settings.steps
     if total is None and math.isfinite(state.relative_error):
         # the error falls with the square root of the steps, and R-hat - 1 in proportion to them

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from msat.observables.moments import Moments
-from msat.observables.registry import BY_NAME, OBSERVABLES, Series, defined
+from msat.observables.registry import BY_NAME, OBSERVABLES, Series
 from msat.types import Array
 
 
@@ -20,15 +20,10 @@ def batch_error(batches: Array) -> Array:
 def predicted(moments: Moments, batches: Sequence[Moments]) -> dict[str, Any]:
     """Return a level's observables by name, each but spectra with its Monte Carlo error as ``name_mc_error``.
 
-    Args:
-        moments: The level's.
-        batches: The same on disjoint batches of draws; empty for closed forms, whose errors are 0. What the batches do
-            not give has the error 0 too.
+    The error is that over batches of draws; 0 for closed forms, which have none, and for what batches do not give.
     """
     values: dict[str, Any] = {}
-    for observable in OBSERVABLES:
-        if not observable.theory or not defined(observable, moments.frame):
-            continue
+    for observable in (item for item in OBSERVABLES if item.theory and item.defined(moments.frame)):
         values[observable.name] = value = observable.formula(moments)
         if "train" in observable.dimensions:  # single eigenvalues repel each other when noisy
             continue
@@ -44,6 +39,8 @@ def measured(
 ) -> dict[str, Any]:
     """Return training's observables by name, each with its standard error as ``name_error``.
 
+    One that needs a moment which a later version records than the one that trained is left out.
+
     Args:
         moments: Of all chains.
         without: The same with one chain left out, for each chain: see `jackknifed`. Without them observables that need
@@ -52,16 +49,17 @@ def measured(
         standard_error: Of a mean, from its block means.
     """
     values: dict[str, Any] = {}
-    for observable in OBSERVABLES:
-        if not defined(observable, moments.frame):
+    for observable in (item for item in OBSERVABLES if item.defined(moments.frame)):
+        try:
+            value = observable.formula(moments)
+            if observable.series is not None:
+                error = standard_error(observable.series(series, moments))
+            elif without:
+                value, error = jackknifed(value, np.array([observable.formula(item) for item in without]))
+            else:
+                continue
+        except KeyError:  # the name of a moment
             continue
-        value = observable.formula(moments)
-        if observable.series is not None:
-            error = standard_error(observable.series(series, moments))
-        elif not without:
-            continue
-        else:
-            value, error = jackknifed(value, np.array([observable.formula(item) for item in without]))
         values |= {observable.name: value, f"{observable.name}_error": error}
     return values
 
@@ -76,8 +74,7 @@ def jackknifed(value: Any, parts: Array) -> tuple[Array, Array]:
     Student's t with B - 1 degrees of freedom.
 
     Args:
-        value: t, a number or an array.
-        parts: The t_j, (B, ...).
+        value, parts: t and the t_j, (B, ...).
     """
     chains, centre = len(parts), parts.mean(axis=0)
     error = np.sqrt((chains - 1) / chains * np.sum((parts - centre) ** 2, axis=0))
@@ -92,12 +89,7 @@ def without_each(means: Mapping[str, Array]) -> list[dict[str, Array]]:
 
 
 def error_series(name: str, series: Series, moments: Moments) -> Array:
-    """Return the block series behind the error of an observable, (chains, blocks).
-
-    Raises:
-        KeyError: If there is no observable of that name.
-        ValueError: If its error is a jackknife's.
-    """
+    """Return the block series behind the error of an observable, (chains, blocks); ValueError for a jackknife's."""
     function = BY_NAME[name].series
     if function is None:
         raise ValueError(f"{name}: its error comes from leaving out chains")

@@ -1,4 +1,8 @@
-"""Numbers drawn from means, covariances and kernels: pure functions (docs/theory.md, sections 1 and 10)."""
+"""Numbers drawn from means, covariances and kernels: pure functions (docs/theory.md, sections 1 and 10).
+
+Throughout, `y` are labels and `mean` the mean outputs on the same points, both (P,); `matrix` is symmetric, (P, P), and
+so are `covariance`, of the outputs without label noise, the hidden kernel `kernel`, H, and its prior, K.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,7 @@ from msat.types import Array
 
 
 def discrepancy(y: Array, mean: Array) -> float:
-    """Return ``y.(y - <f>) / P``, the train or test discrepancy; 0 is a perfect fit, |y|^2/P none.
-
-    Args:
-        y, mean: Labels and mean outputs, both (P,).
-    """
+    """Return ``y.(y - <f>) / P``, the train or test discrepancy; 0 is a perfect fit, |y|^2/P none."""
     _same_shape(y, mean)
     return float(y @ (y - mean) / len(y))
 
@@ -23,50 +23,38 @@ def mean_squared_error(y: Array, mean: Array, covariance: Array) -> float:
     """Return ``|y - <f>|^2/P + Tr Cov/P``, the expected squared error of a network drawn from the posterior.
 
     Args:
-        covariance: Output covariance (P, P), or its diagonal (P,).
+        covariance: (P, P), or its diagonal (P,).
     """
-    _same_shape(y, mean)
     variance = covariance if covariance.ndim == 1 else np.diag(covariance)
+    _same_shape(y, mean)
     _same_shape(y, variance)
     return float(np.sum((y - mean) ** 2) / len(y) + np.sum(variance) / len(y))
 
 
 def along_target(y: Array, matrix: Array) -> float:
-    """Return ``y.M y / |y|^2``: a covariance's or a kernel's component along the target.
-
-    Args:
-        y: Labels, (P,).
-        matrix: Symmetric matrix, (P, P).
-    """
+    """Return ``y.M y / |y|^2``: a covariance's or a kernel's component along the target."""
     _square(y, matrix)
     return float(y @ matrix @ y / (y @ y))
 
 
 def across_target(y: Array, matrix: Array) -> float:
-    """Return ``(tr M - y.M y/|y|^2) / (P - 1)``: the mean over directions orthogonal to the target; NaN for P = 1.
-
-    Args:
-        y: Labels, (P,).
-        matrix: Symmetric matrix, (P, P).
-    """
+    """Return ``(tr M - y.M y/|y|^2) / (P - 1)``: the mean over directions orthogonal to the target; NaN for P = 1."""
     along = along_target(y, matrix)
-    if len(y) == 1:
-        return float("nan")
-    return (float(np.trace(matrix)) - along) / (len(y) - 1)
+    return (float(np.trace(matrix)) - along) / (len(y) - 1) if len(y) > 1 else float("nan")
 
 
 LARGEST_SPECTRUM = 500  # samples up to which whole spectra are given: a diagonalisation costs P^3
 
 
-def eigenvalues(matrix: Array) -> Array | None:
-    """Return the eigenvalues of a symmetric matrix (P, P), ascending; None if an entry is NaN or P > 500."""
+def spectrum(matrix: Array) -> Array:
+    """Return the eigenvalues in descending order, (P,); all NaN if an entry is NaN or P > 500."""
     if len(matrix) > LARGEST_SPECTRUM or not np.all(np.isfinite(matrix)):
-        return None
-    return np.asarray(np.linalg.eigvalsh(matrix))
+        return np.full(len(matrix), np.nan)
+    return np.asarray(np.linalg.eigvalsh(matrix)[::-1])
 
 
 def outlier(matrix: Array) -> float:
-    """Return the largest eigenvalue of a symmetric matrix (P, P) by Lanczos' method; NaN if an entry is NaN."""
+    """Return the largest eigenvalue by Lanczos' method; NaN if an entry is NaN."""
     if not np.all(np.isfinite(matrix)):
         return float("nan")
     start = np.random.default_rng(0).standard_normal(len(matrix))  # a fixed start gives the same bits
@@ -77,21 +65,12 @@ def outlier(matrix: Array) -> float:
 
 
 def effective_rank(matrix: Array) -> float:
-    """Return the participation ratio ``(tr M)^2 / tr M^2``: P if all eigenvalues are equal, 1 if one counts.
-
-    Args:
-        matrix: Symmetric matrix, (P, P).
-    """
+    """Return the participation ratio ``(tr M)^2 / tr M^2``: P if all eigenvalues are equal, 1 if one counts."""
     return float(np.trace(matrix) ** 2 / np.sum(matrix**2))
 
 
 def gain(y: Array, kernel: Array, prior: Array) -> float:
-    """Return ``y.H y / y.K y``: how much larger a kernel is along the target than the prior one.
-
-    Args:
-        y: Labels, (P,).
-        kernel, prior: H and K, (P, P).
-    """
+    """Return ``y.H y / y.K y``: how much larger a kernel is along the target than the prior one."""
     return along_target(y, kernel) / along_target(y, prior)
 
 
@@ -100,10 +79,6 @@ def centred_alignment(y: Array, kernel: Array) -> float:
 
     ``yc.H yc / (|yc|^2 |Z H Z|_F)`` with ``Z = 1 - 11^T/P`` and ``yc = Z y`` (Cortes, Mohri & Rostamizadeh 2012).
     NaN where the labels are all the same.
-
-    Args:
-        y: Labels, (P,).
-        kernel: H, (P, P).
     """
     _square(y, kernel)
     yc = y - y.mean()
@@ -127,29 +102,18 @@ def weight_alignment(along: float, direction: Array) -> float:
 
 
 def evidence_slope(y: Array, mean: Array, kappa: float) -> float:
-    """Return ``d ln p(y) / d ln chi = P/2 - y.(y - <f>) / (2 kappa)``.
+    """Return ``d ln p(y) / d ln chi = P/2 - y.(y - <f>) / (2 kappa)``, kappa the label-noise variance at the scale.
 
     Exact for every activation, since ``p(y | chi) = chi^(P/2) p(sqrt(chi) y | 1)`` (docs/theory.md, section 10):
     the preferred scale is where the train discrepancy equals kappa.
-
-    Args:
-        y, mean: Labels and mean outputs, (P,).
-        kappa: Label-noise variance at the scale.
     """
     return len(y) / 2 * (1 - discrepancy(y, mean) / kappa)
 
 
 def evidence_bend(y: Array, mean: Array, covariance: Array, kappa: float) -> float:
-    """Return ``d^2 ln p(y) / d(ln chi)^2 = (1/4) [(y.Cov y - kappa |y|^2)/kappa^2 - y.(y - <f>)/kappa]``.
-
-    Args:
-        y, mean: Labels and mean outputs, (P,).
-        covariance: Output covariance without label noise, (P, P).
-        kappa: Label-noise variance at the scale.
-    """
-    return 0.25 * (
-        (along_target(y, covariance) - kappa) * float(y @ y) / kappa**2 - len(y) * discrepancy(y, mean) / kappa
-    )
+    """Return ``d^2 ln p(y) / d(ln chi)^2 = (1/4) [(y.Cov y - kappa |y|^2)/kappa^2 - y.(y - <f>)/kappa]``."""
+    spread = (along_target(y, covariance) - kappa) * float(y @ y) / kappa**2
+    return 0.25 * (spread - len(y) * discrepancy(y, mean) / kappa)
 
 
 COMPONENT_DEGREES = (1, 2, 3)

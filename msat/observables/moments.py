@@ -7,87 +7,61 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
-from msat.observables.functions import LARGEST_SPECTRUM, eigenvalues, outlier
+from msat.observables.functions import LARGEST_SPECTRUM, outlier, spectrum
 from msat.types import Array
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """What observables of one data set at one scale are taken against.
+    """What observables of one data set at one scale are taken against."""
 
-    Attributes:
-        y_train, y_test: Labels, (P,) and (Q,).
-        kappa: Label-noise variance at the scale.
-        prior_kernel: The prior hidden kernel ``K = E_prior[phi phi^T]`` on the training points, (P, P).
-        direction: Row-space coordinates of the unit vector along which weights are looked at, (r,).
-        projection: Maps test outputs to their Hermite components along the teacher, (3, Q); None without such a
-            teacher.
-    """
-
-    y_train: Array
-    y_test: Array
-    kappa: float
-    prior_kernel: Array
-    direction: Array
-    projection: Array | None = None
+    y_train: Array  # labels, (P,)
+    y_test: Array  # (Q,)
+    kappa: float  # label-noise variance at the scale
+    prior_kernel: Array  # the prior hidden kernel K = E_prior[phi phi^T] on the training points, (P, P)
+    direction: Array  # row-space coordinates of the unit vector along which weights are looked at, (r,)
+    projection: Array | None = None  # maps test outputs to their components along the teacher, (3, Q), if there is one
 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
     """Posterior averages: of a level or one of its batches of draws, of all chains or of all but one.
 
-    Attributes:
-        frame: What they are taken against.
-        mean_train, mean_test: Mean outputs, (P,) and (Q,).
-        covariance_train: Output covariance without label noise, (P, P).
-        hidden_kernel: ``E[(1/N) sum_i phi_i phi_i^T]`` on the training points, (P, P).
-        first_layer: Maps row-space coordinates u, (r,), to ``E[(1/N) sum_i (a_i.u)^2]``; None where it is not known.
-        readout_norm: ``<|w|^2>``.
-        mean_train_rb, first_layer_variance: Of training only: Rao-Blackwell mean outputs, (P,), and the mean square of
-            whitened first-layer weights.
-        averages: Of training only: the mean of everything that it records, by name (`msat.langevin.moments`).
+    `first_layer` maps row-space coordinates u, (r,), to ``E[(1/N) sum_i (a_i.u)^2]``; None where it is not known.
     """
 
     frame: Frame
-    mean_train: Array
-    mean_test: Array
-    covariance_train: Array
-    hidden_kernel: Array
+    mean_train: Array  # mean outputs, (P,)
+    mean_test: Array  # (Q,)
+    covariance_train: Array  # of outputs, without label noise, (P, P)
+    hidden_kernel: Array  # E[(1/N) sum_i phi_i phi_i^T] on the training points, (P, P)
     first_layer: Callable[[Array], float] | None = None
-    readout_norm: float = float("nan")
-    mean_train_rb: Array | None = None
-    first_layer_variance: float = float("nan")
-    averages: Mapping[str, Any] = field(default_factory=dict)
+    readout_norm: float = float("nan")  # <|w|^2>
+    # of training only
+    mean_train_rb: Array | None = None  # Rao-Blackwell mean outputs, (P,)
+    first_layer_variance: float = float("nan")  # mean square of whitened first-layer weights
+    averages: Mapping[str, Any] = field(default_factory=dict)  # of all that `msat.langevin.moments` records, by name
 
     @cached_property
-    def covariance_eigenvalues(self) -> Array | None:
-        """Eigenvalues of the covariance, ascending; None for P > 500 or where it is NaN."""
-        return eigenvalues(self.covariance_train)
+    def covariance_spectrum(self) -> Array:
+        """Eigenvalues of the covariance, (P,), as `msat.observables.functions.spectrum` gives them."""
+        return spectrum(self.covariance_train)
 
     @cached_property
-    def hidden_eigenvalues(self) -> Array | None:
-        """Eigenvalues of the hidden kernel, ascending; None for P > 500 or where it is NaN."""
-        return eigenvalues(self.hidden_kernel)
+    def hidden_spectrum(self) -> Array:
+        """Eigenvalues of the hidden kernel, (P,)."""
+        return spectrum(self.hidden_kernel)
 
     @cached_property
     def covariance_outlier(self) -> float:
         """Largest eigenvalue of the covariance."""
-        return _largest(self.covariance_train, self.covariance_eigenvalues)
+        return _largest(self.covariance_train, self.covariance_spectrum)
 
     @cached_property
     def hidden_outlier(self) -> float:
         """Largest eigenvalue of the hidden kernel."""
-        return _largest(self.hidden_kernel, self.hidden_eigenvalues)
+        return _largest(self.hidden_kernel, self.hidden_spectrum)
 
 
-def _largest(matrix: Array, values: Array | None) -> float:
-    if values is not None:
-        return float(values[-1])
-    return outlier(matrix) if len(matrix) > LARGEST_SPECTRUM else float("nan")
-
-
-def descending(values: Array | None, count: int) -> Array:
-    """Return eigenvalues in descending order, (P,); NaN where they are not known."""
-    return np.full(count, np.nan) if values is None else np.asarray(values[::-1])
+def _largest(matrix: Array, known: Array) -> float:
+    return float(known[0]) if len(matrix) <= LARGEST_SPECTRUM else outlier(matrix)

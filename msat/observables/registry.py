@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from msat.observables.functions import (
     gain,
     weight_alignment,
 )
-from msat.observables.moments import Frame, Moments, descending
+from msat.observables.moments import Frame, Moments
 from msat.types import Array
 
 Series = Mapping[str, Array]  # block series of training by name, (chains, blocks, ...)
@@ -66,6 +67,12 @@ class Observable:
         """Whether training's error is a jackknife's, so that z follows Student's t."""
         return self.series is None
 
+    def defined(self, frame: Frame) -> bool:
+        """Return whether the data have it: test points, or a single-index teacher, where it needs them."""
+        if "degree" in self.dimensions:
+            return frame.projection is not None
+        return len(frame.y_test) > 0 or self.needs != ("mean_test",)
+
     def attributes(self, name: str) -> dict[str, str]:
         """Return the attributes of a variable in a file: of the observable, or of an error of it."""
         text = self.text
@@ -87,18 +94,10 @@ def _variance_along(series: Series, m: Moments) -> Array:
     return np.asarray(series["along_squared"] - 2 * along.mean() * along + along.mean() ** 2)
 
 
-def _evidence_slope(series: Series, m: Moments) -> Array:
-    return len(m.frame.y_train) / 2 * (1 - _train_discrepancy(series, m) / m.frame.kappa)
-
-
 def _evidence_bend(series: Series, m: Moments) -> Array:
     y, kappa = m.frame.y_train, m.frame.kappa
     spread = (_variance_along(series, m) - kappa) * (np.linalg.norm(y) / kappa) ** 2
     return np.asarray(0.25 * (spread - len(y) * _train_discrepancy(series, m) / kappa))
-
-
-def _test_discrepancy(m: Moments) -> float:
-    return discrepancy(m.frame.y_test, m.mean_test) if len(m.frame.y_test) else float("nan")
 
 
 def _bulk(m: Moments) -> float:
@@ -106,10 +105,8 @@ def _bulk(m: Moments) -> float:
     return float(np.trace(m.hidden_kernel) - m.hidden_outlier) / others if others else float("nan")
 
 
-def _weight_alignment(m: Moments) -> float:
-    u = m.frame.direction
-    return float("nan") if m.first_layer is None else weight_alignment(m.first_layer(u), u)
-
+_of_covariance = partial(Observable, needs=("covariance_train",), units="label^2", compared=True)
+_of_kernel = partial(Observable, needs=("hidden_kernel",), compared=True)
 
 OBSERVABLES = (
     Observable(
@@ -125,7 +122,7 @@ OBSERVABLES = (
     Observable(
         "train_discrepancy_rb",
         "the same of the Rao-Blackwell mean, the readout averaged analytically",
-        lambda m: discrepancy(m.frame.y_train, m.mean_train_rb) if m.mean_train_rb is not None else np.nan,
+        lambda m: np.nan if m.mean_train_rb is None else discrepancy(m.frame.y_train, m.mean_train_rb),
         needs=("mean_train_rb",),
         units="label^2",
         series=lambda s, m: (m.frame.y_train @ m.frame.y_train - s["along_rb"]) / len(m.frame.y_train),
@@ -134,7 +131,7 @@ OBSERVABLES = (
     Observable(
         "test_discrepancy",
         "y.(y - <f>)/Q on the test points",
-        _test_discrepancy,
+        lambda m: discrepancy(m.frame.y_test, m.mean_test) if len(m.frame.y_test) else np.nan,
         needs=("mean_test",),
         units="label^2",
         series=lambda s, m: (m.frame.y_test @ m.frame.y_test - s["along_test"]) / len(m.frame.y_test),
@@ -142,24 +139,19 @@ OBSERVABLES = (
         printed=True,
         optional=True,
     ),
-    Observable(
+    _of_covariance(
         "variance_along_target",
         "y.Cov y / |y|^2",
         lambda m: along_target(m.frame.y_train, m.covariance_train),
-        needs=("covariance_train",),
-        units="label^2",
         series=_variance_along,
-        compared=True,
         printed=True,
     ),
-    Observable(
+    _of_kernel(
         "hidden_kernel_along_target",
         "y.H y / |y|^2",
         # training measures it as a series, with the labels in the precision of its dynamics
         lambda m: float(m.averages.get("hidden_along", along_target(m.frame.y_train, m.hidden_kernel))),
-        needs=("hidden_kernel",),
         series=lambda s, m: s["hidden_along"],
-        compared=True,
         printed=True,
     ),
     Observable(
@@ -171,67 +163,34 @@ OBSERVABLES = (
         compared=True,
         printed=True,
     ),
-    Observable(
+    _of_covariance(
         "variance_across_target",
         "(tr Cov - y.Cov y / |y|^2) / (P - 1)",
         lambda m: across_target(m.frame.y_train, m.covariance_train),
-        needs=("covariance_train",),
-        units="label^2",
-        compared=True,
         printed=True,
         optional=True,
     ),
-    Observable(
-        "covariance_outlier",
-        "largest eigenvalue of covariance_train",
-        lambda m: m.covariance_outlier,
-        needs=("covariance_train",),
-        units="label^2",
-        compared=True,
-    ),
-    Observable(
+    _of_covariance("covariance_outlier", "largest eigenvalue of covariance_train", lambda m: m.covariance_outlier),
+    _of_kernel(
         "hidden_kernel_gain",
         "y.H y / y.K y, K the prior hidden kernel",
         lambda m: gain(m.frame.y_train, m.hidden_kernel, m.frame.prior_kernel),
-        needs=("hidden_kernel",),
-        compared=True,
         pooled=False,  # hidden_kernel_along_target over a constant
     ),
-    Observable(
+    _of_kernel(
         "hidden_kernel_alignment",
         "centred kernel alignment of H with y y^T",
         lambda m: centred_alignment(m.frame.y_train, m.hidden_kernel),
-        needs=("hidden_kernel",),
-        compared=True,
         printed=True,
         optional=True,
     ),
-    Observable(
-        "hidden_kernel_outlier",
-        "largest eigenvalue of H",
-        lambda m: m.hidden_outlier,
-        needs=("hidden_kernel",),
-        compared=True,
-    ),
-    Observable(
-        "hidden_kernel_bulk",
-        "mean of the other eigenvalues of H",
-        _bulk,
-        needs=("hidden_kernel",),
-        compared=True,
-        optional=True,
-    ),
-    Observable(
-        "hidden_kernel_effective_rank",
-        "(tr H)^2 / tr H^2",
-        lambda m: effective_rank(m.hidden_kernel),
-        needs=("hidden_kernel",),
-        compared=True,
-    ),
+    _of_kernel("hidden_kernel_outlier", "largest eigenvalue of H", lambda m: m.hidden_outlier),
+    _of_kernel("hidden_kernel_bulk", "mean of the other eigenvalues of H", _bulk, optional=True),
+    _of_kernel("hidden_kernel_effective_rank", "(tr H)^2 / tr H^2", lambda m: effective_rank(m.hidden_kernel)),
     Observable(
         "weight_alignment",
         "E[(1/N) sum_i (V_i.u)^2] D / g_v; 1 under the prior; NaN where a level does not give it",
-        _weight_alignment,
+        lambda m: weight_alignment(m.first_layer(m.frame.direction), m.frame.direction) if m.first_layer else np.nan,
         needs=("first_layer",),
         compared=True,
         printed=True,
@@ -250,7 +209,7 @@ OBSERVABLES = (
         lambda m: evidence_slope(m.frame.y_train, m.mean_train, m.frame.kappa),
         needs=("mean_train",),
         units="nat",
-        series=_evidence_slope,
+        series=lambda s, m: len(m.frame.y_train) / 2 * (1 - _train_discrepancy(s, m) / m.frame.kappa),
     ),
     Observable(
         "evidence_bend",
@@ -263,7 +222,7 @@ OBSERVABLES = (
     Observable(
         "covariance_spectrum",
         "eigenvalues of covariance_train, descending (not sample by sample)",
-        lambda m: descending(m.covariance_eigenvalues, len(m.covariance_train)),
+        lambda m: m.covariance_spectrum,
         needs=("covariance_train",),
         units="label^2",
         # the k-th of P eigenvalues: an axis of its own would add a dimension to the contract
@@ -272,7 +231,7 @@ OBSERVABLES = (
     Observable(
         "hidden_kernel_spectrum",
         "eigenvalues of H, descending (not sample by sample)",
-        lambda m: descending(m.hidden_eigenvalues, len(m.hidden_kernel)),
+        lambda m: m.hidden_spectrum,
         needs=("hidden_kernel",),
         dimensions=("train",),
     ),
@@ -291,10 +250,3 @@ OBSERVABLES = (
 BY_NAME = {observable.name: observable for observable in OBSERVABLES}
 COMPARED = tuple(observable for observable in OBSERVABLES if observable.compared)
 SCALARS = tuple(observable for observable in OBSERVABLES if not observable.dimensions)
-
-
-def defined(observable: Observable, frame: Frame) -> bool:
-    """Return whether the data have an observable: test points, or a single-index teacher, where it needs them."""
-    if "degree" in observable.dimensions:
-        return frame.projection is not None
-    return len(frame.y_test) > 0 or observable.needs != ("mean_test",)

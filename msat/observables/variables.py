@@ -18,38 +18,33 @@ class Variable:
     units: str = "1"
     own_dimensions: bool = False
 
-    def attributes(self) -> dict[str, str]:
+    def attributes(self, name: str = "") -> dict[str, str]:
         """Return the attributes of the variable in a file."""
         return {"long_name": self.text, "units": self.units}
 
 
+_TRAIN, _TEST, _MATRIX, _BLOCKS = ("train",), ("test",), ("train", "train_"), ("chain", "block")
+
 MOMENTS = (
-    Variable("mean_train", ("train",), "posterior mean output on the training points", "label"),
-    Variable("mean_test", ("test",), "posterior mean output on the test points", "label"),
-    Variable(
-        "covariance_train",
-        ("train", "train_"),
-        "output covariance on the training points, without label noise",
-        "label^2",
-    ),
-    Variable("variance_test", ("test",), "output variance on the test points, without label noise", "label^2"),
-    Variable("hidden_kernel", ("train", "train_"), "E[(1/N) sum_i phi_i phi_i^T] on the training points"),
+    Variable("mean_train", _TRAIN, "posterior mean output on the training points", "label"),
+    Variable("mean_test", _TEST, "posterior mean output on the test points", "label"),
+    Variable("covariance_train", _MATRIX, "output covariance on the training points, without label noise", "label^2"),
+    Variable("variance_test", _TEST, "output variance on the test points, without label noise", "label^2"),
+    Variable("hidden_kernel", _MATRIX, "E[(1/N) sum_i phi_i phi_i^T] on the training points"),
 )
 
 # what both files say of the data that they are about
 DATA = (
-    Variable("y_train", ("train",), "training labels", "label", True),
-    Variable("y_test", ("test",), "test labels", "label", True),
-    Variable("prior_kernel", ("train", "train_"), "E_prior[phi phi^T] on the training points", "1", True),
+    Variable("y_train", _TRAIN, "training labels", "label", True),
+    Variable("y_test", _TEST, "test labels", "label", True),
+    Variable("prior_kernel", _MATRIX, "E_prior[phi phi^T] on the training points", "1", True),
     Variable("degree", ("degree",), "degrees k of the Hermite components He_k(u.x)", "1", True),
 )
 
 THEORY = (
     *MOMENTS,
-    Variable(
-        "mean_train_mc_error", ("train",), "Monte Carlo standard error of mean_train; 0 for closed forms", "label"
-    ),
-    Variable("mean_test_mc_error", ("test",), "Monte Carlo standard error of mean_test; 0 for closed forms", "label"),
+    Variable("mean_train_mc_error", _TRAIN, "Monte Carlo standard error of mean_train; 0 for closed forms", "label"),
+    Variable("mean_test_mc_error", _TEST, "Monte Carlo standard error of mean_test; 0 for closed forms", "label"),
     Variable("log_evidence", (), "ln p(y) with all constants; NaN where the level defines none", "nat"),
     Variable("log_evidence_mc_error", (), "Monte Carlo standard error of log_evidence; 0 for closed forms", "nat"),
     Variable("action", (), "S(ft*) of the tree level; not comparable with a log evidence", "nat"),
@@ -66,17 +61,17 @@ THEORY = (
 
 TRAINING = (
     *MOMENTS,
-    Variable("mean_train_error", ("train",), "standard error of mean_train", "label"),
-    Variable("mean_test_error", ("test",), "standard error of mean_test", "label"),
-    Variable("mean_train_rb", ("train",), "Rao-Blackwell estimate of mean_train", "label"),
-    Variable("mean_train_rb_error", ("train",), "standard error of mean_train_rb", "label"),
-    Variable("covariance_train_rb", ("train", "train_"), "Rao-Blackwell estimate of covariance_train", "label^2"),
-    Variable("error_correlation_train", ("train", "train_"), "correlation between the errors of mean_train"),
+    Variable("mean_train_error", _TRAIN, "standard error of mean_train", "label"),
+    Variable("mean_test_error", _TEST, "standard error of mean_test", "label"),
+    Variable("mean_train_rb", _TRAIN, "Rao-Blackwell estimate of mean_train", "label"),
+    Variable("mean_train_rb_error", _TRAIN, "standard error of mean_train_rb", "label"),
+    Variable("covariance_train_rb", _MATRIX, "Rao-Blackwell estimate of covariance_train", "label^2"),
+    Variable("error_correlation_train", _MATRIX, "correlation between the errors of mean_train"),
     Variable("chain_mean_train", ("chain", "train"), "mean_train of each chain", "label"),
-    Variable("train_discrepancy_blocks", ("chain", "block"), "train discrepancy of successive blocks", "label^2"),
+    Variable("train_discrepancy_blocks", _BLOCKS, "train discrepancy of successive blocks", "label^2"),
     Variable("evidence_error_correlation", (), "correlation between the errors of evidence_slope and evidence_bend"),
-    Variable("rhat", ("train",), "rank-normalised split R-hat of block means"),
-    Variable("ess", ("train",), "effective sample size: posterior variance over squared standard error"),
+    Variable("rhat", _TRAIN, "rank-normalised split R-hat of block means"),
+    Variable("ess", _TRAIN, "effective sample size: posterior variance over squared standard error"),
     Variable("step_size", (), "step size in whitened coordinates"),
     Variable("curvature", (), "largest curvature of the potential met, in whitened coordinates"),
     Variable("steps", (), "steps kept per chain", "step"),
@@ -101,12 +96,12 @@ CHAIN_MOMENTS = (
     Variable("moment_f_test", ("chain", "test"), "mean output of each chain on the test points", "label"),
 )
 SERIES = (
-    Variable("series_along", ("chain", "block"), "block means of y.f/|y|", "label"),
-    Variable("series_along_squared", ("chain", "block"), "block means of (y.f/|y|)^2", "label^2"),
-    Variable("series_along_rb", ("chain", "block"), "y.f of the Rao-Blackwell mean of each block", "label^2"),
-    Variable("series_along_test", ("chain", "block"), "y.f on the test points in each block", "label^2"),
+    Variable("series_along", _BLOCKS, "block means of y.f/|y|", "label"),
+    Variable("series_along_squared", _BLOCKS, "block means of (y.f/|y|)^2", "label^2"),
+    Variable("series_along_rb", _BLOCKS, "y.f of the Rao-Blackwell mean of each block", "label^2"),
+    Variable("series_along_test", _BLOCKS, "y.f on the test points in each block", "label^2"),
     Variable("series_components", ("chain", "block", "degree"), "learned_component in each block", "label"),
-    Variable("series_hidden_along", ("chain", "block"), "y.H y/|y|^2 in each block"),
-    Variable("series_readout_norm", ("chain", "block"), "|w|^2 in each block"),
-    Variable("series_first_layer_variance", ("chain", "block"), "mean square of whitened weights in each block"),
+    Variable("series_hidden_along", _BLOCKS, "y.H y/|y|^2 in each block"),
+    Variable("series_readout_norm", _BLOCKS, "|w|^2 in each block"),
+    Variable("series_first_layer_variance", _BLOCKS, "mean square of whitened weights in each block"),
 )

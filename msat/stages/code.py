@@ -12,9 +12,12 @@ from msat.levels import NAMES
 from msat.provenance import code_digest
 
 
-def task(name: str) -> str:
-    """Return the digest of the code that makes a data set."""
-    return code_digest(f"msat.tasks.{name}", "msat.tasks.storage")
+def task(name: str, activations: Sequence[str] = ()) -> str:
+    """Return the digest of the code that draws a data set, with a teacher of these activations.
+
+    Not how it is written: another message about files must not train all networks anew.
+    """
+    return code_digest(f"msat.tasks.{name}", *(f"msat.activations.{activation}" for activation in activations))
 
 
 def theory(activation: str, levels: Sequence[str]) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 LARGEST_MOMENTS = 64_000_000  # bytes of matrices of all chains beyond which the file goes without them
 
 _DECLARED = {variable.name: variable for variable in (*TRAINING, *CHAIN_MOMENTS, *SERIES)}
-_MATRICES = ("ff_train", "hidden_kernel", "first_layer")
+_MATRICES = tuple(v.name.removeprefix("moment_") for v in CHAIN_MOMENTS if v.dimensions[-1] in ("pair", "row_pair"))
 
 
 def load(path: Path) -> xr.Dataset:
@@ -47,38 +47,30 @@ def dataset(
         projection: Maps test outputs to their components along a teacher, (3, Q); None for none.
         about: Attributes of the file beside those of the network and of the run.
     """
-    values: dict[str, Any] = dict(measurement.variables)
+    values = dict(measurement.variables)
+    start = values.pop("start")
     values |= {f"series_{name}": array for name, array in measurement.series.items()}
-    values |= {
-        f"moment_{name}": _triangle(array) if name in _MATRICES else array
-        for name, array in measurement.by_chain.items()
-    }
-    data: dict[str, Any] = {
-        "y_train": geometry.y_train,
-        "y_test": geometry.y_test,
-        "prior_kernel": geometry.prior_kernel,
-        "direction": geometry.direction,
-        "start": np.array(measurement.starts),
-    }
+    for name, array in measurement.by_chain.items():
+        values[f"moment_{name}"] = _triangle(array) if name in _MATRICES else array
+    values |= {name: getattr(geometry, name) for name in ("y_train", "y_test", "prior_kernel", "direction")}
     if projection is not None:
-        data |= {"component_projection": projection, "degree": np.array(COMPONENT_DEGREES)}
-    variables = {name: _variable(_DECLARED[name], array[None]) for name, array in values.items()}
-    variables |= {name: _variable(_DECLARED[name], array) for name, array in data.items()}
-    start = variables.pop("start")
-    result = xr.Dataset(variables, coords={"chi": [network.chi], "start": start})
-    kept = sum(result[f"moment_{name}"].nbytes for name in _MATRICES) <= LARGEST_MOMENTS
+        values |= {"component_projection": projection, "degree": np.array(COMPONENT_DEGREES)}
+    variables = {name: _variable(name, array) for name, array in values.items()}
+    result = xr.Dataset(variables, coords={"chi": [network.chi], "start": _variable("start", start)})
+    matrices = [f"moment_{name}" for name in _MATRICES]
+    kept = sum(result[name].nbytes for name in matrices) <= LARGEST_MOMENTS
     known = {**network.parameters(), **measurement.account, "chain_moments": kept, **about}
     result.attrs = attributes({"kind": "langevin", **known})
     result = observe(result)
-    return result if kept else result.drop_vars([f"moment_{name}" for name in _MATRICES])
+    return result if kept else result.drop_vars(matrices)
 
 
-def _variable(declared: Variable, array: Any) -> tuple[tuple[str, ...], Any, dict[str, str]]:
-    dimensions = declared.dimensions
-    if declared.name in ("y_train", "y_test"):
-        dimensions = output_dimensions(dimensions[0], array)
-    leading = () if declared.own_dimensions else ("chi",)
-    return (*leading, *dimensions), array, declared.attributes()
+def _variable(name: str, array: Any) -> tuple[tuple[str, ...], Array, dict[str, str]]:
+    what = _DECLARED.get(name) or BY_NAME[name.removesuffix("_error")]
+    array, dimensions = np.asarray(array), what.dimensions
+    if not (isinstance(what, Variable) and what.own_dimensions):
+        array, dimensions = array[None], ("chi", *dimensions)
+    return output_dimensions(dimensions, array), array, what.attributes(name)
 
 
 def observe(result: xr.Dataset) -> xr.Dataset:
@@ -90,45 +82,30 @@ def observe(result: xr.Dataset) -> xr.Dataset:
     if "chain_moments" not in result.attrs:
         return result
     at = result.isel(chi=0)
-    prefix = "series_"
-    series = {
-        str(name).removeprefix(prefix): at[name].to_numpy() for name in at.data_vars if str(name).startswith(prefix)
-    }
+    series = _named(at, "series_")
     whole, without = _moments(at, series)
     found = measured(whole, without, series, standard_error)
     slope, bend = (error_series(name, series, whole) for name in ("evidence_slope", "evidence_bend"))
     found["evidence_error_correlation"] = error_product(slope, bend)
     found["train_discrepancy_blocks"] = error_series("train_discrepancy", series, whole)
-    variables = {}
-    for name, value in found.items():
-        if name in _DECLARED:
-            variables[name] = _variable(_DECLARED[name], np.asarray(value)[None])
-        else:
-            observable = BY_NAME[name.removesuffix("_error")]
-            attrs = observable.attributes(name)
-            variables[name] = (("chi", *observable.dimensions), np.asarray(value, dtype=np.float64)[None], attrs)
-    return result.assign(variables)
+    return result.assign({name: _variable(name, value) for name, value in found.items()})
+
+
+def _named(at: xr.Dataset, prefix: str) -> dict[str, Array]:
+    """Return the variables whose names start with a prefix, by the rest of them."""
+    names = [str(name) for name in at.data_vars if str(name).startswith(prefix)]
+    return {name.removeprefix(prefix): at[name].to_numpy() for name in names}
 
 
 def _moments(at: xr.Dataset, series: Mapping[str, Array]) -> tuple[Moments, list[Moments]]:
     """Return the moments of all chains, and those with each one left out; none of these without their matrices."""
-    has_teacher = "component_projection" in at
     frame = Frame(
-        y_train=at["y_train"].to_numpy(),
-        y_test=at["y_test"].to_numpy(),
+        **{name: at[name].to_numpy() for name in ("y_train", "y_test", "prior_kernel", "direction")},
         kappa=float(at.attrs["kappa_0"]) / float(at["chi"]),
-        prior_kernel=at["prior_kernel"].to_numpy(),
-        direction=at["direction"].to_numpy(),
-        projection=at["component_projection"].to_numpy() if has_teacher else None,
+        projection=at["component_projection"].to_numpy() if "component_projection" in at else None,
     )
     averages = {name: blocks.mean(axis=(0, 1)) for name, blocks in series.items()}
-    by_chain = {
-        str(name).removeprefix("moment_"): at[name].to_numpy()
-        for name in at.data_vars
-        if str(name).startswith("moment_")
-    }
-    complete = all(name in by_chain for name in _MATRICES)
-    by_chain = {name: _full(array) if name in _MATRICES else array for name, array in by_chain.items()}
+    by_chain = {name: _full(array) if name in _MATRICES else array for name, array in _named(at, "moment_").items()}
 
     def of(means: Mapping[str, Array], covariance: Array, hidden_kernel: Array) -> Moments:
         weights = means.get("first_layer")
@@ -147,11 +124,9 @@ def _moments(at: xr.Dataset, series: Mapping[str, Array]) -> tuple[Moments, list
 
     means = {name: array.mean(axis=0) for name, array in by_chain.items()}
     whole = of(means, at["covariance_train"].to_numpy(), at["hidden_kernel"].to_numpy())
-    if not complete:
-        return whole, []
     return whole, [
         of(left, left["ff_train"] - np.outer(left["f_train"], left["f_train"]), left["hidden_kernel"])
-        for left in without_each(by_chain)
+        for left in (without_each(by_chain) if "ff_train" in by_chain else [])
     ]
 
 

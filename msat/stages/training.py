@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -61,20 +61,20 @@ def run(
     return [text for name, text in texts.items() if text and not dataset.attrs[name]]
 
 
-def train(task: Task, network: Network, *, progress: bool = False, **options: Any) -> xr.Dataset:
+def train(task: Task, network: Network, *, seed: int = 0, progress: bool = False, **options: Any) -> xr.Dataset:
     """Return the posterior moments measured on an ensemble of Langevin-trained networks.
 
     Args:
         task, network: Data and network, at one scale.
+        seed: Seed of starts and noise; with data and network it fixes the trajectory on one device and thread count.
         progress: Whether to show progress on standard error.
         **options: Fields of `msat.langevin.settings.LangevinSettings` (chains, target_error, steps, device, ...) and of
-            `msat.langevin.settings.TrainingJob`: seed (together with data and network it fixes the trajectory on one
-            device and thread count), threads, and the files that the run is saved to. To `checkpoint` it is saved while
-            it goes on, and at the end of the present block on SIGTERM, SIGUSR1 or SIGINT; from it it resumes. The file
-            is left in place: remove it once the result is stored, as the command line does. In `final_state` a finished
-            run leaves its state (unless keep_state is False), and from it a run that differs only in its end
-            (target_error, max_steps, steps) goes on, with the result that it would have had from the start. It is a
-            cache: a state that does not fit is not used.
+            `msat.langevin.settings.TrainingJob`: threads, and the files that the run is saved to. To `checkpoint` it is
+            saved while it goes on, and at the end of the present block on SIGTERM, SIGUSR1 or SIGINT; from it it
+            resumes. The file is left in place: remove it once the result is stored, as the command line does. In
+            `final_state` a finished run leaves its state (unless keep_state is False), and from it a run that differs
+            only in its end (target_error, max_steps, steps) goes on, with the result that it would have had from the
+            start. It is a cache: a state that does not fit is not used.
 
     Returns:
         xarray.Dataset: Dimensions chi (size 1), train (and train_), test, chain; variables and attributes as in
@@ -93,16 +93,17 @@ def train(task: Task, network: Network, *, progress: bool = False, **options: An
         >>> trained["mean_train"].shape
         (1, 4)
     """
-    job = {name: options.pop(name) for name in TrainingJob.model_fields if name in options}
+    job = {"seed": seed, **{name: options.pop(name) for name in TrainingJob.model_fields if name in options}}
     return _train(task, network, validated(LangevinSettings, options), validated(TrainingJob, job), progress)
 
 
 def _train(task: Task, network: Network, settings: LangevinSettings, job: TrainingJob, progress: bool) -> xr.Dataset:
     started = time.perf_counter()
     device = find_device(settings.device)
+    torch.set_num_threads(job.threads)
     key = {"seed": job.seed, "data": task.digest(), **network.parameters()}
     geometry = decompose(task, network)
-    potential, state = ensemble.begin(geometry, network, settings, key, device, job.threads)
+    potential, state = ensemble.begin(geometry, network, settings, key, device)
     trajectory = digest(
         {
             **key,
@@ -114,13 +115,12 @@ def _train(task: Task, network: Network, settings: LangevinSettings, job: Traini
         }
     )
     projection = component_projection(task.direction, task.x_test)
-    label = f"langevin chi={network.chi:g} seed={job.seed} on {device.type}"
-    with Reporter(label, quiet=not progress) as reporter:
+    with Reporter(f"langevin chi={network.chi:g} seed={job.seed} on {device.type}", quiet=not progress) as reporter:
         reporter.note(_device_line(settings.device, device, job.threads))
-        state, kept_steps = _resumed(state, settings, job, trajectory, device, task.n_train, reporter)
         with Stop() if job.checkpoint is not None else nullcontext(Stop()) as stop:
-            on_block = _saver(job, trajectory, kept_steps, stop, reporter)
-            measurement = ensemble.finish(geometry, potential, settings, state, projection, on_block)
+            saved = _Saved(job, trajectory, device, reporter, stop)
+            state = saved.resumed(settings, task.n_train) or state
+            measurement = ensemble.finish(geometry, potential, settings, state, projection, saved.on_block)
         about = {
             **settings.model_dump(),
             "seed": job.seed,
@@ -139,96 +139,79 @@ def _train(task: Task, network: Network, settings: LangevinSettings, job: Traini
     return dataset
 
 
-def _resumed(
-    state: State,
-    settings: LangevinSettings,
-    job: TrainingJob,
-    trajectory: str,
-    device: torch.device,
-    n_train: int,
-    reporter: Reporter,
-) -> tuple[State, int]:
-    """Return the state to go on from, saved or new, and the steps of the kept state of a finished run."""
-    saved = _saved(job.checkpoint, trajectory, device, reporter, strict=True)
-    kept = _saved(job.final_state, trajectory, device, reporter, strict=False)
-    # the checkpoint first: a run that began at a kept state has gone on from it
-    for path, found, verb in ((job.checkpoint, saved, "resumed"), (job.final_state, kept, "goes on")):
-        if found is None:
-            continue
-        where = f"{path} in {found.phase} at step {found.burn_in_steps + found.steps}"
-        if passes_through(settings, found, n_train):
-            reporter.note(f"{verb} from {where}")
-            state = found
-            break
-        reporter.note(f"does not use {where}: past the end of this run, or with blocks of another length")
-    return state, kept.steps if kept is not None else 0
+@dataclass
+class _Saved:
+    """The files that a run is saved to: where it goes on from, and what is done between two blocks."""
 
+    job: TrainingJob
+    trajectory: str  # digest of everything that determines the chains: the key of a saved state
+    device: torch.device
+    reporter: Reporter
+    stop: Stop
+    kept_steps: int = 0  # of the kept state of a finished run
+    last: float = field(default_factory=time.monotonic)  # when the checkpoint was written
 
-def _saver(
-    job: TrainingJob, trajectory: str, kept_steps: int, stop: Stop, reporter: Reporter
-) -> Callable[[State, Progress], None]:
-    """Return what is done between two blocks: show progress, save, and obey a signal."""
-    last_saved = time.monotonic()
+    def resumed(self, settings: LangevinSettings, n_train: int) -> State | None:
+        """Return the saved state to go on from, if there is one that this run passes through."""
+        saved, kept = self._load(self.job.checkpoint), self._load(self.job.final_state)
+        self.kept_steps = kept.steps if kept is not None else 0
+        # the checkpoint first: a run that began at a kept state has gone on from it
+        for path, found, verb in ((self.job.checkpoint, saved, "resumed"), (self.job.final_state, kept, "goes on")):
+            if found is None:
+                continue
+            where = f"{path} in {found.phase} at step {found.burn_in_steps + found.steps}"
+            if passes_through(settings, found, n_train):
+                self.reporter.note(f"{verb} from {where}")
+                return found
+            self.reporter.note(f"does not use {where}: past the end of this run, or with blocks of another length")
+        return None
 
-    def on_block(state: State, progress: Progress) -> None:
-        nonlocal last_saved
-        reporter.update(progress)
+    def _load(self, path: Path | None) -> State | None:
+        """Return the state in a file, if there is one; one that does not fit is an error, of a kept state a note."""
+        if path is None or not path.exists():
+            return None
+        try:
+            state, saved_on = checkpoints.load(path, self.trajectory, self.device)
+        except InputError as error:
+            if path == self.job.checkpoint:
+                raise
+            self.reporter.note(f"does not use {path}: {error}")
+            return None
+        if saved_on != (here := checkpoints.device_name(self.device)):
+            self.reporter.note(f"{path} was saved on {saved_on}, this is {here}: the last digits may differ")
+        return state
+
+    def on_block(self, state: State, progress: Progress) -> None:
+        """Show progress, save, and obey a signal."""
+        job, stop = self.job, self.stop.signal
+        self.reporter.update(progress)
         if state.phase == "done":
-            if job.final_state is not None and job.keep_state and state.steps > kept_steps:
-                checkpoints.save(job.final_state, trajectory, state)
-            return
-        due = stop.signal is not None or time.monotonic() - last_saved > job.checkpoint_every
-        if job.checkpoint is None or not due:
-            return
-        checkpoints.save(job.checkpoint, trajectory, state)
-        last_saved = time.monotonic()
-        if stop.signal is not None:
-            raise Interrupted(
-                f"stopped by {stop.signal.name} in {state.phase} at step {state.burn_in_steps + state.steps}, "
-                f"saved in {job.checkpoint}: the same command goes on from there",
-                stop.signal,
-            )
-
-    return on_block
+            if job.final_state is not None and job.keep_state and state.steps > self.kept_steps:
+                checkpoints.save(job.final_state, self.trajectory, state)
+        elif job.checkpoint is not None and (stop or time.monotonic() - self.last > job.checkpoint_every):
+            checkpoints.save(job.checkpoint, self.trajectory, state)
+            self.last = time.monotonic()
+            if stop is not None:
+                raise Interrupted(
+                    f"stopped by {stop.name} in {state.phase} at step {state.burn_in_steps + state.steps}, "
+                    f"saved in {job.checkpoint}: the same command goes on from there",
+                    stop,
+                )
 
 
 def find_device(name: str) -> torch.device:
-    """Return the torch device of a name: auto is CUDA where present, else CPU.
-
-    Raises:
-        InputError: If cuda is asked for and there is none.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
+    """Return the torch device of a name: auto is CUDA where present, else CPU; InputError for a CUDA that is not."""
+    found = torch.cuda.is_available()
+    if name == "cuda" and not found:
         raise InputError("device = 'cuda': torch finds no CUDA device on this machine; use cpu or auto")
+    if name == "auto":
+        name = "cuda" if found else "cpu"
     return torch.device(name)
 
 
 def _device_line(asked: str, device: torch.device, threads: int) -> str:
     """Return what the run runs on, and why."""
-    what = (
-        f"GPU {checkpoints.device_name(device)}"
-        if device.type == "cuda"
-        else f"CPU, {threads} thread{'s' if threads > 1 else ''}"
-    )
-    if asked != "auto":
-        return f"runs on {what}"
-    return f"runs on {what} (device auto: torch finds {'a' if device.type == 'cuda' else 'no'} CUDA device)"
-
-
-def _saved(path: Path | None, trajectory: str, device: torch.device, reporter: Reporter, strict: bool) -> State | None:
-    """Return the state in a file, if there is one; one that does not fit is an error, or a note."""
-    if path is None or not path.exists():
-        return None
-    try:
-        state, saved_on = checkpoints.load(path, trajectory, device)
-    except InputError as error:
-        if strict:
-            raise
-        reporter.note(f"does not use {path}: {error}")
-        return None
-    here = checkpoints.device_name(device)
-    if saved_on != here:
-        reporter.note(f"{path} was saved on {saved_on}, this is {here}: the last digits may differ")
-    return state
+    on_gpu = device.type == "cuda"
+    what = f"GPU {checkpoints.device_name(device)}" if on_gpu else f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+    why = f" (device auto: torch finds {'a' if on_gpu else 'no'} CUDA device)" if asked == "auto" else ""
+    return f"runs on {what}{why}"

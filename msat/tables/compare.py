@@ -23,6 +23,14 @@ def compare(theory: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
 
     Raises:
         InputError: If the two files are not about the same data and network, or theory lacks the scale.
+
+    Examples:
+        >>> import msat
+        >>> task, network = msat.tasks.ising(n_train=6, n_test=4, dimension=8), msat.Network(width=6)
+        >>> theory = msat.solve(task, network, levels=["nngp", "exact"])
+        >>> table = msat.compare(theory, msat.train(task, network, steps=512, chains=4))
+        >>> table["level"].tolist(), bool(abs(table["train_discrepancy_z"][1]) < 10)
+        (['nngp', 'exact'], True)
     """
     at, chi = langevin.isel(chi=0), matching_scale(theory, langevin)
     measured = langevin_table(langevin).iloc[0]

@@ -9,16 +9,13 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
-import pkgutil
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from msat.errors import InputError
 from msat.tasks.base import Task
-from msat.validation import validated
+from msat.validation import check_known, modules, validated
 
-_TOOLS = ("base", "mnist_files", "mnist_sources", "scaling", "storage")
-NAMES = tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _TOOLS))
+NAMES = modules(__path__, "base", "mnist_files", "mnist_sources", "storage")
 
 
 def get(name: str) -> Any:
@@ -27,15 +24,16 @@ def get(name: str) -> Any:
     Raises:
         InputError: If there is none; the message lists those known.
     """
-    if name not in NAMES:
-        raise InputError(f"task = {name!r}: must be one of {', '.join(NAMES)}")
+    check_known("task", name, NAMES)
     return importlib.import_module(f"{__name__}.{name}")
 
 
 def _function(name: str) -> Callable[..., Task]:
     """Return the task as a function of its settings and a seed, for Python."""
     module = get(name)
-    fields = module.Settings.model_fields
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = inspect.signature(module.Settings).parameters.values()
+    positional = [item.replace(kind=kind, annotation=inspect.Parameter.empty) for item in parameters]
 
     def make(*arguments: Any, seed: int = 0, **values: Any) -> Task:
         given = inspect.Signature(positional).bind(*arguments, **values).arguments
@@ -43,16 +41,11 @@ def _function(name: str) -> Callable[..., Task]:
         task: Task = module.make(settings, seed)
         return task
 
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    positional = [
-        inspect.Parameter(key, kind, default=inspect.Parameter.empty if field.is_required() else field.default)
-        for key, field in fields.items()
-    ]
     last = inspect.Parameter("seed", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=int)
     make.__signature__ = inspect.Signature([*positional, last], return_annotation=Task)  # type: ignore[attr-defined]
     make.__name__ = make.__qualname__ = name
-    options = "\n".join(f"{key}\n    {field.description}" for key, field in fields.items())
-    make.__doc__ = f"{inspect.getdoc(module.make)}\n\nParameters\n----------\n{options}\nseed\n    Seed of the data."
+    options = "\n".join(f"    {key}: {field.description}" for key, field in module.Settings.model_fields.items())
+    make.__doc__ = f"{inspect.getdoc(module.make)}\n\nArgs:\n{options}\n    seed: Seed of the data."
     return make
 
 

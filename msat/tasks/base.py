@@ -16,6 +16,7 @@ from msat.errors import InputError
 from msat.types import Array
 from msat.validation import Seed, Settings
 
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 _LARGEST = 1e15  # of an entry: squares and their sums stay within single precision
 _UNSTATED = 1000  # what a job asks for where the settings leave a size open: no file is read for it
 
@@ -53,6 +54,10 @@ class TaskSettings(Settings):
         """Return the files that the data are made from."""
         return []
 
+    def activations(self) -> list[str]:
+        """Return the activations that make the data, which are found by name: their code counts."""
+        return []
+
     def located(self, folder: str) -> Self:
         """Return the settings with the folder of files that the workflow gets; of other tasks as they are."""
         return self
@@ -67,20 +72,20 @@ class TaskSettings(Settings):
 class Task:
     """Training and test data, checked and in float64.
 
-    Parameters
-    ----------
-    x_train, y_train
-        Inputs (P, D) and labels (P,), P at least 1.
-    x_test, y_test
-        Inputs (Q, D) and labels (Q,); Q may be 0.
-    provenance
-        Where the data come from: plain numbers and strings.
+    Args:
+        x_train, y_train: Inputs (P, D) and labels (P,), P at least 1.
+        x_test, y_test: Inputs (Q, D) and labels (Q,); Q may be 0.
+        provenance: Where the data come from: plain numbers and strings.
 
-    Raises
-    ------
-    InputError
-        If shapes disagree, a value is NaN or infinite, the training inputs are all zero or all the
-        same, or the training labels are all zero (then no target direction exists).
+    Raises:
+        InputError: If shapes disagree, a value is NaN or infinite, the training inputs are all zero or all the same, or
+            the training labels are all zero (then no target direction exists).
+
+    Examples:
+        >>> import numpy as np
+        >>> task = Task(np.eye(2), np.array([1.0, -1.0]), np.ones((1, 2)), np.ones(1))
+        >>> task.n_train, task.n_test, task.dimension
+        (2, 1, 2)
     """
 
     x_train: Array
@@ -90,33 +95,27 @@ class Task:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("x_train", "x_test"):
-            object.__setattr__(self, name, _checked(name, getattr(self, name), ndim=2, shape="(rows, D)"))
-        for name in ("y_train", "y_test"):
-            object.__setattr__(self, name, _checked(name, getattr(self, name), ndim=1, shape="(rows,)"))
-        rows, dimension = self.x_train.shape
-        if rows == 0:
-            raise InputError("x_train has 0 rows: at least 1 training sample is needed")
-        if dimension == 0:
-            raise InputError("x_train has 0 columns: at least 1 input dimension is needed")
-        for part in ("train", "test"):
-            x, y = getattr(self, f"x_{part}"), getattr(self, f"y_{part}")
-            if len(x) != len(y):
-                raise InputError(f"y_{part} has {len(y)} entries but x_{part} has {len(x)} rows: must be equal")
-        if self.x_test.shape[1] != dimension:
-            raise InputError(
-                f"x_test has {self.x_test.shape[1]} columns but x_train has {dimension}: must be equal"
-            )
-        for name in ("x_train", "y_train", "x_test", "y_test"):
-            largest = float(np.abs(getattr(self, name)).max(initial=0.0))
-            if largest > _LARGEST:
-                raise InputError(f"{name} has an entry of size {largest:.3g}: must be at most {_LARGEST:g}")
-        if not np.any(self.x_train):
-            raise InputError("x_train is all zero: the inputs must carry information")
-        if rows > 1 and np.all(self.x_train == self.x_train[0]):
-            raise InputError("x_train is constant (all rows are the same): the inputs must carry information")
-        if not np.any(self.y_train):
-            raise InputError("y_train is all zero: the target direction is not defined")
+        for name in ARRAYS:
+            object.__setattr__(self, name, _checked(name, getattr(self, name)))
+        (rows, columns), test_columns = self.x_train.shape, self.x_test.shape[1]
+        problems = (
+            (rows == 0, "x_train has 0 rows: at least 1 training sample is needed"),
+            (columns == 0, "x_train has 0 columns: at least 1 input dimension is needed"),
+            *(
+                (len(x) != len(y), f"y_{part} has {len(y)} entries but x_{part} has {len(x)} rows: must be equal")
+                for part, x, y in (("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test))
+            ),
+            (test_columns != columns, f"x_test has {test_columns} columns but x_train has {columns}: must be equal"),
+            (not self.x_train.any(), "x_train is all zero: the inputs must carry information"),
+            (
+                rows > 1 and np.all(self.x_train == self.x_train[0]),
+                "x_train is constant (all rows are the same): the inputs must carry information",
+            ),
+            (not self.y_train.any(), "y_train is all zero: the target direction is not defined"),
+        )
+        for wrong, message in problems:
+            if wrong:
+                raise InputError(message)
 
     @property
     def dimension(self) -> int:
@@ -136,36 +135,39 @@ class Task:
     @property
     def direction(self) -> Array | None:
         """Direction u of a single-index teacher, (D,), from the provenance; None where there is none."""
-        return (
-            np.asarray(self.provenance["direction"], dtype=np.float64) if "direction" in self.provenance else None
-        )
+        return np.asarray(self.provenance["direction"], dtype=np.float64) if "direction" in self.provenance else None
 
     def digest(self) -> str:
         """Return a hash of the numbers (not of the provenance), 16 hexadecimal digits."""
         sha = hashlib.sha256()
-        for array in (self.x_train, self.y_train, self.x_test, self.y_test):
+        for array in (getattr(self, name) for name in ARRAYS):
             sha.update(json.dumps(array.shape).encode())
-            sha.update(np.ascontiguousarray(array).tobytes())
+            sha.update(array.tobytes())
         return sha.hexdigest()[:16]
 
 
-def _checked(name: str, value: ArrayLike, ndim: int, shape: str) -> Array:
+def _checked(name: str, value: ArrayLike) -> Array:
+    """Return an array in float64 that cannot be written to, if its shape and entries are sound."""
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise InputError(f"{name} has dtype {array.dtype}: must be real numbers")
-    if array.ndim != ndim:
+    dimensions, shape = (2, "(rows, D)") if name.startswith("x") else (1, "(rows,)")
+    if array.ndim != dimensions:
         raise InputError(f"{name} has shape {array.shape}: must be {shape}")
     array = np.ascontiguousarray(array, dtype=np.float64)
-    if not np.all(np.isfinite(array)):
-        first = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise InputError(f"{name}{list(first)} is {array[first]}: must be finite")
+    infinite = np.argwhere(~np.isfinite(array)).tolist()
+    if infinite:
+        raise InputError(f"{name}{infinite[0]} is {array[tuple(infinite[0])]}: must be finite")
+    largest = np.abs(array).max(initial=0.0)
+    if largest > _LARGEST:
+        raise InputError(f"{name} has an entry of size {largest:.3g}: must be at most {_LARGEST:g}")
     array.setflags(write=False)
     return array
 
 
 def generators(seed: int, count: int) -> list[np.random.Generator]:
     """Return independent generators of one seed: one for each part of a data set that is drawn."""
-    return [np.random.Generator(np.random.PCG64(part)) for part in np.random.SeedSequence(seed).spawn(count)]
+    return np.random.Generator(np.random.PCG64(seed)).spawn(count)
 
 
 def balanced_labels(rows: int, first: float, rng: np.random.Generator) -> Array:

@@ -36,10 +36,8 @@ def make(settings: Settings, seed: int) -> Task:
         ((4, 3), [-1.0, -1.0, 1.0, 1.0])
     """
     train_rng, test_rng = generators(seed, 2)
-    x_train, y_train = _draw(settings.n_train, settings, train_rng)
-    x_test, y_test = _draw(settings.n_test, settings, test_rng)
-    provenance = {"task": "ising", "seed": seed, **settings.model_dump()}
-    return Task(x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test, provenance=provenance)
+    train, test = _draw(settings.n_train, settings, train_rng), _draw(settings.n_test, settings, test_rng)
+    return Task(*train, *test, {"task": "ising", "seed": seed, **settings.model_dump()})
 
 
 def _draw(rows: int, settings: Settings, rng: np.random.Generator) -> tuple[Array, Array]:

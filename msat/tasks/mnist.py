@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
@@ -11,7 +12,6 @@ from pydantic import Field, field_validator
 from msat.errors import InputError
 from msat.tasks.base import Task, TaskSettings, balanced_labels, generators
 from msat.tasks.mnist_files import FILES, FOLDER, SIDE, read_folder, read_images, read_labels
-from msat.tasks.scaling import centred_and_scaled, whitened
 from msat.types import Array, Indices
 
 
@@ -88,37 +88,63 @@ def make(settings: Settings, seed: int) -> Task:
     except InputError as error:
         raise InputError(f"images: {error}; `msat mnist --out {images}` gets the files") from None
     train_rng, test_rng = generators(seed, 2)
-    x_train, y_train, chosen_train = _draw("n_train", settings.n_train, "train", settings, files, train_rng)
-    x_test, y_test, chosen_test = _draw("n_test", settings.n_test, "t10k", settings, files, test_rng)
+    x_train, y_train, train_images = _draw("train", settings, files, train_rng)
+    x_test, y_test, test_images = _draw("test", settings, files, test_rng)
+    mean = x_train.mean(axis=0)
+    x_train, x_test = x_train - mean, x_test - mean
     if settings.whiten is None:
-        x_train, x_test = centred_and_scaled(x_train, x_test)
+        factor = _scale(x_train)
+        x_train, x_test = factor * x_train, factor * x_test
     else:
-        x_train, x_test = whitened(x_train, x_test, settings.whiten)
-    provenance = {
-        "task": "mnist",
-        "seed": seed,
-        **settings.model_dump(exclude_none=True),
-        "train_images": chosen_train.tolist(),
-        "test_images": chosen_test.tolist(),
-    }
-    return Task(x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test, provenance=provenance)
+        components = _components(x_train, settings.whiten)
+        x_train, x_test = x_train @ components, x_test @ components
+    chosen = {"train_images": train_images.tolist(), "test_images": test_images.tolist()}
+    provenance = {"task": "mnist", "seed": seed, **settings.model_dump(exclude_none=True), **chosen}
+    return Task(x_train, y_train, x_test, y_test, provenance)
 
 
 def _draw(
-    key: str, rows: int, part: str, settings: Settings, files: dict[str, bytes], rng: np.random.Generator
+    part: str, settings: Settings, files: dict[str, bytes], rng: np.random.Generator
 ) -> tuple[Array, Array, Indices]:
     """Return pooled images (rows, D), labels (rows,), and the places of the images in their file."""
+    rows: int = getattr(settings, f"n_{part}")
+    kind, prefix = ("training", "train") if part == "train" else ("test", "t10k")
     y = balanced_labels(rows, -1.0, rng)
-    of_digit = read_labels(files[f"{part}-labels-idx1-ubyte"])
+    of_digit = read_labels(files[f"{prefix}-labels-idx1-ubyte"])
     chosen = np.empty(rows, dtype=np.int64)
     for sign, digit in zip((-1.0, 1.0), settings.digits, strict=True):
         places = np.flatnonzero(of_digit == digit)
         wanted = int(np.sum(y == sign))
         if wanted > len(places):
-            kind = "training" if part == "train" else "test"
-            raise InputError(f"{key} = {rows}: needs {wanted} {kind} images of digit {digit}, MNIST has {len(places)}")
+            asked = f"n_{part} = {rows}: needs {wanted} {kind} images of digit {digit}"
+            raise InputError(f"{asked}, MNIST has {len(places)}")
         chosen[y == sign] = rng.choice(places, wanted, replace=False)
-    pixels = read_images(files[f"{part}-images-idx3-ubyte"])[chosen].astype(np.float64) / 255
+    pixels = read_images(files[f"{prefix}-images-idx3-ubyte"])[chosen].astype(np.float64) / 255
     blocks = SIDE // settings.pool
     x = pixels.reshape(rows, blocks, settings.pool, blocks, settings.pool).mean(axis=(2, 4))
     return x.reshape(rows, blocks**2), y, chosen
+
+
+def _scale(x: Array) -> float:
+    """Return the number that makes the mean of ``|x|^2`` the dimension D."""
+    size = float(np.mean(np.sum(x**2, axis=1)))
+    if size == 0:
+        raise InputError("the training inputs are all the same: they cannot be scaled")
+    return math.sqrt(x.shape[1] / size)
+
+
+def _components(x: Array, count: int) -> Array:
+    """Return the projection of centred inputs on their leading principal components, each of variance 1.
+
+    A component's sign is such that its entry of largest size is positive.
+    """
+    _, singular, axes = np.linalg.svd(x, full_matrices=False)
+    rank = int(np.sum(singular > singular[0] * max(x.shape) * np.finfo(np.float64).eps))
+    if count > rank:
+        raise InputError(
+            f"whiten = {count}: the {len(x)} centred training inputs have {rank} components; must be at most {rank}"
+        )
+    axes, singular = axes[:count], singular[:count]
+    largest = np.argmax(np.abs(axes), axis=1)
+    axes = axes * np.sign(axes[np.arange(count), largest])[:, None]
+    return np.asarray(axes.T / singular * math.sqrt(len(x)))

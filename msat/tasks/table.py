@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import zipfile
-import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,7 +13,6 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from msat.errors import InputError
 from msat.tasks.base import Task, TaskSettings
-from msat.tasks.scaling import standardised
 from msat.types import Array, Indices
 
 if TYPE_CHECKING:
@@ -109,27 +107,37 @@ def make(settings: Settings, seed: int) -> Task:
     Raises:
         InputError: If the file cannot be read, a column is missing, holds text or a missing value, or there are too few
             rows.
+
+    Examples:
+        >>> import tempfile, numpy as np, msat
+        >>> with tempfile.NamedTemporaryFile(suffix=".npz") as file:
+        ...     np.savez(file, x=np.arange(16.0).reshape(8, 2) ** 2, y=np.arange(8.0))
+        ...     file.flush()
+        ...     task = msat.tasks.table(file.name, target="y", n_train=5)
+        >>> task.n_train, task.n_test, task.dimension
+        (5, 3, 2)
     """
-    content = _content(settings.file)
-    columns = _read(settings.file, content)
-    groups = _groups(columns)
-    default = Path(settings.file).suffix.lower() == ".npz"
+    try:
+        content = Path(settings.file).read_bytes()
+    except OSError as error:
+        problem = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+        raise InputError(f"{settings.file}: {problem}") from None
+    table = _Table(settings.file, _read(settings.file, content))
     target = settings.target or "y"
-    y_name = _one(settings.file, "target", target, groups)
-    split_name = None if settings.split is None else _one(settings.file, "split", settings.split, groups)
+    y_name = table.one("target", target)
+    split_name = table.one("split", settings.split) if settings.split else None
     left_out: list[str] = []
-    if settings.features is not None or default:
-        named = settings.features or ["x"]
-        names = [name for group in named for name in _columns(settings.file, "features", group, groups)]
+    if settings.features or Path(settings.file).suffix.lower() == ".npz":
+        names = [name for group in settings.features or ["x"] for name in table.named("features", group)]
     else:
-        others = [name for name in columns.columns if name not in (y_name, split_name)]
-        left_out = [name for name in others if _is_text(columns[name])]
+        others = [name for name in table.frame.columns if name not in (y_name, split_name)]
+        left_out = [name for name in others if table.is_text(name)]
         names = [name for name in others if name not in left_out]
         if not names:
             raise InputError(f"{settings.file}: no numeric column is left for the inputs beside {target!r}")
-    y = _numbers(settings.file, y_name, columns[y_name])
-    x = np.column_stack([_numbers(settings.file, name, columns[name]) for name in names])
-    train, test = _split(settings, None if split_name is None else columns[split_name], len(y), seed)
+    y = table.numbers(y_name)
+    x = np.column_stack([table.numbers(name) for name in names])
+    train, test = _split(settings, table.frame[split_name] if split_name else None, len(y), seed)
     x_train, x_test, y_train, y_test = x[train], x[test], y[train], y[test]
     provenance: dict[str, Any] = {
         "task": "table",
@@ -144,116 +152,112 @@ def make(settings: Settings, seed: int) -> Task:
         "left_out": left_out,
     }
     if settings.standardise != "none":
-        x_train, x_test = standardised(x_train, x_test, names)
+        x_train, x_test = _standardised(x_train, x_test, names)
     if settings.standardise == "features_and_target":
         provenance |= {"target_mean": float(y_train.mean()), "target_sd": float(y_train.std())}
-        scaled = standardised(y_train[:, None], y_test[:, None], [target])
-        y_train, y_test = (part[:, 0] for part in scaled)
+        y_train, y_test = (part[:, 0] for part in _standardised(y_train[:, None], y_test[:, None], [target]))
     try:
-        return Task(x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test, provenance=provenance)
+        return Task(x_train, y_train, x_test, y_test, provenance)
     except InputError as error:
         raise InputError(f"{settings.file}: {error}") from None
 
 
-def _content(file: str) -> bytes:
-    try:
-        return Path(file).read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{file}: no such file") from None
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror})") from None
-
-
 def _read(file: str, content: bytes) -> pd.DataFrame:
-    """Return the file as columns; those of a two-dimensional array are called name[0], name[1], ..."""
     import pandas as pd
-    import pyarrow
 
     suffix = Path(file).suffix.lower()
     try:
         if suffix == ".csv":
-            columns = pd.read_csv(io.BytesIO(content), skipinitialspace=True, low_memory=False)
+            frame = pd.read_csv(io.BytesIO(content), skipinitialspace=True, low_memory=False)
         elif suffix == ".parquet":
-            columns = pd.read_parquet(io.BytesIO(content))
+            frame = pd.read_parquet(io.BytesIO(content))
         else:
-            columns = _arrays(file, content)
+            frame = pd.DataFrame(_arrays(file, content))
     except InputError:
         raise
-    except (
-        *(ValueError, OSError, EOFError, KeyError, TypeError, MemoryError),
-        *(zipfile.BadZipFile, zlib.error, pyarrow.ArrowException, pd.errors.ParserError),
-    ) as error:
+    except Exception as error:  # the readers raise almost anything where a file is damaged
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{file}: not a readable {suffix} file ({reason})") from None
-    columns.columns = [str(name).strip() for name in columns.columns]
-    if columns.columns.has_duplicates:
-        name = columns.columns[columns.columns.duplicated()][0]
+    frame.columns = [str(name).strip() for name in frame.columns]
+    if frame.columns.has_duplicates:
+        name = frame.columns[frame.columns.duplicated()][0]
         raise InputError(f"{file}: two columns are called {name!r}")
+    return frame
+
+
+def _arrays(file: str, content: bytes) -> dict[str, Array]:
+    """Return the columns of arrays; those of a two-dimensional one are called name[0], name[1], ..."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        arrays = {name: array for name, array in archive.items() if array.ndim in (1, 2)}
+    if len(set(map(len, arrays.values()))) > 1:
+        lengths = ", ".join(f"{name} {len(array)}" for name, array in arrays.items())
+        raise InputError(f"{file}: arrays of different lengths ({lengths}): must be equal")
+    columns: dict[str, Array] = {}
+    for name, array in arrays.items():
+        columns |= {name: array} if array.ndim == 1 else {f"{name}[{j}]": column for j, column in enumerate(array.T)}
     return columns
 
 
-def _arrays(file: str, content: bytes) -> pd.DataFrame:
+class _Table:
+    """The columns of a file, by the names that a user gives: an array's name stands for all its columns."""
+
+    def __init__(self, file: str, frame: pd.DataFrame) -> None:
+        self.file, self.frame = file, frame
+        self._groups: dict[str, list[str]] = {name: [name] for name in frame.columns}
+        for name in frame.columns:
+            array, bracket, _ = name.rpartition("[")
+            if bracket and name.endswith("]") and array not in frame.columns:
+                self._groups.setdefault(array, []).append(name)
+
+    def named(self, key: str, name: str) -> list[str]:
+        """Return the columns of a name, which an option called key gives."""
+        if name not in self._groups:
+            known = list(self._groups)
+            shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
+            raise InputError(f"{key} = {name!r}: no such column in {self.file}; it has {shown}")
+        return self._groups[name]
+
+    def one(self, key: str, name: str) -> str:
+        """Return the only column of a name."""
+        found = self.named(key, name)
+        if len(found) != 1:
+            raise InputError(f"{key} = {name!r}: has {len(found)} columns in {self.file}, must have one")
+        return found[0]
+
+    def is_text(self, name: str) -> bool:
+        """Whether no entry can be read as a number, although some are there."""
+        return bool(self.frame[name].notna().any() and _as_numbers(self.frame[name]).isna().all())
+
+    def numbers(self, name: str) -> Array:
+        """Return a column as numbers. Rows are counted from 1 in the message, without a header."""
+        column = self.frame[name]
+        if column.dtype.kind in "mMc":
+            raise InputError(f"{self.file}: column {name!r} has dtype {column.dtype}: must be real numbers")
+        values = _as_numbers(column).to_numpy(dtype=np.float64, na_value=np.nan)
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            row, entry = int(bad[0]), column.iloc[int(bad[0])]
+            found = "missing" if column.isna().iloc[row] else repr(entry) if isinstance(entry, str) else str(entry)
+            more = f" ({len(bad)} such rows)" if len(bad) > 1 else ""
+            raise InputError(f"{self.file}: column {name!r}, row {row + 1} is {found}{more}: must be a finite number")
+        return np.asarray(values)
+
+
+def _as_numbers(column: pd.Series) -> pd.Series:
     import pandas as pd
 
-    columns: dict[str, Any] = {}
-    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
-    rows = {name: len(array) for name, array in arrays.items() if array.ndim in (1, 2)}
-    if len(set(rows.values())) > 1:
-        lengths = ", ".join(f"{name} {count}" for name, count in rows.items())
-        raise InputError(f"{file}: arrays of different lengths ({lengths}): must be equal")
-    for name in rows:
-        array = arrays[name]
-        columns |= {name: array} if array.ndim == 1 else {f"{name}[{j}]": array[:, j] for j in range(array.shape[1])}
-    return pd.DataFrame(columns)
+    return pd.to_numeric(column, errors="coerce")
 
 
-def _groups(columns: pd.DataFrame) -> dict[str, list[str]]:
-    """Return the columns by the name that a user gives: an array's name stands for all its columns."""
-    groups: dict[str, list[str]] = {name: [name] for name in columns.columns}
-    for name in columns.columns:
-        array, bracket, _ = name.rpartition("[")
-        if bracket and name.endswith("]") and array not in columns.columns:
-            groups.setdefault(array, []).append(name)
-    return groups
-
-
-def _columns(file: str, key: str, name: str, groups: dict[str, list[str]]) -> list[str]:
-    if name not in groups:
-        known = list(groups)
-        shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
-        raise InputError(f"{key} = {name!r}: no such column in {file}; it has {shown}")
-    return groups[name]
-
-
-def _one(file: str, key: str, name: str, groups: dict[str, list[str]]) -> str:
-    found = _columns(file, key, name, groups)
-    if len(found) != 1:
-        raise InputError(f"{key} = {name!r}: has {len(found)} columns in {file}, must have one")
-    return found[0]
-
-
-def _is_text(column: pd.Series) -> bool:
-    """Whether no entry can be read as a number, although some are there."""
-    import pandas as pd
-
-    return bool(column.notna().any() and pd.to_numeric(column, errors="coerce").isna().all())
-
-
-def _numbers(file: str, name: str, column: pd.Series) -> Array:
-    """Return a column as numbers. Rows are counted from 1 in the message, without a header."""
-    import pandas as pd
-
-    if column.dtype.kind in "mMc":
-        raise InputError(f"{file}: column {name!r} has dtype {column.dtype}: must be real numbers")
-    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad):
-        row, entry = int(bad[0]), column.iloc[int(bad[0])]
-        found = "missing" if pd.isna(entry) else repr(entry) if isinstance(entry, str) else str(entry)
-        more = f" ({len(bad)} such rows)" if len(bad) > 1 else ""
-        raise InputError(f"{file}: column {name!r}, row {row + 1} is {found}{more}: must be a finite number")
-    return np.asarray(values)
+def _standardised(x_train: Array, x_test: Array, names: Sequence[str]) -> tuple[Array, Array]:
+    """Return each column minus its train mean over its train standard deviation: mean |x_train|^2 is D."""
+    for name, extent in zip(names, np.ptp(x_train, axis=0), strict=True):
+        if extent == 0:
+            raise InputError(
+                f"column {name!r} is constant over the train split and cannot be standardised: leave it out"
+            )
+    mean, sd = x_train.mean(axis=0), x_train.std(axis=0)
+    return (x_train - mean) / sd, (x_test - mean) / sd
 
 
 def _split(settings: Settings, column: pd.Series | None, rows: int, seed: int) -> tuple[Indices, Indices]:
@@ -269,7 +273,7 @@ def _split(settings: Settings, column: pd.Series | None, rows: int, seed: int) -
         parts = np.flatnonzero(values == "train"), np.flatnonzero(values == "test")
         for key, part in zip(("n_train", "n_test"), parts, strict=True):
             stated = getattr(settings, key)
-            if stated is not None and stated != len(part):
+            if stated not in (None, len(part)):
                 raise InputError(
                     f"{key} = {stated}: column {settings.split!r} of {settings.file} gives {len(part)}; "
                     "leave it out, or correct it"
@@ -279,6 +283,6 @@ def _split(settings: Settings, column: pd.Series | None, rows: int, seed: int) -
     if wanted + (settings.n_test or 0) > rows:
         asked = f"n_train = {wanted}" + (f", n_test = {settings.n_test}" if settings.n_test else "")
         raise InputError(f"{asked}: {settings.file} has {rows} rows, too few")
-    order = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed))).permutation(rows)
+    order = np.random.Generator(np.random.PCG64(seed)).permutation(rows)
     end = rows if settings.n_test is None else wanted + settings.n_test
     return order[:wanted], order[wanted:end]

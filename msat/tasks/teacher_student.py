@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.polynomial import hermite, hermite_e
@@ -47,8 +46,7 @@ class Settings(TaskSettings):
         description="Teacher hermite only: a_1, a_2, ... of sum_k a_k He_k(u.x) (H_k: see basis). By default 1.",
     )
     basis: Basis | None = Field(
-        None,
-        description="Teacher hermite only: probabilists' He_k or physicists' H_k. By default probabilists.",
+        None, description="Teacher hermite only: probabilists' He_k or physicists' H_k. By default probabilists."
     )
     teacher_width: int | None = Field(
         None, ge=1, description="Teacher network only: its number of hidden neurons. By default 100."
@@ -65,12 +63,10 @@ class Settings(TaskSettings):
 
     @model_validator(mode="after")
     def _fields_of_one_teacher(self) -> Settings:
-        for teacher, fields in _OWN.items():
-            for name in fields:
-                if teacher != self.teacher and getattr(self, name) is not None:
-                    raise ValueError(
-                        f"{name} = {getattr(self, name)!r}: belongs to teacher {teacher}, not to {self.teacher}"
-                    )
+        for teacher, name in ((teacher, name) for teacher, fields in _OWN.items() for name in fields):
+            value = getattr(self, name)
+            if teacher != self.teacher and value is not None:
+                raise ValueError(f"{name} = {value!r}: belongs to teacher {teacher}, not to {self.teacher}")
         return self
 
     @property
@@ -78,24 +74,23 @@ class Settings(TaskSettings):
         """Whether the teacher depends on x through one direction u only."""
         return self.teacher != "network"
 
+    def activations(self) -> list[str]:
+        """Return the activation of teacher network."""
+        return [self.resolved()["teacher_activation"]] if self.teacher == "network" else []
+
     def resolved(self) -> dict[str, Any]:
         """Return the settings that this teacher has, with its own defaults filled in."""
         given = self.model_dump(exclude_none=True)
-        return given | {name: given.get(name, default) for name, default in _OWN[self.teacher].items()}
+        return given | _OWN[self.teacher] | given
 
 
-@dataclass(frozen=True, eq=False)
-class NetworkTeacher:
+class NetworkTeacher(NamedTuple):
     """A two-layer network ``sum_i w_i phi(v_i.x)``.
 
-    Attributes
-    ----------
-    first_layer
-        The rows v_i, (M, D).
-    readout
-        The w_i, (M,).
-    activation
-        phi.
+    Attributes:
+        first_layer: The rows v_i, (M, D).
+        readout: The w_i, (M,).
+        activation: phi.
     """
 
     first_layer: Array
@@ -119,9 +114,7 @@ class NetworkTeacher:
         return mean, second - mean**2
 
 
-def network_teacher(
-    width: int, dimension: int, activation: ActivationName, rng: np.random.Generator
-) -> NetworkTeacher:
+def network_teacher(width: int, dimension: int, activation: ActivationName, rng: np.random.Generator) -> NetworkTeacher:
     """Return a teacher with ``v_ij ~ N(0, 1/D)`` and ``w_i ~ N(0, 1/M)``, drawn in this order."""
     first_layer = rng.standard_normal((width, dimension)) / math.sqrt(dimension)
     readout = rng.standard_normal(width) / math.sqrt(width)
@@ -135,23 +128,24 @@ def make(settings: Settings, seed: int) -> Task:
     coefficients in the probabilists' basis, or mean and variance of a network. Training data do not depend on
     n_test.
 
-    Raises
-    ------
-    InputError
-        If all coefficients are zero.
+    Raises:
+        InputError: If all coefficients are zero.
+
+    Examples:
+        >>> import msat
+        >>> task = msat.tasks.teacher_student(n_train=4, n_test=2, dimension=3, coefficients=[1, 0, 0.3])
+        >>> task.x_train.shape, task.direction.shape
+        ((4, 3), (3,))
     """
     teacher_rng, train_rng, test_rng = generators(seed, 3)
     function, known = (_single_index if settings.has_direction else _network)(settings, teacher_rng)
 
     def draw(rows: int, rng: np.random.Generator) -> tuple[Array, Array]:
         x = rng.standard_normal((rows, settings.dimension))
-        y = function(x)
-        return x, y + math.sqrt(settings.noise) * rng.standard_normal(rows)
+        return x, function(x) + math.sqrt(settings.noise) * rng.standard_normal(rows)
 
-    x_train, y_train = draw(settings.n_train, train_rng)
-    x_test, y_test = draw(settings.n_test, test_rng)
     provenance = {"task": "teacher_student", "seed": seed, **settings.resolved(), **known}
-    return Task(x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test, provenance=provenance)
+    return Task(*draw(settings.n_train, train_rng), *draw(settings.n_test, test_rng), provenance)
 
 
 def _single_index(settings: Settings, rng: np.random.Generator) -> tuple[Any, dict[str, Any]]:

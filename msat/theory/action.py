@@ -4,98 +4,69 @@
 
 (docs/theory.md, eq. 3). Derivatives of F are given as T: ``F' = (N/2) T``, ``F'' = (N/2) dT``, and
 ``W''' = N kappa_3``. A linear network answers in closed form (`msat.theory.linear`), any other from draws of its
-tilted neuron (`msat.theory.sampled`). Matrices are arrays (P, P) or `LowRank`: both take ``+``, ``-``, numbers on
-the left, and ``@`` with a vector.
+tilted neuron (`msat.theory.sampled`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 
 from msat.network import Network
-from msat.theory.linear.lowrank import LowRank
+from msat.theory.matrices import Matrix
 from msat.types import Array
-
-Matrix = Any  # Array | LowRank, of one kind for one action
 
 
 class Action(Protocol):
-    """S and F at one conjugate field ft of a network at its scale, all in the action's own basis."""
+    """S and F at one conjugate field ft of a network at its scale, all in the action's own basis.
+
+    Attributes:
+        network, y, ft: The network at its scale, labels and the field, (P,).
+        value, gradient, curvature: ``S``, ``S'`` (P,) and ``S'' = kappa + W''``, (P, P).
+        G: ``(kappa + W'')^-1``, (P, P).
+        identity: The identity in the action's form of matrices.
+        loop, T, dT: ``F``, and of its derivatives T, (P,), and dT, (P, P).
+        has_second_derivative: Whether dT and `third_cumulant` can be formed.
+        loop_note: What a reader must know of loop corrections from this action; empty if nothing.
+        noise_margin: How far the lowest eigenvalue of the curvature of ``S - eps F`` must stay above 0, relative to
+            S''. Nearer to a fold noise decides what is a root; 0 for closed forms.
+        root_tolerance, path_tolerance: Residual, relative to ``|y|``, at which a root of ``S' = eps F'`` is found, at
+            eps = 1 and on the way there.
+        smallest_step: Of eps, below which a path of roots has ended.
+    """
+
+    loop_note: str
+    noise_margin: float
+    root_tolerance: float
+    path_tolerance: float
+    smallest_step: float
 
     @property
-    def network(self) -> Network:
-        """The network at its scale."""
-
+    def network(self) -> Network: ...
     @property
-    def y(self) -> Array:
-        """Labels, (P,)."""
-
+    def y(self) -> Array: ...
     @property
-    def ft(self) -> Array:
-        """The conjugate field, (P,)."""
-
+    def ft(self) -> Array: ...
     @property
-    def value(self) -> float:
-        """``S``."""
-
+    def value(self) -> float: ...
     @property
-    def gradient(self) -> Array:
-        """``S'``, (P,)."""
-
+    def gradient(self) -> Array: ...
     @property
-    def curvature(self) -> Matrix:
-        """``S'' = kappa + W''``, (P, P)."""
-
+    def curvature(self) -> Matrix: ...
     @property
-    def G(self) -> Matrix:
-        """``(kappa + W'')^-1``, (P, P)."""
-
+    def G(self) -> Matrix: ...
     @property
-    def identity(self) -> Matrix:
-        """The identity in the action's form of matrices."""
-
+    def identity(self) -> Matrix: ...
     @property
-    def loop(self) -> float:
-        """``F``."""
-
+    def loop(self) -> float: ...
     @property
-    def T(self) -> Array:
-        """``F' = (N/2) T``, (P,)."""
-
+    def T(self) -> Array: ...
     @property
-    def dT(self) -> Matrix:
-        """``F'' = (N/2) dT``, (P, P)."""
-
+    def dT(self) -> Matrix: ...
     @property
-    def has_second_derivative(self) -> bool:
-        """Whether dT and `third_cumulant` can be formed."""
-
-    @property
-    def loop_note(self) -> str:
-        """What a reader must know of loop corrections from this action; empty if nothing."""
-
-    @property
-    def noise_margin(self) -> float:
-        """How far the lowest eigenvalue of the curvature of ``S - eps F`` must stay above 0, relative to S''.
-
-        Nearer to a fold noise decides what is a root; 0 for closed forms.
-        """
-
-    @property
-    def root_tolerance(self) -> float:
-        """Residual, relative to ``|y|``, at which a root of ``S' = eps F'`` is found at eps = 1."""
-
-    @property
-    def path_tolerance(self) -> float:
-        """The same on the way there."""
-
-    @property
-    def smallest_step(self) -> float:
-        """Of eps, below which a path of roots has ended."""
+    def has_second_derivative(self) -> bool: ...
 
     def third_cumulant(self, p: Array) -> Matrix:
         """Return ``kappa_3`` of one neuron's z contracted with a vector, ``W'''.p / N``."""
@@ -110,11 +81,14 @@ class Action(Protocol):
         """Return the curvature of ``S - strength F`` after a step that came here and left a residual."""
 
 
+AnyAction = TypeVar("AnyAction", bound=Action, covariant=True)
+
+
 @dataclass(frozen=True, eq=False)
-class Saddle:
+class Saddle(Generic[AnyAction]):
     """The minimum of S, where every expansion starts, and the solver's account of it."""
 
-    action: Action
+    action: AnyAction
     converged: bool
     residual: float
     iterations: int
@@ -177,36 +151,6 @@ def fluctuations(action: Action) -> float:
 def relative(action: Action, vector: Array) -> float:
     """Return the length of a vector over that of the labels."""
     return float(np.linalg.norm(vector) / np.linalg.norm(action.y))
-
-
-def congruence(G: Matrix, X: Matrix) -> Matrix:
-    """Return ``G X G``."""
-    return G.congruence(X) if isinstance(G, LowRank) else G @ X @ G
-
-
-def inverse(M: Matrix) -> Matrix:
-    """Return the inverse of a positive definite matrix, by its Cholesky factor or Woodbury's identity."""
-    if isinstance(M, LowRank):
-        return M.inverse()
-    return cho_solve(cho_factor(M, lower=True), np.eye(len(M)))
-
-
-def solve(M: Matrix, vector: Array, definite: bool = False) -> Array:
-    """Return ``M^-1 v``; of a matrix that is known to be positive definite by its Cholesky factor."""
-    if isinstance(M, LowRank):
-        return M.inverse() @ vector
-    return np.asarray(cho_solve(cho_factor(M, lower=True), vector) if definite else np.linalg.solve(M, vector))
-
-
-def positive_definite(M: Matrix) -> bool:
-    """Return whether every eigenvalue of a symmetric matrix is positive."""
-    if isinstance(M, LowRank):
-        return M.positive_definite()
-    try:
-        np.linalg.cholesky(M)
-    except np.linalg.LinAlgError:
-        return False
-    return True
 
 
 def joined(*notes: str) -> str:

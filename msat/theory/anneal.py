@@ -21,10 +21,8 @@ def anneal(
     form in the eigenbasis of the input kernel, others by sampling the tilted single-neuron measure.
 
     Args:
-        geometry: The data, as the network sees them.
         network: The network; its chi is replaced by each of the scales.
         scales: Different values of chi in any order; indices refer to this order.
-        levels: Names out of `msat.levels.LEVELS`.
         seed: Seed of the sampling; closed forms use none.
 
     Raises:
@@ -47,6 +45,10 @@ def anneal(
 
 
 def ladder(activation: str) -> ModuleType:
-    """Return the module that carries the action of networks with an activation from scale to scale."""
+    """Return the module that carries the action of networks with an activation from scale to scale.
+
+    Its ``climb(geometry, networks, levels, seed)`` yields (chi, level, prediction), for networks ascending in chi and
+    modules of levels by name.
+    """
     kind = "linear" if activation == "linear" else "sampled"
     return importlib.import_module(f"msat.theory.{kind}.ladder")

@@ -6,8 +6,8 @@ import numpy as np
 
 from msat.geometry import Geometry
 from msat.network import Network
-from msat.theory.linear.lowrank import LowRank
 from msat.theory.linear.outputs import to_prediction
+from msat.theory.matrices import LowRank
 from msat.theory.prediction import Prediction
 from msat.theory.scale_mixture import ScaleMixture
 
@@ -15,8 +15,7 @@ from msat.theory.scale_mixture import ScaleMixture
 def predict(geometry: Geometry, network: Network) -> Prediction:
     """Return the exact posterior predictions, by quadrature over ``t = ln |w|^2``."""
     lam, y, kappa = geometry.spectrum.lam, geometry.spectrum.y, network.kappa
-    quadrature = ScaleMixture(lam=lam, y=y, width=network.width, g=network.g, kappa=kappa).quadrature()
-    s, weights = quadrature.s, quadrature.weights
+    s, weights, log_evidence, residual, converged, nodes = ScaleMixture(lam, y, network).quadrature()
     x = s[:, None] * lam
     d = x + kappa
     means = x / d * y
@@ -30,8 +29,8 @@ def predict(geometry: Geometry, network: Network) -> Prediction:
         covariance=LowRank(weights @ (kappa * x / d), fluctuations, identity),
         hidden_kernel=LowRank(lam - weights @ (x * lam / d) / network.width, adapted, identity),
         readout_norm=float(weights @ s),
-        log_evidence=quadrature.log_evidence,
-        converged=quadrature.converged,
-        residual=quadrature.residual,
-        iterations=quadrature.nodes,
+        log_evidence=log_evidence,
+        converged=converged,
+        residual=residual,
+        iterations=nodes,
     )

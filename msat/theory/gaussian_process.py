@@ -17,10 +17,7 @@ def process(
 ) -> Prediction:
     """Return ``f ~ GP(0, s K)`` given y: ``<f> = s K A y``, ``Cov kappa s K A``, ``A = (s K + kappa)^-1``.
 
-    Args:
-        s: Readout scale, ``<|w|^2>``.
-        hidden_kernel, first_layer: As the level gives them.
-        **account: Further fields of the prediction.
+    s is the readout norm; `account` holds further fields of the prediction.
     """
     spectrum, kappa = geometry.spectrum, network.kappa
     lam, U, cross = spectrum.lam, spectrum.U, spectrum.cross

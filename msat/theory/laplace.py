@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from msat.theory.action import Action, Expansion, Matrix, Saddle, Solution, congruence, fluctuations, joined
+from msat.theory.action import Action, Expansion, Saddle, Solution, fluctuations, joined
+from msat.theory.matrices import Matrix, congruence
 
 LEADING_NOTE = "the training covariance is the tree level's, leading order"
 
 
-def solve(saddle: Saddle) -> Solution:
+def solve(saddle: Saddle[Action]) -> Solution:
     """Return the predictions of ``ln p = S(ft*) - (1/2) ln det(kappa + W'') - (P/2) ln 2 pi``.
 
     Mean and covariance are its derivatives with respect to y, eq. (2): ``<ft> = ft* + (N/2) G T``, and the

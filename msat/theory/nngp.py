@@ -17,11 +17,5 @@ def predict(geometry: Geometry, network: Network) -> Prediction:
     """
     d = network.g * geometry.spectrum.lam + network.kappa
     log_evidence = -0.5 * float(np.sum(np.log(2 * np.pi * d) + geometry.spectrum.y**2 / d))
-    return process(
-        geometry,
-        network,
-        network.g,
-        geometry.prior_kernel,
-        first_layer=lambda u: float(u @ u),
-        log_evidence=log_evidence,
-    )
+    prior = geometry.prior_kernel
+    return process(geometry, network, network.g, prior, lambda u: float(u @ u), log_evidence=log_evidence)

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
-from msat.theory.action import (
-    Action,
-    Expansion,
-    Matrix,
-    Saddle,
-    Solution,
-    fluctuations,
-    inverse,
-    joined,
-    positive_definite,
-    relative,
-)
-from msat.theory.action import solve as solved
+from msat.theory import matrices
+from msat.theory.action import Action, Expansion, Saddle, Solution, fluctuations, joined, relative
+from msat.theory.matrices import Matrix
 from msat.types import Array
 
 _FIRST_STEP = 0.5  # of the loop strength
@@ -27,19 +17,7 @@ _LARGEST_BEND = 0.25  # of the path: distance of a root from its tangent, relati
 _MAX_CORRECTIONS = 25
 
 
-@dataclass(frozen=True, eq=False)
-class _Path:
-    """A root of ``S' = eps F'``; or, where `root` is None, why there is none beyond."""
-
-    root: Action | None
-    jacobian: Matrix
-    strength: float
-    residual: float
-    iterations: int
-    note: str = ""
-
-
-def solve(saddle: Saddle) -> Solution:
+def solve(saddle: Saddle[Action]) -> Solution:
     """Return the predictions at the stationary point of ``L = S - F``: ``S'(ft) = (N/2) T(ft)``.
 
     The equation has spurious roots, and its true root can cease to exist (small N / P). The root is followed from
@@ -48,34 +26,26 @@ def solve(saddle: Saddle) -> Solution:
     definite, by the margin that the noise of the action demands. If the path ends before eps = 1, converged is
     False, loop_strength is the largest eps reached, and there is no expansion.
     """
-    path = _follow(saddle)
-    root, kappa = path.root, saddle.action.network.kappa
-    account: dict[str, Any] = {"residual": path.residual, "iterations": path.iterations, "loop_strength": path.strength}
-    if root is None:
-        return Solution(None, converged=False, note=path.note, **account)
-    response = inverse(path.jacobian)
-    return Solution(
-        Expansion(root, root.ft, loop=True),
+    found = _follow(saddle)
+    if found.expansion is None:
+        return found
+    root, response = found.expansion.action, matrices.inverse(found.jacobian)
+    kappa = root.network.kappa
+    return replace(
+        found,
         covariance=kappa * (root.identity - kappa * response),
         loop_covariance=kappa**2 * (root.G - response),
-        jacobian=path.jacobian,
         log_evidence=root.value + fluctuations(root),
-        converged=saddle.converged,
         note=joined(root.loop_note, saddle.note),
-        **account,
     )
 
 
 def again(solution: Solution, action: Action) -> Expansion:
     """Return the level on another action, of a batch of draws: one Newton step from the root of all of them."""
     assert solution.expansion is not None
-    ft = solution.expansion.action.ft
-    there = action.at(ft)
-    assert there is not None
-    ft = ft - solved(solution.jacobian, _slope(there, 1.0), definite=True)
-    there = action.at(ft)
-    assert there is not None
-    return Expansion(there, ft, loop=True)
+    there = cast(Action, action.at(solution.expansion.field))
+    there = cast(Action, action.at(there.ft - matrices.solve(solution.jacobian, _slope(there, 1.0), definite=True)))
+    return Expansion(there, there.ft, loop=True)
 
 
 def _slope(action: Action, strength: float) -> Array:
@@ -89,67 +59,76 @@ def _jacobian(action: Action, dT: Matrix, strength: float) -> Matrix:
     return 0.5 * (J + J.T)
 
 
-def _distance(step: Array, action: Action) -> float:
-    """Return the length of a step of ft in the metric S''."""
-    return float(np.sqrt(step @ (action.curvature @ step)))
-
-
-def _follow(saddle: Saddle) -> _Path:
-    """Follow the root from the saddle to eps = 1."""
+def _follow(saddle: Saddle[Action]) -> Solution:
+    """Follow the root from the saddle to eps = 1: where it is, or why it ends before, and the account of the way."""
     root, strength, step, iterations, residual = saddle.action, 0.0, _FIRST_STEP, 0, saddle.residual
     if not root.has_second_derivative:
         note = f"one_loop is not implemented for {len(root.y)} training samples of a sampled network"
-        return _Path(None, None, 0.0, float("nan"), 0, note)
+        return Solution(None, converged=False, residual=float("nan"), loop_strength=0.0, note=note)
     dT = root.thinned().dT
     J = _jacobian(root, dT, strength)
     while strength < 1.0:
         target = min(1.0, strength + step)
-        predicted = root.ft + (target - strength) * solved(J, 0.5 * root.network.width * root.T)
-        trial = _correct(root, predicted, dT, target)
-        iterations, residual = iterations + trial.iterations, trial.residual
-        if trial.root is None:
+        predicted = root.ft + (target - strength) * matrices.solve(J, 0.5 * root.network.width * root.T)
+        trial, residual, corrections = _correct(root, predicted, dT, target)
+        iterations += corrections
+        if trial is None:
             reason = "no root was found beyond"
-        elif _distance(trial.root.ft - predicted, root) > _LARGEST_BEND * _distance(trial.root.ft - root.ft, root):
+        elif _distance(trial.ft - predicted, root) > _LARGEST_BEND * _distance(trial.ft - root.ft, root):
             reason = "the root turns away from its tangent, as at a fold"
         else:
-            new_dT = trial.root.thinned().dT
-            candidate = _jacobian(trial.root, new_dT, target)
-            if positive_definite(candidate - root.noise_margin * trial.root.curvature):
-                root, strength, dT, J = trial.root, target, new_dT, candidate
+            new_dT = trial.thinned().dT
+            candidate = _jacobian(trial, new_dT, target)
+            if matrices.positive_definite(candidate - root.noise_margin * trial.curvature):
+                root, strength, dT, J = trial, target, new_dT, candidate
                 continue
             reason = "its curvature is about to lose its sign"
         step /= 2
         if step < root.smallest_step:
             note = f"the one-loop root ends at loop strength {strength:.2f}: {reason}"
-            return _Path(None, None, strength, residual, iterations, note)
-    return _Path(root, J, strength, residual, iterations)
+            return Solution(
+                None, converged=False, residual=residual, iterations=iterations, loop_strength=strength, note=note
+            )
+    return Solution(
+        Expansion(root, root.ft, loop=True),
+        jacobian=J,
+        converged=saddle.converged,
+        residual=residual,
+        iterations=iterations,
+        loop_strength=strength,
+    )
 
 
-def _correct(root: Action, start: Array, dT: Matrix, strength: float) -> _Path:
-    """Solve ``S' = eps F'`` from a nearby field by Newton's or Broyden's method, as the action corrects J.
+def _distance(step: Array, action: Action) -> float:
+    """Return the length of a step of ft in the metric S''."""
+    return float(np.sqrt(step @ (action.curvature @ step)))
 
-    The first curvature takes dT from the root before; the residual, of the action itself, decides.
+
+def _correct(root: Action, start: Array, dT: Matrix, strength: float) -> tuple[Action | None, float, int]:
+    """Return the root of ``S' = eps F'`` near a field, its residual, and the number of steps to it.
+
+    Newton's or Broyden's method, as the action corrects J. The first curvature takes dT from the root before; the
+    residual, of the action itself, decides.
     """
     action = root.at(start)
     if action is None:
-        return _Path(None, None, strength, float("nan"), 0)
+        return None, float("nan"), 0
     tolerance = root.root_tolerance if strength == 1.0 else root.path_tolerance
     J, residual = _jacobian(action, dT, strength), _slope(action, strength)
     first = size = relative(action, residual)
     for iteration in range(1, _MAX_CORRECTIONS + 1):
         try:
-            step = -solved(J, residual)
+            step = -matrices.solve(J, residual)
         except np.linalg.LinAlgError:  # singular: the path turns here
             break
         moved = action.at(action.ft + step)
         if moved is None:
             break
-        action = moved
-        residual = _slope(action, strength)
+        action, residual = moved, _slope(moved, strength)
         size = relative(action, residual)
         if size < tolerance:
-            return _Path(action, J, strength, size, iteration)
+            return action, size, iteration
         if not size < 2 * first:
             break
         J = action.corrected(J, step, residual, strength)
-    return _Path(None, None, strength, size, iteration)
+    return None, size, iteration

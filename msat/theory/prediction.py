@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from msat.types import Array
 
@@ -64,3 +67,10 @@ class Prediction(Outputs):
     effective_sample_size: float = float("nan")
     anneal_difference: float = float("nan")
     note: str = ""
+
+
+def nothing(n_train: int, n_test: int, batches: int = 0, **account: Any) -> Prediction:
+    """Return what a level without a solution predicts: NaN, on batches too."""
+    train, test, matrix = (np.full(shape, np.nan) for shape in (n_train, n_test, (n_train, n_train)))
+    outputs = Outputs(mean_train=train, mean_test=test, covariance_train=matrix, hidden_kernel=matrix)
+    return Prediction(**vars(outputs), variance_test=test, readout_norm=np.nan, batches=[outputs] * batches, **account)

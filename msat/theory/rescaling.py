@@ -20,9 +20,9 @@ def predict(geometry: Geometry, network: Network) -> Prediction:
     """
     spectrum = geometry.spectrum
     lam, U = spectrum.lam, spectrum.U
-    mixture = ScaleMixture(lam=lam, y=spectrum.y, width=network.width, g=network.g, kappa=network.kappa)
+    mixture = ScaleMixture(lam, spectrum.y, network)
     t = mixture.mode()
-    s, curvature = float(np.exp(t)), mixture.curvature(t)
+    s, (slope, curvature) = float(np.exp(t)), mixture.derivatives(t)
     d = s * lam + network.kappa
     adapted = U @ (lam * spectrum.y / d)
     change = np.outer(adapted, adapted) - (U * (lam**2 / d)) @ U.T
@@ -36,6 +36,6 @@ def predict(geometry: Geometry, network: Network) -> Prediction:
         geometry.first_layer(hidden_kernel),
         log_evidence=mixture.log_constant + float(mixture.exponent(np.array([t]))[0]) + width_of_peak,
         converged=curvature < 0,
-        residual=abs(mixture.slope(t)) / network.width,
+        residual=abs(slope) / network.width,
         note="" if network.activation == "linear" else ANSATZ_NOTE,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msat.theory.action import Action, Expansion, Saddle, Solution
 
 
-def solve(saddle: Saddle) -> Solution:
+def solve(saddle: Saddle[Action]) -> Solution:
     """Return the saddle itself: ``<ft> = ft*``, covariance ``kappa - kappa^2 G``; it has no log evidence."""
     action, kappa = saddle.action, saddle.action.network.kappa
     return Solution(

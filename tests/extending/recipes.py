@@ -125,7 +125,7 @@ def toy_integrator(
 
 """,
             ),
-            _before("}\n", '    "toy_integrator": toy_integrator,\n'),
+            ('"euler_maruyama": euler_maruyama', '"euler_maruyama": euler_maruyama, "toy_integrator": toy_integrator'),
         ),
         "msat/langevin/settings.py": (('"euler_maruyama"]', '"euler_maruyama", "toy_integrator"]'),),
     },

@@ -1,14 +1,19 @@
 """Every recipe of CONTRIBUTING.md, done to one copy of the repository and run from config to figure."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import xarray as xr
 
-from tests.conftest import ROOT, copy_repository, run_python
+from tests.conftest import ROOT
 from tests.extending import recipes
 from tests.extending.recipes import RECIPES, Recipe
+from tests.workflow.running import copy_repository
 
 pytestmark = pytest.mark.workflow
 
@@ -32,6 +37,16 @@ EXPERIMENTS = ("toy_linear", "toy_other")
 SEED = "results/{}/seed0"
 
 
+def run_python(folder: Path, *arguments: str, code: int = 0) -> str:
+    """Run Python in a copy of the repository, with the copy's own package, and return what it prints."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PYTHONPATH": str(folder), "PATH": path}
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
 @pytest.fixture(scope="module")
 def extended(tmp_path_factory):
     """A copy of the repository with every toy in it, in which the workflow has run."""
@@ -40,7 +55,7 @@ def extended(tmp_path_factory):
     for recipe in RECIPES:
         recipe.apply(folder)
     (folder / "config.yaml").write_text(CONFIG)
-    run_python(folder, "-m", "msat.formats", "docs/formats.md")
+    run_python(folder, "docs/tables.py", "docs/formats.md")
     run_python(folder, "-m", "msat.cli", "schema", "--out", "workflow/schemas/config.schema.json")
     figures = [f"results/figures/{name}/toy_figure.png" for name in EXPERIMENTS]
     run_python(folder, "-m", "snakemake", "--cores", "2", "results/checks.txt", *figures)

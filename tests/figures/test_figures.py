@@ -57,10 +57,7 @@ def read(folder, *names):
 def test_figure_is_drawn_and_reproducible(folder, tmp_path, name):
     source = {"tables": folder, "experiment": "tiny"}
     if declaration(name).kind == "runs":
-        source = {
-            "theory": folder / "theory_0.nc",
-            "langevin": [folder / "langevin12_0.nc", folder / "langevin1_0.nc"],
-        }
+        source = {"theory": folder / "theory_0.nc", "langevin": [folder / "langevin12_0.nc", folder / "langevin1_0.nc"]}
     for run in ("a", "b"):
         draw(name, [tmp_path / f"{run}.{suffix}" for suffix in ("png", "pdf", "svg")], "A title", **source)
     for suffix in ("png", "pdf", "svg"):
@@ -79,11 +76,10 @@ def test_an_experiment_has_the_figures_whose_levels_it_has():
     every = [name for name in NAMES if declaration(name).kind != "map"]
     assert figures_of(LEVELS, has_direction=True) == every
     assert figures_of(FEW[0], has_direction=True) == [name for name in every if name != "kernels"]
-    assert figures_of(FEW[1], has_direction=True) == [
-        name for name in every if name not in ("kernels", "directions")
-    ]
+    assert figures_of(FEW[1], has_direction=True) == [name for name in every if name not in ("kernels", "directions")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("levels", FEW)
 def test_few_levels_have_all_their_figures(folder, tmp_path, levels):
     """No figure that an experiment has may need a level that it does not declare."""
@@ -113,10 +109,7 @@ def test_a_missing_level_is_one_line(folder, tmp_path):
 
 def test_levels_that_the_registry_does_not_know_are_left_out(folder):
     theory, langevin, widths = read(folder, "theory", "langevin", "finite_width")
-    for table, drawn in (
-        (theory, lambda at: discrepancies.draw(at, langevin)),
-        (widths, finite_width_figure.draw),
-    ):
+    for table, drawn in ((theory, lambda at: discrepancies.draw(at, langevin)), (widths, finite_width_figure.draw)):
         stranger = table[table["level"] == NNGP.name].assign(level="two_loop")
         legends = [
             [text.get_text() for text in drawn(rows).legends[0].get_texts()]

@@ -32,9 +32,14 @@ def _interrupted(task, network, path: Path, blocks: int, monkeypatch) -> None:
             msat.train(task, network, checkpoint=path, checkpoint_every=0, **SETTINGS)
 
 
+@pytest.fixture(scope="module")
+def whole(small_task, small_network):
+    return msat.train(small_task, small_network, **SETTINGS)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("blocks", [1, 20, 33, 100, 290])
-def test_resumed_run_is_bit_identical(small_task, small_network, tmp_path, monkeypatch, blocks, capsys):
-    whole = msat.train(small_task, small_network, **SETTINGS)
+def test_resumed_run_is_bit_identical(small_task, small_network, whole, tmp_path, monkeypatch, blocks, capsys):
     path = tmp_path / "run.pt"
     _interrupted(small_task, small_network, path, blocks, monkeypatch)
     assert path.exists()

@@ -37,10 +37,24 @@ def test_time_grows_with_every_size(name):
     assert expected_minutes(**(TIMED | {name: 3 * TIMED[name]}), **run) > expected_minutes(**TIMED, **run)
 
 
-def test_burn_in_counts_at_most_as_much_as_the_run():
-    assert expected_minutes(**TIMED, steps=1000, burn_in=10**9) == expected_minutes(
-        **TIMED, steps=1000, burn_in=1000
-    )
+def test_a_step_of_burn_in_takes_as_long_as_one_that_is_kept():
+    """Burn-in may reach its bound however few steps are kept."""
+    assert expected_minutes(**TIMED, steps=1000, burn_in=100_000) == expected_minutes(**TIMED, steps=101_000, burn_in=0)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "mb", "minutes"),
+    [
+        ({"chains": 16, "width": 20, "n_train": 20, "n_test": 100, "dimension": 40}, 716, 0.047992),
+        (PAPER, 891, 0.31276),
+        ({"chains": 64, "width": 1000, "n_train": 400, "n_test": 10_000, "dimension": 784}, 15_486, 74.70166666665),
+    ],
+)
+def test_values(sizes, mb, minutes):
+    """Of a run of 3000 steps and 4000 of burn-in, by the formulas as they first stood in the rules."""
+    assert training_mb(**sizes) == mb
+    timed = {name: value for name, value in sizes.items() if name != "n_test"}
+    assert expected_minutes(**timed, steps=3000, burn_in=4000) == pytest.approx(minutes, rel=1e-9)
 
 
 def test_retries_ask_for_more_and_never_for_more_than_a_day():

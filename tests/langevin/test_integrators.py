@@ -24,10 +24,7 @@ def _stationary_variance(name, curvature, step_size):
 @pytest.mark.parametrize(("curvature", "step_size"), [(1.0, 0.3), (4.0, 0.3), (2.0, 0.7)])
 @pytest.mark.parametrize(
     ("name", "law"),
-    [
-        ("euler_maruyama", lambda h, eta: 1 / (h * (1 - eta * h / 2))),
-        ("leimkuhler_matthews", lambda h, eta: 1 / h),
-    ],
+    [("euler_maruyama", lambda h, eta: 1 / (h * (1 - eta * h / 2))), ("leimkuhler_matthews", lambda h, eta: 1 / h)],
 )
 def test_stationary_variance_on_a_quadratic(name, law, curvature, step_size):
     expected = law(curvature, step_size)

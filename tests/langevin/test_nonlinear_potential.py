@@ -67,9 +67,7 @@ def test_test_outputs_average_over_the_rest_of_the_first_layer(potential, state)
 
     generator = torch.Generator().manual_seed(3)
     estimates = np.array([potential.test_residual_variance((A, b), generator).numpy() for _ in range(4000)])
-    spread = np.hypot(
-        estimates.std(axis=0) / np.sqrt(4000), ((f - f.mean(axis=0)) ** 2).std(axis=0) / np.sqrt(draws)
-    )
+    spread = np.hypot(estimates.std(axis=0) / np.sqrt(4000), ((f - f.mean(axis=0)) ** 2).std(axis=0) / np.sqrt(draws))
     assert np.all(np.abs(estimates.mean(axis=0) - f.var(axis=0)) < Z_LIMIT * spread + 1e-12)
 
 

@@ -76,9 +76,7 @@ def test_readout_posterior_given_the_first_layer(small_task, width):
         K = network.tau * phi.T @ phi
         noisy = K + network.kappa * np.eye(6)
         np.testing.assert_allclose(mean[chain], K @ np.linalg.solve(noisy, small_task.y_train), atol=1e-11)
-        np.testing.assert_allclose(
-            covariance[chain], network.kappa * K @ np.linalg.solve(noisy, np.eye(6)), atol=1e-11
-        )
+        np.testing.assert_allclose(covariance[chain], network.kappa * K @ np.linalg.solve(noisy, np.eye(6)), atol=1e-11)
 
 
 def test_layers_of_equal_shape_get_different_noise_and_starts(potential):

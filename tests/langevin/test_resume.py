@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,9 @@ from msat.network import Network
 from msat.store import load_dataset, save_dataset
 from msat.tasks.storage import save_task
 
+pytestmark = pytest.mark.slow
+
+ADVANCE = dynamics._advance_block
 PROVENANCE = {"wall_time_s"}  # what may differ between two files of one result
 STEPS = {"seed": 5, "steps": 1500, "chains": 4}
 # stops at the target error, after some ten thousand steps
@@ -51,10 +55,28 @@ def trained(tmp_path):
     return train
 
 
+@pytest.fixture(scope="module")
+def in_one_go(small_task, small_network, tmp_path_factory):
+    """Runs in one go, each made once: its file, the state that it leaves if asked to, the number of its blocks."""
+    folder, known = tmp_path_factory.mktemp("whole"), {}
+
+    def run(keep: bool = False, **changes) -> tuple[Path, Path, int]:
+        key = keep, *sorted(changes.items())
+        if key not in known:
+            path, state, blocks = folder / f"{len(known)}.nc", folder / f"{len(known)}.pt", []
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(dynamics, "_advance_block", lambda *given: (blocks.append(1), ADVANCE(*given)))
+                settings = TARGET | changes | ({"final_state": state} if keep else {})
+                save_dataset(path, msat.train(small_task, small_network, **settings))
+            known[key] = path, state, len(blocks)
+        return known[key]
+
+    return run
+
+
 @pytest.fixture
 def count_blocks(monkeypatch):
     """Count the blocks that are computed, and send a signal in the middle of the last one that is wanted."""
-    original = dynamics._advance_block
 
     class Blocks:
         done = 0
@@ -65,7 +87,7 @@ def count_blocks(monkeypatch):
         Blocks.done += 1
         if Blocks.done == Blocks.until:
             os.kill(os.getpid(), Blocks.number)
-        original(*arguments)
+        ADVANCE(*arguments)
 
     monkeypatch.setattr(dynamics, "_advance_block", advance)
     return Blocks
@@ -95,19 +117,27 @@ def test_handlers_are_put_back(small_task, small_network, tmp_path):
     assert [signal.getsignal(number) for number in interrupt.STOPPING] == before
 
 
+def _command(folder: Path, task) -> list[str]:
+    save_task(folder / "data.npz", task)
+    options = "--width 20 --chains 4 --steps 6000 --seed 1 --device cpu --checkpoint-every 0.2"
+    files = f"--data {folder}/data.npz --checkpoint {folder}/run.pt --out {folder}/out.nc"
+    return [sys.executable, "-m", "msat.cli", "train", *options.split(), *files.split()]
+
+
+@pytest.fixture(scope="module")
+def process_in_one_go(small_task, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("process")
+    subprocess.run(_command(folder, small_task), check=True, capture_output=True)
+    return folder / "out.nc"
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_command_line_stops_and_goes_on(small_task, tmp_path, number):
+def test_command_line_stops_and_goes_on(small_task, tmp_path, process_in_one_go, number):
     """The real process: exit code 128 + signal, one line that says how to go on, and the same result."""
-    save_task(tmp_path / "data.npz", small_task)
     checkpoint, log = tmp_path / "run.pt", tmp_path / "log"
-
-    def command(out: str) -> list[str]:
-        options = "--width 20 --chains 4 --steps 6000 --seed 1 --device cpu --checkpoint-every 0.2"
-        files = f"--data {tmp_path}/data.npz --checkpoint {checkpoint} --out {tmp_path}/{out}"
-        return [sys.executable, "-m", "msat.cli", "train", *options.split(), *files.split()]
-
+    command = _command(tmp_path, small_task)
     with log.open("w") as file:
-        process = subprocess.Popen(command("out.nc"), stderr=file)
+        process = subprocess.Popen(command, stderr=file)
         deadline = time.monotonic() + 120
         while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -115,16 +145,14 @@ def test_command_line_stops_and_goes_on(small_task, tmp_path, number):
         assert process.wait(60) == 128 + number
     last = log.read_text().splitlines()[-1]
     assert re.fullmatch(
-        rf"msat: stopped by {number.name} in \w+ at step \d+, saved in .*: the same command goes on from there",
-        last,
+        rf"msat: stopped by {number.name} in \w+ at step \d+, saved in .*: the same command goes on from there", last
     )
     assert not (tmp_path / "out.nc").exists()
-    done = subprocess.run(command("out.nc"), capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0
     assert "resumed from" in done.stderr
     assert not checkpoint.exists()
-    subprocess.run(command("whole.nc"), check=True, capture_output=True)
-    assert_identical(tmp_path / "whole.nc", tmp_path / "out.nc")
+    assert_identical(process_in_one_go, tmp_path / "out.nc")
 
 
 @pytest.mark.parametrize(
@@ -138,50 +166,46 @@ def test_command_line_stops_and_goes_on(small_task, tmp_path, number):
     ids=["smaller target", "more steps", "more steps and larger target", "fixed steps"],
 )
 def test_a_longer_run_goes_on_from_a_finished_one(
-    small_task, small_network, tmp_path, trained, count_blocks, first, then, capsys
+    small_task, small_network, tmp_path, trained, in_one_go, count_blocks, first, then, capsys
 ):
-    kept = tmp_path / "state.pt"
-    short = trained("short.nc", small_task, small_network, final_state=kept, **(TARGET | first))
-    before, count_blocks.done = count_blocks.done, 0
+    short, state, before = in_one_go(keep=True, **first)
+    kept = Path(shutil.copy(state, tmp_path))
     settings = TARGET | then
     longer = trained("longer.nc", small_task, small_network, final_state=kept, progress=True, **settings)
-    extra, count_blocks.done = count_blocks.done, 0
     assert f"goes on from {kept} in done" in capsys.readouterr().err
-    whole = trained("whole.nc", small_task, small_network, **settings)
-    assert before + extra == count_blocks.done
-    assert extra > 0
+    whole, _, blocks = in_one_go(**then)
+    assert before + count_blocks.done == blocks
+    assert count_blocks.done > 0
     assert_identical(whole, longer)
     assert load_dataset(short, "langevin")["steps"] < load_dataset(longer, "langevin")["steps"]
 
 
-def test_the_same_run_again_computes_nothing(small_task, small_network, tmp_path, trained, count_blocks):
-    kept = tmp_path / "state.pt"
-    once = trained("once.nc", small_task, small_network, final_state=kept, **TARGET)
-    count_blocks.done = 0
+def test_the_same_run_again_computes_nothing(small_task, small_network, tmp_path, trained, in_one_go, count_blocks):
+    once, state, _ = in_one_go(keep=True)
+    kept = Path(shutil.copy(state, tmp_path))
     twice = trained("twice.nc", small_task, small_network, final_state=kept, **TARGET)
     assert count_blocks.done == 0
     assert_identical(once, twice)
 
 
 def test_a_shorter_run_starts_again_and_keeps_the_longer_state(
-    small_task, small_network, tmp_path, trained, capsys
+    small_task, small_network, tmp_path, trained, in_one_go, capsys
 ):
-    kept = tmp_path / "state.pt"
-    trained("long.nc", small_task, small_network, final_state=kept, **(TARGET | {"target_error": 0.004}))
+    kept = Path(shutil.copy(in_one_go(keep=True, target_error=0.004)[1], tmp_path))
     content = kept.read_bytes()
     short = trained("short.nc", small_task, small_network, final_state=kept, progress=True, **TARGET)
     assert "past the end of this run" in capsys.readouterr().err
-    assert_identical(trained("whole.nc", small_task, small_network, **TARGET), short)
+    assert_identical(in_one_go()[0], short)
     assert kept.read_bytes() == content
 
 
-def test_states_of_others_are_not_used(small_task, small_network, tmp_path, trained, capsys):
+def test_states_of_others_are_not_used(small_task, small_network, tmp_path, trained, in_one_go, capsys):
     kept = tmp_path / "state.pt"
     fixed = TARGET | {"steps": 640}  # short blocks: 1/256 of the run
     trained("other.nc", small_task, small_network, final_state=kept, **fixed)
     own = trained("own.nc", small_task, small_network, final_state=kept, progress=True, **TARGET)
     assert "blocks of another length" in capsys.readouterr().err
-    assert_identical(trained("whole.nc", small_task, small_network, **TARGET), own)
+    assert_identical(in_one_go()[0], own)
     for change in ({"seed": 4}, {"chains": 6}, {"dtype": "float64"}):
         trained("x.nc", small_task, small_network, final_state=kept, progress=True, **(fixed | change))
         assert f"does not use {kept}: checkpoint {kept} belongs to another run" in capsys.readouterr().err
@@ -190,7 +214,9 @@ def test_states_of_others_are_not_used(small_task, small_network, tmp_path, trai
     assert "cannot be read" in capsys.readouterr().err
 
 
-def test_more_precise_run_takes_up_an_interrupted_one(small_task, small_network, tmp_path, trained, count_blocks):
+def test_more_precise_run_takes_up_an_interrupted_one(
+    small_task, small_network, tmp_path, trained, in_one_go, count_blocks
+):
     checkpoint = tmp_path / "run.pt"
     count_blocks.until = 200
     with pytest.raises(Interrupted):
@@ -198,9 +224,9 @@ def test_more_precise_run_takes_up_an_interrupted_one(small_task, small_network,
     count_blocks.until = -1
     settings = TARGET | {"target_error": 0.004}
     resumed = trained("resumed.nc", small_task, small_network, checkpoint=checkpoint, **settings)
-    taken, count_blocks.done = count_blocks.done, 0
-    assert_identical(trained("whole.nc", small_task, small_network, **settings), resumed)
-    assert taken == count_blocks.done
+    whole, _, blocks = in_one_go(target_error=0.004)
+    assert_identical(whole, resumed)
+    assert count_blocks.done == blocks
 
 
 def test_the_device_is_said(small_task, small_network, capsys):
@@ -233,10 +259,7 @@ def test_steps_on_a_gpu_do_not_wait_for_the_host(small_task, activation):
     network = Network(width=7, activation=activation)
     device = torch.device("cuda")
     potential, state = dynamics.initial_state(
-        make_potential(decompose(small_task, network), network),
-        LangevinSettings(chains=4),
-        0,
-        device,
+        make_potential(decompose(small_task, network), network), LangevinSettings(chains=4), 0, device
     )
     assert {t.device.type for t in (*state.weights, *state.noise)} == {"cuda"}
     outputs = torch.empty(10, 4, len(small_task.y_train), device=device)

@@ -167,9 +167,7 @@ class Cluster:
             gpu_node="g1",
         )
         # a pretended GPU needs a device file of its own that exists
-        gpus = "AutoDetect=off\n" + "".join(
-            f"NodeName=g1 Name=gpu File=/dev/{device}\n" for device in ("null", "zero")
-        )
+        gpus = "AutoDetect=off\n" + "".join(f"NodeName=g1 Name=gpu File=/dev/{device}\n" for device in ("null", "zero"))
         SYSTEM_FOLDER.mkdir(exist_ok=True)
         for name, content in (("slurm.conf", text), ("gres.conf", gpus), ("cgroup.conf", "CgroupAutomount=no\n")):
             (self.folder / name).write_text(content)

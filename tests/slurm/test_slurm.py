@@ -209,9 +209,7 @@ def test_faults_lose_nothing(cluster, local, remote):
         assert "CANCELLED" in text
         assert "NODE_FAIL" in text
         # the message that the user sees is the training's own
-        assert re.search(
-            r"msat: stopped by SIGTERM in \w+ at step \d+, saved in \S+: the same command goes on", text
-        )
+        assert re.search(r"msat: stopped by SIGTERM in \w+ at step \d+, saved in \S+: the same command goes on", text)
         cluster.start_node(nodes[alone])  # the orphan on it ends
 
         cluster.wait(lambda: len(running()) >= 1, 60, "no retry is running")

@@ -12,14 +12,7 @@ from msat.levels import EXACT, LAPLACE, ONE_LOOP, RESCALING, TREE_LEVEL
 from msat.network import Network
 from msat.observables.functions import discrepancy
 from msat.stages import maps
-from msat.stages.maps import (
-    LOOP_LEVELS,
-    WIDTH_LEVELS,
-    FiniteWidthSettings,
-    LoopMapSettings,
-    finite_width,
-    loop_map,
-)
+from msat.stages.maps import LOOP_LEVELS, WIDTH_LEVELS, FiniteWidthSettings, LoopMapSettings, finite_width, loop_map
 from msat.tables.rows import read_table
 from msat.tasks import ising
 from msat.theory.anneal import anneal
@@ -65,9 +58,7 @@ def test_laplace_at_fixed_ratio_is_of_second_order_in_the_tree_levels_error():
     """With the signal eigenvalue held fixed (delta_p as N^-1/2) both tend to constants: 6.5 % and 0.16 %."""
     errors = {}
     for width in (100, 400):
-        task = ising(
-            n_train=4 * width // 5, n_test=0, dimension=2 * width, delta_p=0.1 * (100 / width) ** 0.5, seed=0
-        )
+        task = ising(n_train=4 * width // 5, n_test=0, dimension=2 * width, delta_p=0.1 * (100 / width) ** 0.5, seed=0)
         network = Network(width, "linear", 0.5, 0.5, 1.0)
         names = [TREE_LEVEL.name, LAPLACE.name, RESCALING.name, EXACT.name]
         found = {
@@ -97,9 +88,7 @@ def test_one_loop_exists_where_the_map_says(tmp_path):
     task = ising(n_train=40, n_test=0, dimension=100, seed=0)
     means = {
         level: prediction.mean_train
-        for _, level, prediction in anneal(
-            decompose(task, network), network, [57.0], [TREE_LEVEL.name, EXACT.name]
-        )
+        for _, level, prediction in anneal(decompose(task, network), network, [57.0], [TREE_LEVEL.name, EXACT.name])
     }
     expected = discrepancy(task.y_train, means[TREE_LEVEL.name]) / discrepancy(task.y_train, means[EXACT.name]) - 1
     at = others.set_index(["width", "n_train", "gamma", "level"]).loc[(57, 40, 1.0, TREE_LEVEL.name)]

@@ -25,12 +25,7 @@ def test_reading_applies_the_observables_again(trained, tmp_path):
     wrong["train_discrepancy"] = wrong["train_discrepancy"] + 1.0
     save_dataset(path, wrong)
     again = measured.load(path)
-    for name in (
-        "train_discrepancy",
-        "hidden_kernel_gain",
-        "hidden_kernel_gain_error",
-        "evidence_error_correlation",
-    ):
+    for name in ("train_discrepancy", "hidden_kernel_gain", "hidden_kernel_gain_error", "evidence_error_correlation"):
         xr.testing.assert_allclose(again[name], trained[name], rtol=1e-12)
     assert set(again.data_vars) == set(trained.data_vars)
 

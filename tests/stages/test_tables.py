@@ -17,14 +17,7 @@ from msat.tables import TABLES, spool
 from msat.tables.checks import check_table
 from msat.tables.compare import compare, printed
 from msat.tables.evidence import evidence_tables
-from msat.tables.rows import (
-    chains_table,
-    components_table,
-    langevin_table,
-    read_table,
-    samples_table,
-    theory_table,
-)
+from msat.tables.rows import chains_table, components_table, langevin_table, read_table, samples_table, theory_table
 
 
 @pytest.fixture(scope="module")
@@ -197,9 +190,7 @@ def test_two_files_are_compared(sweep, tmp_path):
     folder, theories, trained = sweep
     theory, langevin, csv = folder / "b_all-1.nc", folder / "b_all-1-2.nc", tmp_path / "table.csv"
     expected = compare(theories[0], trained[0])
-    assert (
-        tables.compare_files(theory, langevin) == tables.compare_files(theory, langevin, csv) == printed(expected)
-    )
+    assert tables.compare_files(theory, langevin) == tables.compare_files(theory, langevin, csv) == printed(expected)
     pd.testing.assert_frame_equal(pd.read_csv(csv), expected, check_dtype=False)
     with pytest.raises(InputError, match=r"--csv .*does not exist"):
         tables.compare_files(theory, langevin, tmp_path / "nowhere" / "table.csv")

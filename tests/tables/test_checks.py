@@ -36,6 +36,7 @@ def _comparison(rng, shift=0.0, shift_mean=0.0, scales=7, seeds=3, rho=0.5):
     return pd.DataFrame(rows)
 
 
+@pytest.mark.slow
 def test_p_values_are_right_under_agreement():
     """Counts of p below 1 and 5 per cent over many made-up runs, within 5 standard errors (binomial)."""
     rng = np.random.default_rng(0)

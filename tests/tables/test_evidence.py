@@ -96,9 +96,7 @@ def test_tables_hold_theory_and_training(small_task, small_network):
 
 def test_the_curve_between_scales(paper_task, paper_network):
     """Through the table's values, and within the interpolation's error of the exact evidence between them."""
-    theory = theory_table(
-        msat.solve(paper_task, paper_network, [1.0, 4.64, 21.5, 100.0], [EXACT.name, RESCALING.name])
-    )
+    theory = theory_table(msat.solve(paper_task, paper_network, [1.0, 4.64, 21.5, 100.0], [EXACT.name, RESCALING.name]))
     theory["experiment"] = "a"
     table = evidence_tables(theory, theory.iloc[:0].assign(evidence_slope_error=[]))["evidence"]
     for source in (EXACT.name, RESCALING.name):

@@ -25,10 +25,7 @@ def test_labels_are_shuffled():
 
 
 def test_seed_and_sizes():
-    first, again = (
-        ising(n_train=10, n_test=4, dimension=3, seed=1),
-        ising(n_train=10, n_test=7, dimension=3, seed=1),
-    )
+    first, again = (ising(n_train=10, n_test=4, dimension=3, seed=1), ising(n_train=10, n_test=7, dimension=3, seed=1))
     other = ising(n_train=10, n_test=4, dimension=3, seed=2)
     np.testing.assert_array_equal(first.x_train, again.x_train)
     assert not np.array_equal(first.x_train, other.x_train)

@@ -45,9 +45,7 @@ def test_the_files_are_whole_and_nothing_else_is_left(folder):
     assert fetch(folder, ["/nowhere"]) == "already there"
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"digits": (7, 1), "pool": 2}, {"pool": 4, "n_train": 33}, {"n_train": 2}]
-)
+@pytest.mark.parametrize("options", [{}, {"digits": (7, 1), "pool": 2}, {"pool": 4, "n_train": 33}, {"n_train": 2}])
 def test_inputs_are_centred_and_their_mean_square_is_the_dimension(folder, options):
     task = mnist(images=folder, n_test=10, **options)
     assert task.dimension == (28 // options.get("pool", 1)) ** 2
@@ -65,10 +63,7 @@ def test_whitening_gives_the_identity_on_the_train_split(folder, whiten, pool):
 
 def test_whitened_inputs_are_projections_of_the_plain_ones(folder):
     """Full rank: whitening is an invertible linear map of what the train split spans."""
-    plain, white = (
-        mnist(images=folder, n_train=30, n_test=8),
-        mnist(images=folder, n_train=30, n_test=8, whiten=29),
-    )
+    plain, white = (mnist(images=folder, n_train=30, n_test=8), mnist(images=folder, n_train=30, n_test=8, whiten=29))
     map_, *_ = np.linalg.lstsq(plain.x_train, white.x_train, rcond=None)
     np.testing.assert_allclose(plain.x_train @ map_, white.x_train, atol=1e-8)
     np.testing.assert_allclose(plain.x_test @ map_, white.x_test, atol=1e-8)
@@ -95,9 +90,7 @@ def test_images_are_those_of_the_digits(folder):
 def test_pooling_averages_blocks(folder):
     task = mnist(images=folder, n_train=6, n_test=0, pool=14)
     pixels = read_images(read_folder(folder)["train-images-idx3-ubyte"])[task.provenance["train_images"]]
-    means = np.stack(
-        [pixels[:, i : i + 14, j : j + 14].mean(axis=(1, 2)) for i in (0, 14) for j in (0, 14)], axis=1
-    )
+    means = np.stack([pixels[:, i : i + 14, j : j + 14].mean(axis=(1, 2)) for i in (0, 14) for j in (0, 14)], axis=1)
     means -= means.mean(axis=0)
     np.testing.assert_allclose(task.x_train, means * np.sqrt(4 / np.mean(np.sum(means**2, axis=1))), atol=1e-10)
 
@@ -110,9 +103,7 @@ def test_train_and_test_have_no_image_in_common(folder):
 
 
 def test_seed_and_sizes(folder):
-    first, again, other = (
-        mnist(images=folder, n_train=20, n_test=n, seed=s) for n, s in ((10, 1), (30, 1), (10, 2))
-    )
+    first, again, other = (mnist(images=folder, n_train=20, n_test=n, seed=s) for n, s in ((10, 1), (30, 1), (10, 2)))
     np.testing.assert_array_equal(first.x_train, again.x_train)
     np.testing.assert_array_equal(first.y_train, again.y_train)
     assert first.digest() == mnist(images=folder, n_train=20, n_test=10, seed=1).digest()
@@ -158,9 +149,7 @@ def test_https_goes_on_to_the_next_mirror(folder, tmp_path, monkeypatch, capsys)
         assert mnist(images=out, n_test=5).digest() == mnist(images=folder, n_test=5).digest()
         last = served / "second/t10k-labels-idx1-ubyte.gz"
         last.write_bytes(last.read_bytes()[:1000])
-        line = _refused(
-            f"mnist --out {tmp_path}/none --source https", "first/train-images-idx3-ubyte.gz: HTTP", capsys
-        )
+        line = _refused(f"mnist --out {tmp_path}/none --source https", "first/train-images-idx3-ubyte.gz: HTTP", capsys)
         server.shutdown()
     assert "HTTP status 404, second/t10k-labels-idx1-ubyte.gz: damaged (not a whole gzip file)" in line
     assert not (tmp_path / "none").exists()
@@ -177,13 +166,9 @@ def test_one_changed_byte_is_found_and_the_files_are_got_again(folder, tmp_path,
     content = bytearray((folder / "t10k-images-idx3-ubyte").read_bytes())
     content[5000] ^= 1
     (copy / "t10k-images-idx3-ubyte").write_bytes(content)
-    _refused(
-        f"task mnist --images {copy} --out {tmp_path}/out.npz", "t10k-images-idx3-ubyte: damaged or not", capsys
-    )
+    _refused(f"task mnist --images {copy} --out {tmp_path}/out.npz", "t10k-images-idx3-ubyte: damaged or not", capsys)
     assert not (tmp_path / "out.npz").exists()
-    _refused(
-        f"mnist --out {tmp_path}/other --source {copy}", "t10k-images-idx3-ubyte: damaged or not MNIST", capsys
-    )
+    _refused(f"mnist --out {tmp_path}/other --source {copy}", "t10k-images-idx3-ubyte: damaged or not MNIST", capsys)
     assert not (tmp_path / "other").exists()
     assert fetch(copy, [str(folder)]) == str(folder)
     read_folder(copy)

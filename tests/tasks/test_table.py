@@ -102,27 +102,15 @@ def test_a_column_can_say_the_split(frame, file):
 
 
 BAD = {
-    "text in a column": (
-        "--target y --n-train 10",
-        {"bmi": "tall"},
-        "column 'bmi', row 4 is 'tall': must be a finite",
-    ),
-    "missing value": (
-        "--target y --n-train 10",
-        {"age": None},
-        "column 'age', row 4 is missing: must be a finite",
-    ),
+    "text in a column": ("--target y --n-train 10", {"bmi": "tall"}, "column 'bmi', row 4 is 'tall': must be a finite"),
+    "missing value": ("--target y --n-train 10", {"age": None}, "column 'age', row 4 is missing: must be a finite"),
     "missing label": ("--target y --n-train 10", {"y": None}, "column 'y', row 4 is missing"),
     "infinite": ("--target y --n-train 10", {"bmi": np.inf}, "column 'bmi', row 4 is inf"),
     "text as a feature": ("--target y --features name --n-train 10", {}, "column 'name', row 1 is 'person 0'"),
     "text as the target": ("--target name --n-train 10", {}, "column 'name', row 1 is 'person 0' (30 such rows)"),
     "no such target": ("--target z --n-train 10", {}, "target = 'z': no such column in data.csv; it has age, bmi"),
     "no target": ("--n-train 10", {}, "target: required but missing; name the column of the labels"),
-    "no such feature": (
-        "--target y --features age,height --n-train 10",
-        {},
-        "features = 'height': no such column",
-    ),
+    "no such feature": ("--target y --features age,height --n-train 10", {}, "features = 'height': no such column"),
     "feature twice": ("--target y --features age,age --n-train 10", {}, "a column is named twice"),
     "target as feature": ("--target y --features age,y --n-train 10", {}, "target = 'y': is among the features"),
     "too few rows": (
@@ -138,11 +126,7 @@ BAD = {
         {"part": "val"},
         "column 'part', row 4 is 'val': must be train or test",
     ),
-    "choice": (
-        "--target y --n-train 10 --standardise minmax",
-        {},
-        "standardise = 'minmax': input should be 'none'",
-    ),
+    "choice": ("--target y --n-train 10 --standardise minmax", {}, "standardise = 'minmax': input should be 'none'"),
     "constant": ("--target y --features age --n-train 1", {}, "column 'age' is constant over the train split"),
     "n_train 0": ("--target y --n-train 0", {}, "n_train = 0"),
 }

@@ -29,9 +29,7 @@ def test_unit_variance_and_noise():
     clean = teacher_student(n_train=n, n_test=0, dimension=2, coefficients=[1, 0, 0.3], unit_variance=True)
     error = np.std((clean.y_train - clean.y_train.mean()) ** 2) / np.sqrt(n)
     assert abs(clean.y_train.var() - 1) < Z_LIMIT * error
-    noisy = teacher_student(
-        n_train=n, n_test=0, dimension=2, coefficients=[1, 0, 0.3], unit_variance=True, noise=0.25
-    )
+    noisy = teacher_student(n_train=n, n_test=0, dimension=2, coefficients=[1, 0, 0.3], unit_variance=True, noise=0.25)
     noise = noisy.y_train - clean.y_train
     assert abs(noise.var() - 0.25) < Z_LIMIT * 0.25 * np.sqrt(2 / n)
 
@@ -121,16 +119,10 @@ def test_a_network_teacher_depends_on_its_seed_only():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (
-            {"teacher": "linear", "coefficients": [1.0]},
-            r"^coefficients = \[1.0\]: belongs to teacher hermite, not",
-        ),
+        ({"teacher": "linear", "coefficients": [1.0]}, r"^coefficients = \[1.0\]: belongs to teacher hermite, not"),
         ({"teacher": "network", "basis": "physicists"}, "^basis = 'physicists': belongs to teacher hermite"),
         ({"teacher_width": 3}, "^teacher_width = 3: belongs to teacher network, not to hermite"),
-        (
-            {"teacher": "linear", "teacher_activation": "erf"},
-            "^teacher_activation = 'erf': belongs to teacher network",
-        ),
+        ({"teacher": "linear", "teacher_activation": "erf"}, "^teacher_activation = 'erf': belongs to teacher network"),
         ({"teacher": "oracle"}, "teacher = 'oracle': input should be 'hermite', 'linear' or 'network'"),
         ({"teacher": "network", "teacher_activation": "sine"}, "teacher_activation = 'sine'"),
         ({"teacher": "network", "teacher_width": 0}, "teacher_width = 0"),

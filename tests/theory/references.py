@@ -10,14 +10,13 @@ from scipy.optimize import brentq
 from msat.activations import get_activation
 from msat.geometry import Geometry
 from msat.levels import LEVELS
-from msat.theory.action import Saddle
 from msat.theory.anneal import anneal
-from msat.theory.sampled.action import at_saddle
-from msat.theory.sampled.anneal import Effort, Problem
-from msat.theory.sampled.draws import Draws, solve_tree
-from msat.theory.sampled.ladder import answered, climb
-from msat.theory.sampled.outputs import Batch, Sample
+from msat.theory.sampled.action import minimum, on_draws
+from msat.theory.sampled.draws import Draws
+from msat.theory.sampled.ladder import climb
+from msat.theory.sampled.outputs import Sample, answered
 from msat.theory.sampled.population import BLOCKS, Snapshots
+from msat.theory.sampled.problem import USUAL, Problem
 
 
 def level_module(name):
@@ -34,7 +33,7 @@ def solved(x, y, x_test, network, scales, levels, seed=0):
     return {(level, scales[index]): prediction for index, level, prediction in found}
 
 
-def sampled(x, y, x_test, network, scales, levels, seed=0, effort=None):
+def sampled(x, y, x_test, network, scales, levels, seed=0, effort=USUAL):
     """The same from draws, for a linear network too, with a choice of effort."""
     geometry = geometry_of(x, y, x_test, network)
     networks = [network.at(chi) for chi in sorted(scales)]
@@ -93,9 +92,7 @@ class LinearTree:
         v = C @ ft
         W2 = Q * g * C + 2 / N * Q**2 * g**2 * np.outer(v, v)
         G = np.linalg.inv(W2 + kappa * np.eye(len(y)))
-        T = (
-            2 * g**2 * Q**2 / N * (v * np.trace(G @ C) + 2 * C @ G @ v) + 8 * g**3 * Q**3 / N**2 * v * (v @ G @ v)
-        ) / N
+        T = (2 * g**2 * Q**2 / N * (v * np.trace(G @ C) + 2 * C @ G @ v) + 8 * g**3 * Q**3 / N**2 * v * (v @ G @ v)) / N
         self.tree = y - kappa * ft
         self.laplace = y - kappa * (ft + N / 2 * G @ T)
         self.covariance = kappa * np.eye(len(y)) - kappa**2 * G
@@ -167,26 +164,32 @@ def quadrature_draws(activation, space, n):
     return positions, Draws(get_activation(activation).phi(positions @ space.train.T), log_base)
 
 
+def tree_level(draws, y, network, start=None, min_ess=0.0, monte_carlo=True):
+    """Return the saddle on draws from a first field."""
+    start = np.zeros(len(y)) if start is None else start
+    return minimum(on_draws(draws, y, network, start, monte_carlo), min_ess)
+
+
 def quadrature_sample(network, space, y, n=32):
     """A `Sample` whose draws are quadrature nodes: a network without Monte Carlo error."""
     positions, draws = quadrature_draws(network.activation, space, n)
-    block = np.tile(np.repeat(np.arange(BLOCKS), len(positions) // (4 * BLOCKS)), 4)
-
-    def at_tree(part):
-        tree = solve_tree(part, y, network, np.zeros(len(y)), min_ess=0.0)
-        return at_saddle(part, tree, y, network, tree.action, min_ess=0.0, monte_carlo=False), tree
-
-    action, tree = at_tree(draws)
-    saddle = Saddle(action, tree.converged, tree.residual, tree.iterations)
-    rows = [np.flatnonzero(block // 8 == half) for half in range(2)]
-    batches = [Batch(part, at_tree(Draws(draws.features[part], draws.log_base[part]))[0]) for part in rows]
-    snapshots = Snapshots(positions, draws.features, block, np.tile(tree.conjugate, (4, 1)), 4)
+    saddle = tree_level(draws, y, network, monte_carlo=False)
+    snapshots = Snapshots(positions, draws.features, np.tile(saddle.action.ft, (4, 1)), 4)
+    batches = []
+    for half in range(2):
+        rows = np.flatnonzero(snapshots.block // 8 == half)
+        part = tree_level(Draws(draws.features[rows], draws.log_base[rows]), y, network, monte_carlo=False)
+        batches.append((rows, part.action))
     return Sample(snapshots, saddle, batches, action_error=0.0, effective_sample_size=1.0)
+
+
+def problem_of(space, y, activation, effort=USUAL, seed=0):
+    """Return a `Problem` with a generator of its own."""
+    return Problem(space, y, get_activation(activation), effort, np.random.default_rng(seed))
 
 
 def on_quadrature(sample, space, *levels):
     """Return the predictions of levels on a `quadrature_sample` by name."""
     action = sample.saddle.action
-    activation, unused = get_activation(action.network.activation), np.random.default_rng(0)
-    problem = Problem(space, action.y, activation, Effort(), unused)
+    problem = problem_of(space, action.y, action.network.activation)
     return answered(sample, {name: level_module(name) for name in levels}, problem)

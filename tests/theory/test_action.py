@@ -8,10 +8,10 @@ import pytest
 
 from msat.geometry import Geometry, RowSpace, decompose
 from msat.network import Network
-from msat.theory.action import congruence, inverse, joined, positive_definite, relative, solve
+from msat.theory.action import joined, relative
 from msat.theory.anneal import anneal
 from msat.theory.linear.action import LinearAction, linear_action
-from msat.theory.linear.lowrank import LowRank
+from msat.theory.matrices import LowRank, congruence, inverse, positive_definite, solve
 from msat.theory.sampled.action import SampledAction
 from tests.theory.references import on_quadrature, quadrature_sample
 
@@ -84,8 +84,7 @@ def test_an_action_goes_to_another_field_and_back_or_out_of_its_domain(action):
     for name in ("value", "gradient", "loop", "T"):
         np.testing.assert_allclose(getattr(again, name), getattr(action, name), rtol=1e-10, atol=1e-12)
     if isinstance(action, SampledAction):  # the draws say where their domain ends
-        weights = action.average.weights
-        action = replace(action, min_ess=0.5 / (len(weights) * float(weights @ weights)))
+        action = replace(action, min_ess=0.5 * action.neuron.ess_fraction)
     assert action.at(1e3 * action.ft) is None
 
 

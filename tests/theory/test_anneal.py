@@ -54,9 +54,7 @@ def test_variance_along_the_target_on_the_papers_setting(paper):
 
 def test_nngp_mean_does_not_depend_on_the_scale(paper):
     _, _, predictions = paper
-    np.testing.assert_allclose(
-        predictions["nngp", 1.0].mean_train, predictions["nngp", 100.0].mean_train, rtol=1e-12
-    )
+    np.testing.assert_allclose(predictions["nngp", 1.0].mean_train, predictions["nngp", 100.0].mean_train, rtol=1e-12)
 
 
 @pytest.mark.parametrize("level", [name for name in NAMES if name != "nngp"])

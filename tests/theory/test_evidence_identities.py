@@ -78,9 +78,7 @@ def test_readout_norm_is_the_derivative_with_respect_to_its_prior(setting, level
     g = NETWORK.g
 
     def evidence(t):
-        network = Network(
-            NETWORK.width, "linear", NETWORK.g_w * np.exp(t), NETWORK.g_v, NETWORK.kappa_0, NETWORK.chi
-        )
+        network = Network(NETWORK.width, "linear", NETWORK.g_w * np.exp(t), NETWORK.g_v, NETWORK.kappa_0, NETWORK.chi)
         return _solve(C, y, level, network).log_evidence
 
     slope = _derivative(evidence) / g

@@ -68,6 +68,7 @@ def test_moments_by_adaptive_quadrature_over_the_norm(small_task, small_network,
     np.testing.assert_allclose(prediction.mean_test, cross @ np.linalg.solve(C, prediction.mean_train), atol=1e-10)
 
 
+@pytest.mark.slow
 def test_prior_importance_sampling_on_a_tiny_network():
     """Networks drawn from the prior, weighted by their likelihood: nothing of the theory enters."""
     rng = np.random.default_rng(3)

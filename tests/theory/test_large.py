@@ -6,12 +6,14 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import xarray as xr
 
 import msat
 from msat.tasks.storage import load_task, save_task
 
 
+@pytest.mark.slow
 def test_two_thousand_samples_fit_into_four_gigabytes(tmp_path):
     data, out = tmp_path / "data.npz", tmp_path / "theory.nc"
     save_task(data, msat.tasks.ising(n_train=2000, n_test=1000, dimension=3000, seed=0))

@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
 
+from msat.network import Network
 from msat.theory.scale_mixture import ScaleMixture
 
 
 def test_both_modes_are_found():
     """For N below the rank there can be two modes (docs/theory.md, section 3): both must be integrated."""
     y = np.array([3.0] * 29 + [30.0])
-    mixture = ScaleMixture(lam=np.array([100.0] * 29 + [0.01]), y=y, width=3, g=1.0, kappa=1.0)
+    mixture = ScaleMixture(lam=np.array([100.0] * 29 + [0.01]), y=y, network=Network(width=3, g_w=1.0, kappa_0=1.0))
     brute = np.linspace(-60, 25, 2_000_001)
     values = mixture.exponent(brute)
     assert np.sum((values[1:-1] > values[:-2]) & (values[1:-1] > values[2:])) == 2
@@ -20,9 +21,12 @@ def test_both_modes_are_found():
 
 def test_slope_and_curvature_of_the_exponent():
     rng = np.random.default_rng(4)
-    mixture = ScaleMixture(lam=rng.uniform(0, 3, 6), y=rng.normal(size=6), width=4, g=0.7, kappa=0.2)
+    mixture = ScaleMixture(
+        lam=rng.uniform(0, 3, 6), y=rng.normal(size=6), network=Network(width=4, g_w=0.7, kappa_0=0.2)
+    )
     h = 1e-4
     for t in (-2.0, 0.3, 1.5):
         below, at, above = mixture.exponent(np.array([t - h, t, t + h]))
-        assert mixture.slope(t) == pytest.approx((above - below) / (2 * h), abs=1e-6)
-        assert mixture.curvature(t) == pytest.approx((above - 2 * at + below) / h**2, abs=1e-5)
+        slope, curvature = mixture.derivatives(t)
+        assert slope == pytest.approx((above - below) / (2 * h), abs=1e-6)
+        assert curvature == pytest.approx((above - 2 * at + below) / h**2, abs=1e-5)

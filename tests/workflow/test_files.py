@@ -36,15 +36,7 @@ def run(tmp_path):
             "PYTHONPATH": str(ROOT),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
-        command = [
-            "--snakefile",
-            str(ROOT / "Snakefile"),
-            "--directory",
-            str(tmp_path),
-            "--cores",
-            "1",
-            *arguments,
-        ]
+        command = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path), "--cores", "1", *arguments]
         done = subprocess.run(
             [sys.executable, "-m", "snakemake", *command],
             cwd=tmp_path,

@@ -3,14 +3,14 @@
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.workflow.running import ROOT, planned_jobs, snakemake
+
 pytestmark = pytest.mark.workflow
 
 # with the number of experiments that have the figure
@@ -24,71 +24,6 @@ TABLE_FIGURES = {
     "evidence": 2,
 }
 FIGURE_RULES = {f"figure_{name}": count for name, count in TABLE_FIGURES.items()}
-
-
-def _snakemake(folder: Path, *arguments: str, check: bool = True, **variables: str) -> str:
-    """Run Snakemake on the smoke overlay with the copy's own package, and return what it prints."""
-    environment = os.environ | {
-        "PYTHONPATH": str(folder),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        **variables,
-    }
-    overlay = ["--cores", "2", "--configfile", "config.yaml", "configs/smoke.yaml"]
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", *arguments, *overlay],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    if check:
-        assert done.returncode == 0, done.stdout + done.stderr
-    else:
-        assert done.returncode != 0
-    return done.stdout + done.stderr
-
-
-def _planned(output: str) -> dict[str, int]:
-    """Return the job table of a dry run; empty if there is nothing to do."""
-    if "Nothing to be done" in output:
-        return {}
-    table = output.split("Job stats:")[1].split("total")[0]
-    return {name: int(count) for name, count in re.findall(r"^(\w+)\s+(\d+)$", table, flags=re.MULTILINE)}
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Path:
-    """A copy of the repository in which the smoke run has finished."""
-    folder = tmp_path_factory.mktemp("copy")
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in listed.stdout.split("\0"):
-        if name and (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-    _snakemake(folder)
-    return folder
-
-
-@pytest.fixture
-def edited(finished):
-    """Edit a file for one test, and put it back."""
-    originals = {}
-
-    def edit(name: str, change) -> None:
-        path = finished / name
-        originals.setdefault(path, path.read_bytes())
-        path.write_text(change(path.read_text()))
-
-    yield edit
-    for path, content in originals.items():
-        path.write_bytes(content)
 
 
 def test_everything_is_there_and_agrees(finished):
@@ -105,32 +40,32 @@ def test_everything_is_there_and_agrees(finished):
 
 
 def test_a_second_run_does_nothing(finished):
-    assert "Nothing to be done" in _snakemake(finished)
+    assert "Nothing to be done" in snakemake(finished)
 
 
 def test_a_touched_file_does_nothing(finished):
     for name in (
         "msat/theory/nngp.py",
-        "msat/run_langevin.py",
+        "msat/stages/training.py",
         "Snakefile",
         "workflow/rules/training.smk",
         "config.yaml",
         "results/smoke/ising_linear/seed0/data.npz",
     ):
         (finished / name).touch()
-    assert _planned(_snakemake(finished, "-n")) == {}
+    assert planned_jobs(snakemake(finished, "-n")) == {}
 
 
 def test_a_new_seed_adds_only_its_own_jobs(finished, edited):
     edited("configs/smoke.yaml", lambda text: text.replace("seeds: [0, 1]", "seeds: [0, 1, 2]"))
-    planned = _planned(_snakemake(finished, "-n"))
+    planned = planned_jobs(snakemake(finished, "-n"))
     aggregates = {"plan": 1, "collect": 1, "checks": 1, "all": 1} | FIGURE_RULES
     assert planned == {"task": 1, "solve": 1, "train": 2} | aggregates
 
 
 def test_how_trainings_are_saved_reruns_nothing(finished, edited):
     edited("configs/smoke.yaml", lambda text: text + "\nsaving: {checkpoint_every: 5, keep_state: false}\n")
-    assert _planned(_snakemake(finished, "-n")) == {}
+    assert planned_jobs(snakemake(finished, "-n")) == {}
 
 
 def test_the_slurm_profile_needs_no_slurm_to_plan(finished, tmp_path):
@@ -141,28 +76,28 @@ def test_the_slurm_profile_needs_no_slurm_to_plan(finished, tmp_path):
             (tmp_path / name).symlink_to(shutil.which(name))
     path = f"{Path(sys.executable).parent}{os.pathsep}{tmp_path}"
     assert not any(shutil.which(name, path=path) for name in slurm)
-    output = _snakemake(finished, "-n", "--forceall", "--profile", "profiles/slurm", PATH=path)
-    planned = _planned(output)
+    output = snakemake(finished, "-n", "--forceall", "--profile", "profiles/slurm", PATH=path)
+    planned = planned_jobs(output)
     assert (planned["task"], planned["solve"], planned["train"]) == (3, 3, 6)
     assert "Group job short_training" in output
 
 
 def test_a_theory_edit_does_not_retrain(finished, edited):
     edited("msat/theory/nngp.py", lambda text: text + "\n_EDITED = True\n")
-    planned = _planned(_snakemake(finished, "-n"))
+    planned = planned_jobs(snakemake(finished, "-n"))
     assert planned["solve"] == 3
     assert not {"train", "task"} & set(planned)
 
 
 def test_a_plotting_edit_only_draws(finished, edited):
     edited("msat/figures/style.py", lambda text: text + "\n_EDITED = True\n")
-    planned = set(_planned(_snakemake(finished, "-n")))
+    planned = set(planned_jobs(snakemake(finished, "-n")))
     assert planned == {*FIGURE_RULES, "figure_kernels", "figure_loop_map", "figure_finite_width", "all"}
 
 
 def test_a_training_edit_retrains_and_does_not_solve(finished, edited):
     edited("msat/langevin/integrators.py", lambda text: text + "\n_EDITED = True\n")
-    planned = _planned(_snakemake(finished, "-n"))
+    planned = planned_jobs(snakemake(finished, "-n"))
     assert planned["train"] == 6
     assert not {"solve", "task"} & set(planned)
 
@@ -170,20 +105,18 @@ def test_a_training_edit_retrains_and_does_not_solve(finished, edited):
 def test_a_comment_does_nothing(finished, edited):
     edited("msat/theory/nngp.py", lambda text: text + "\n# a comment\n")
     edited("msat/langevin/dynamics.py", lambda text: text + "\n# a comment\n")
-    assert _planned(_snakemake(finished, "-n")) == {}
+    assert planned_jobs(snakemake(finished, "-n")) == {}
 
 
 def test_swapped_parameters_are_seen(finished, edited):
-    edited(
-        "configs/smoke.yaml", lambda text: text.replace("width: 20", "width: 20\n      g_w: 0.6\n      g_v: 0.5")
-    )
-    planned = _planned(_snakemake(finished, "-n"))
+    edited("configs/smoke.yaml", lambda text: text.replace("width: 20", "width: 20\n      g_w: 0.6\n      g_v: 0.5"))
+    planned = planned_jobs(snakemake(finished, "-n"))
     assert (planned["solve"], planned["train"]) == (3, 6)
 
 
 def test_a_bad_configuration_is_one_line(finished, edited):
     edited("configs/smoke.yaml", lambda text: text + "\nlangevim: {}\n")
-    output = _snakemake(finished, "-n", check=False)
+    output = snakemake(finished, "-n", check=False)
     assert "config: langevim: unknown key; known are results, experiments" in output
     assert "Traceback" not in output
 
@@ -195,7 +128,7 @@ def test_a_disagreement_fails_the_run(finished):
     table, text, original = pd.read_parquet(path), summary.read_text(), path.read_bytes()
     table.loc[table["level"] == "exact", ["train_discrepancy_z", "train_discrepancy_p"]] = 9.0, 1e-18
     table.to_parquet(path, index=False)
-    output = _snakemake(finished, str(summary.relative_to(finished)), "--forcerun", "checks", check=False)
+    output = snakemake(finished, str(summary.relative_to(finished)), "--forcerun", "checks", check=False)
     assert "exact and Langevin disagree in train_discrepancy: z = 9.00" in output
     path.write_bytes(original)
     summary.write_text(text)
@@ -219,7 +152,7 @@ def test_a_stale_checkpoint_does_not_block(finished, edited):
     stale.write_text("of another job")
     edited("configs/smoke.yaml", lambda text: text.replace("target_error: 0.005", "target_error: 0.02"))
     target = "results/smoke/ising_linear/seed0/chi1/langevin.nc"
-    _snakemake(finished, target)
+    snakemake(finished, target)
     assert stale.read_text() == "of another job"
 
 
@@ -228,7 +161,7 @@ def test_a_smaller_target_goes_on_from_the_final_state(finished, edited):
     target = "results/smoke/ising_linear/seed1/chi1/langevin.nc"
     kept = finished / "results/smoke/states/ising_linear/seed1/chi1/langevin.nc"
     assert kept.read_bytes() == (finished / target).read_bytes()
-    _snakemake(finished, target)
+    snakemake(finished, target)
     log = (finished / "results/smoke/logs/ising_linear/seed1/chi1/train.log").read_text()
     assert re.search(r"goes on from \S*langevin.pt in done at step", log)
     assert kept.read_bytes() == (finished / target).read_bytes()

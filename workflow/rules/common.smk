@@ -108,7 +108,8 @@ def expected_minutes(experiment):
     n_train, _, dimension = at.task.sizes()
     sizes = langevin.chains, at.network.width, n_train, dimension
     steps = langevin.steps or langevin.max_steps
-    return training_cost.expected_minutes(*sizes, steps, langevin.max_burn_in)
+    burn_in = min(langevin.max_burn_in, langevin.max_steps)
+    return training_cost.expected_minutes(*sizes, steps, burn_in)
 
 
 def training_group(wildcards):

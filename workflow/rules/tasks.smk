@@ -50,7 +50,10 @@ rule task:
         runtime=lambda wildcards, attempt: 5 * attempt,
     params:
         job=lambda wildcards: {
-            "code": code.task(task_values(wildcards)["name"]),
+            "code": code.task(
+                task_values(wildcards)["name"],
+                experiment_of(wildcards).task.activations(),
+            ),
             **task_values(wildcards),
         },
         name=lambda wildcards: task_values(wildcards)["name"],

@@ -14,7 +14,7 @@ import numpy as np
 
 from msat.geometry import Spectrum
 from msat.network import Network
-from msat.theory.linear.lowrank import LowRank
+from msat.theory.matrices import LowRank
 from msat.types import Array
 
 
@@ -88,16 +88,16 @@ class LinearAction:
         ft, v, lam, G = self.ft, self.v, self.spectrum.lam, self.G
         Q_C = Q**2 * g / N  # dQ/dC = Q_C ft ft^T
         outer = g * Q / 2
-        derivative = LowRank.diagonal(np.zeros_like(ft))
+        terms: list[tuple[float, Array, Array]] = []
         if with_loop:
             Gv = G @ v
-            trace_GC = float(G.d @ lam + np.sum(G.S * (G.V.T @ (lam[:, None] * G.V))))
-            outer -= (g * trace_GC + (4 / N) * Q * g**2 * float(v @ Gv)) * Q_C / 2
-            derivative = (-Q * g / 2) * G + LowRank.of(np.zeros_like(ft), (-(2 / N) * Q**2 * g**2, ft, Gv))
+            outer -= (g * G.trace_with(lam) + (4 / N) * Q * g**2 * float(v @ Gv)) * Q_C / 2
+            terms.append((-(2 / N) * Q**2 * g**2, ft, Gv))
         if shift is not None:
             outer += g * float(shift @ v) * Q_C
-            derivative = derivative + LowRank.of(np.zeros_like(ft), (g * Q, shift, ft))
-        return derivative + LowRank.of(np.zeros_like(ft), (outer, ft, ft))
+            terms.append((g * Q, shift, ft))
+        derivative = LowRank.of(np.zeros_like(ft), *terms, (outer, ft, ft))
+        return (-Q * g / 2) * G + derivative if with_loop else derivative
 
 
 def linear_action(spectrum: Spectrum, network: Network, ft: Array) -> LinearAction | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
-from typing import cast
 
 import numpy as np
 from scipy.optimize import brentq
@@ -23,22 +22,16 @@ _TOLERANCE = 1e-10  # largest accepted |S'(ft)| / |y|
 def climb(
     geometry: Geometry, scales: Sequence[Network], levels: Mapping[str, ModuleType], seed: int
 ) -> Iterator[tuple[float, str, Prediction]]:
-    """Yield (chi, level, prediction) of levels about the action.
-
-    Args:
-        scales: The network at each scale, ascending.
-        levels: Modules of the levels by name.
-        seed: Not used: nothing is drawn.
-    """
+    """Yield (chi, level, prediction) as `msat.theory.anneal.ladder` says; nothing is drawn, and the seed not used."""
     gain = 1.0
     for at in scales:
         found = saddle(geometry.spectrum, at, gain)
-        gain = cast(LinearAction, found.action).Q
+        gain = found.action.Q
         for name, level in levels.items():
             yield at.chi, name, predict(geometry, at, level.solve(found))
 
 
-def saddle(spectrum: Spectrum, network: Network, gain: float = 1.0) -> Saddle:
+def saddle(spectrum: Spectrum, network: Network, gain: float = 1.0) -> Saddle[LinearAction]:
     """Return the only stationary point of the action.
 
     For a linear network the P equations reduce to one for the gain Q,

@@ -1,6 +1,11 @@
 """The action on a fixed set of draws of the tilted neuron: `msat.theory.action.Action` for any activation.
 
-Everything is computed on one set of draws, so that the tree level and its loop corrections belong together.
+On draws from any measure, with ``log_base = ln prior - ln sampling density``, it is
+
+    S(ft) = -ft.y + (kappa/2) ft.ft + N ln mean(exp(log_base + tau u^2 / 2)),
+
+strictly convex and smooth, so that Newton's method with line search finds the tree level from anywhere; and the tree
+level and its loop corrections, computed on one set of draws, belong together.
 """
 
 from __future__ import annotations
@@ -9,44 +14,49 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_solve
 
 from msat.network import Network
-from msat.theory.sampled.cumulants import LoopVector, NeuronAverage, loop_matrix, loop_vector, third_cumulant
-from msat.theory.sampled.draws import Draws, TreeSolution, action, curvature, tilt
+from msat.theory.action import Saddle, relative
+from msat.theory.sampled.cumulants import loop_matrix, loop_vector, third_cumulant
+from msat.theory.sampled.draws import Draws, Neuron, tilt
 from msat.types import Array
 
 TENSOR_LIMIT = 400  # largest P for which (P, P, P) cumulants are formed
 _TENSOR_DRAWS = 4096  # draws used for them
+_MAX_ITERATIONS = 60
+_TOLERANCE = 1e-10  # of the gradient, relative to |y|
 
 
 @dataclass(frozen=True, eq=False)
 class SampledAction:
-    """`msat.theory.action.Action` on draws. Build it with `at_saddle`; `at` goes on from there.
+    """`msat.theory.action.Action` on draws. Build it with `on_draws`.
 
     Attributes:
-        network, y, draws, ft: Network at its scale, labels (P,), the draws, and the field, (P,).
-        average: The draws under the weights of the field.
-        value_on_draws, origin: ``S(ft)`` up to N times the constant of the draws; and ``S(ft*)`` with all constants and
-            without.
+        y, draws, ft: Labels (P,), the draws, and the field, (P,).
+        neuron: The draws under the tilt of the field.
         min_ess: Smallest fraction of effective draws in the domain of W.
         monte_carlo: Whether the draws are random; False for quadrature nodes.
+        origin: S at one field with all constants, and up to N times the constant of the draws.
     """
 
-    network: Network
     y: Array
     draws: Draws
     ft: Array
-    average: NeuronAverage
-    value_on_draws: float
-    origin: tuple[float, float]
-    min_ess: float
+    neuron: Neuron
+    min_ess: float = 0.0
     monte_carlo: bool = True
+    origin: tuple[float, float] = (0.0, 0.0)
 
     loop_note = "of the loop corrections, test variances hold those of <w^2> and of the training covariance"
     noise_margin = 0.1  # nearer to a fold Monte Carlo noise is amplified more than tenfold
     root_tolerance, path_tolerance = 1e-8, 1e-4
     smallest_step = 0.06
+
+    @property
+    def network(self) -> Network:
+        """The network at its scale."""
+        return self.neuron.network
 
     @property
     def has_second_derivative(self) -> bool:
@@ -60,24 +70,24 @@ class SampledAction:
 
     @property
     def value(self) -> float:
-        """``S(ft)`` with all constants."""
-        return self.origin[0] + (self.value_on_draws - self.origin[1])
+        """``S(ft)``, with the constants of `origin`."""
+        quadratic = 0.5 * self.network.kappa * float(self.ft @ self.ft) - float(self.ft @ self.y)
+        return self.origin[0] + (quadratic + self.network.width * self.neuron.log_mean - self.origin[1])
 
     @property
     def gradient(self) -> Array:
-        """``S'(ft)``, (P,)."""
-        mean = self.average.mean_feature
-        return np.asarray(self.network.kappa * self.ft + self.network.width * mean - self.y)
+        """``S'(ft) = kappa ft + N mu - y``, (P,)."""
+        return np.asarray(self.network.kappa * self.ft + self.network.width * self.neuron.mean - self.y)
 
-    @cached_property
+    @property
     def curvature(self) -> Array:
         """``kappa + W''``, (P, P)."""
-        return np.asarray(self.average.curvature + self.network.kappa * self.identity)
+        return self.neuron.curvature
 
     @property
     def G(self) -> Array:
         """``(kappa + W'')^-1``, (P, P)."""
-        return self.average.propagator
+        return self.neuron.G
 
     @property
     def loop(self) -> float:
@@ -85,81 +95,77 @@ class SampledAction:
         return -0.5 * float(np.linalg.slogdet(self.G)[1])
 
     @cached_property
-    def vector(self) -> LoopVector:
-        """T with what resolves it by draws."""
-        return loop_vector(self.average, self.network)
-
-    @property
     def T(self) -> Array:
         """``kappa_3[z; z.Gz]``, (P,)."""
-        return self.vector.T
+        return loop_vector(self.neuron)
 
     @cached_property
     def _third(self) -> Array:
-        return third_cumulant(self.average, self.network.tau)
+        return third_cumulant(self.neuron)
 
     @cached_property
     def dT(self) -> Array:
         """``dT/dft``, (P, P)."""
-        return loop_matrix(self.average, self._third, self.network, self.monte_carlo)
+        return loop_matrix(self.neuron, self._third, self.monte_carlo)
 
     def third_cumulant(self, p: Array) -> Array:
         """Return ``kappa_3`` contracted with a vector, (P, P)."""
         return np.asarray(self._third @ p)
 
+    def moved(self, ft: Array) -> SampledAction:
+        """Return the action at another field, however few draws carry its weights."""
+        return replace(self, ft=ft, neuron=tilt(self.draws, ft, self.network))
+
     def at(self, ft: Array) -> SampledAction | None:
         """Return the action at another field; None where too few draws carry its weights."""
-        now = tilt(self.draws, ft, self.network.tau)
-        if now.ess_fraction < self.min_ess:
-            return None
-        bend = curvature(self.draws, now, self.network)
-        factor = cho_factor(bend + self.network.kappa * self.identity, lower=True)
-        average = NeuronAverage(
-            features=self.draws.features,
-            weights=now.weights,
-            readout=now.readout,
-            mean_feature=(now.weights * now.readout) @ self.draws.features,
-            curvature=bend,
-            propagator=cho_solve(factor, self.identity),
-        )
-        value = action(self.draws, now, ft, self.y, self.network)
-        return replace(self, ft=ft, average=average, value_on_draws=value)
+        there = self.moved(ft)
+        return None if there.neuron.ess_fraction < self.min_ess else there
 
     def thinned(self) -> SampledAction:
-        """Return the action on every k-th draw: the tensors cost n P^3, and only correct what all draws give.
-
-        The propagator and W'' stay those of all draws; the mean is the subset's own.
-        """
-        whole = self.average
+        """Return the action on every k-th draw: the tensors cost n P^3, and only correct what all draws give."""
         # neighbours in memory are neurons of one block, so that a stride takes all blocks and snapshots
-        stride = max(1, len(whole.weights) // _TENSOR_DRAWS)
-        features, readout = whole.features[::stride], whole.readout[::stride]
-        weights = whole.weights[::stride] / whole.weights[::stride].sum()
-        mean = (weights * readout) @ features
-        average = NeuronAverage(features, weights, readout, mean, whole.curvature, whole.propagator)
-        return replace(self, average=average)
+        return replace(self, neuron=self.neuron.every(max(1, len(self.neuron.weights) // _TENSOR_DRAWS)))
 
     def corrected(self, jacobian: Array, step: Array, residual: Array, strength: float) -> Array:
         """Return Broyden's update of the curvature of ``S - strength F``: a new one would cost n P^3."""
         return jacobian + np.outer(residual, step) / float(step @ step)
 
 
-def at_saddle(
-    draws: Draws, tree: TreeSolution, y: Array, network: Network, value: float, min_ess: float, monte_carlo: bool = True
-) -> SampledAction:
-    """Return the action at the tree level solved on the draws.
+def on_draws(draws: Draws, y: Array, network: Network, ft: Array, monte_carlo: bool = True) -> SampledAction:
+    """Return the action at a field, up to N times the constant in `Draws.log_base`."""
+    return SampledAction(y, draws, ft, tilt(draws, ft, network), monte_carlo=monte_carlo)
+
+
+def minimum(start: SampledAction, min_ess: float) -> Saddle[SampledAction]:
+    """Return the minimum of S: Newton with Armijo backtracking.
 
     Args:
-        value: ``S(ft*)`` with all constants.
-        min_ess, monte_carlo: See `SampledAction`.
+        start: At the first field.
+        min_ess: Floor of the effective sample size as a fraction of the draws. A step that would fall below it is
+            shortened, because there the finite sum hides the divergence of W; if no step is left, the solver stops with
+            converged = False.
     """
-    average = NeuronAverage(
-        features=draws.features,
-        weights=tree.tilt.weights,
-        readout=tree.tilt.readout,
-        mean_feature=tree.mean_feature,
-        curvature=tree.curvature,
-        propagator=tree.propagator,
-    )
-    origin = (value, tree.action)
-    return SampledAction(network, y, draws, tree.conjugate, average, tree.action, origin, min_ess, monte_carlo)
+    now, iterations = start, 0
+    while True:
+        slope = now.gradient
+        residual = relative(now, slope)
+        if residual < _TOLERANCE or iterations == _MAX_ITERATIONS:
+            break
+        direction = -cho_solve(now.neuron.factor, slope)
+        decrease = float(slope @ direction)
+        # the last term forgives rounding in S once the decrease is below it
+        value, rounding = now.value, 1e-13 * (1 + abs(now.value))
+        # a start below the floor may move as long as it does not get worse
+        floor, length = min(min_ess, now.neuron.ess_fraction), 1.0
+        while length > 1e-8:
+            trial = now.moved(now.ft + length * direction)
+            sufficient = trial.value <= value + 1e-4 * length * decrease + rounding
+            if sufficient and trial.neuron.ess_fraction >= floor:
+                break
+            length /= 2
+        else:
+            break
+        now = trial
+        iterations += 1
+    converged = residual < _TOLERANCE and now.neuron.ess_fraction >= min_ess
+    return Saddle(now, converged=converged, residual=residual, iterations=iterations)

@@ -12,20 +12,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from msat.activations.base import Activation
-from msat.geometry import RowSpace
 from msat.network import Network
-from msat.theory.sampled.draws import Draws, TreeSolution, solve_tree
-from msat.theory.sampled.population import (
-    BLOCKS,
-    Population,
-    Snapshots,
-    as_draws,
-    collect,
-    field,
-    move,
-    prior_population,
-)
+from msat.theory.action import Saddle
+from msat.theory.sampled.action import SampledAction, minimum, on_draws
+from msat.theory.sampled.draws import Draws
+from msat.theory.sampled.population import BLOCKS, Population, Snapshots, as_draws, collect, field, from_prior, move
+from msat.theory.sampled.problem import Problem
 from msat.types import Array, Indices
 
 _LOG_STEP = 0.4  # of chi while annealing
@@ -33,44 +25,6 @@ _SMALLEST_LOG_STEP = 1e-3
 _STEP_ESS = 0.5  # of the weights of one step
 _ANNEAL_SWEEPS = 2  # one in each metric
 _START_ESS = 0.98  # the anneal starts where draws from the prior are worth this much
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How much sampling the neuron levels do.
-
-    Attributes:
-        neurons: Size of the population, rounded up to a multiple of 16; None: ``max(4096, 8 P)``. Its finite size
-            biases the answer by about (loop correction of a network of that width).
-        snapshots, spacing: Number of population states per scale, and sweeps between them.
-        settle: Sweeps at a scale before the first snapshot. Settling and collecting are repeated, twice as long each
-            time, up to `rounds` times in all, until the sweeps at this scale exceed `relaxations` times the
-            autocorrelation time of the neurons' u^2 and the training outputs no longer drift.
-        relaxations, rounds: See there.
-        tolerance: Relative change of ``y.ft`` that counts as none: between settling and collecting, and between the
-            upward and the downward anneal.
-        min_ess: Smallest fraction of effective draws in Newton's method on the collected states.
-    """
-
-    neurons: int | None = None
-    snapshots: int = 3
-    spacing: int = 2
-    settle: int = 4
-    relaxations: float = 3.0
-    rounds: int = 7
-    tolerance: float = 5e-3
-    min_ess: float = 0.3
-
-
-@dataclass(frozen=True, eq=False)
-class Problem:
-    """What stays the same along an anneal: data in row-space coordinates, activation, effort, randomness."""
-
-    space: RowSpace
-    y: Array
-    activation: Activation
-    effort: Effort
-    rng: np.random.Generator
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,11 +54,11 @@ class Anneal:
     error: float
     measured: float
 
-    def integrated(self, tree: TreeSolution, y: Array) -> Anneal:
+    def integrated(self, tree: SampledAction) -> Anneal:
         """Return the state with the action at its scale: the trapezoid rule with end correction."""
         log_chi = float(np.log(self.network.chi))
         step = log_chi - self.log_chi
-        slope, bend = _derivatives(y, tree)
+        slope, bend = _derivatives(tree)
         change = 0.5 * step * (self.slope + slope) + step**2 / 12 * (self.bend - bend)
         return replace(self, log_chi=log_chi, action=self.action + change, slope=slope, bend=bend)
 
@@ -116,61 +70,58 @@ class Anneal:
 
 def start(problem: Problem, lowest: Network) -> Anneal:
     """Return neurons from the prior and a scale low enough that they represent the tilted measure."""
-    effort, y = problem.effort, problem.y
-    size = effort.neurons or max(4096, 8 * len(y))
-    population = prior_population(problem.space, problem.activation, -(-size // BLOCKS) * BLOCKS, problem.rng)
-    draws = Draws(population.features, np.zeros(population.size))
-    at = lowest
+    y, at = problem.y, lowest
+    size = problem.effort.neurons or max(4096, 8 * len(y))
+    population = from_prior(problem, -(-size // BLOCKS) * BLOCKS)
+    draws = Draws(population.neurons.features, np.zeros(population.size))
     while True:
-        tree = solve_tree(draws, y, at, field(population.features, y, at), min_ess=0.5)
-        if tree.converged and tree.tilt.ess_fraction > _START_ESS:
+        tree = minimum(on_draws(draws, y, at, field(draws.features, y, at)), min_ess=0.5)
+        neuron = tree.action.neuron
+        if tree.converged and neuron.ess_fraction > _START_ESS:
             break
         at = at.at(at.chi / 2)
     # N times the error of a logarithm of a mean; moment matching makes the true one smaller
-    error = at.width * float(np.sqrt((1 / tree.tilt.ess_fraction - 1) / population.size))
-    population = _resampled(population, tree.tilt.weights, problem.rng)
-    slope, bend = _derivatives(y, tree)
-    log_chi = float(np.log(at.chi))
-    return Anneal(at, population, tree.conjugate, log_chi, tree.action, slope, bend, error, measured=log_chi)
+    error = at.width * float(np.sqrt((1 / neuron.ess_fraction - 1) / population.size))
+    population = _resampled(population, neuron.weights, problem.rng)
+    log_chi, action = float(np.log(at.chi)), tree.action
+    return Anneal(at, population, action.ft, log_chi, action.value, *_derivatives(action), error, measured=log_chi)
 
 
 def carry(problem: Problem, state: Anneal, target: Network) -> Anneal:
     """Return the anneal at the target's scale, above or below its own."""
-    space, y, activation = problem.space, problem.y, problem.activation
     end, longest = float(np.log(target.chi)), _LOG_STEP
     while state.network.chi != target.chi:
-        population, here = state.population, float(np.log(state.network.chi))
+        (positions, _, features), here = state.population.neurons, float(np.log(state.network.chi))
         step = float(np.clip(end - here, -longest, longest))
         # the last step ends on the target exactly
         at = target if abs(end - here) <= longest else target.at(float(np.exp(here + step)))
-        draws = as_draws(population.positions, population.features, state.conjugate, space, state.network, activation)
+        draws = as_draws(problem, state.network, positions, features, state.conjugate)
         if state.log_chi != here:
             # calibrated draws take most of the finite population's bias out of the action's integral
-            state = state.integrated(solve_tree(draws, y, state.network, state.conjugate, _STEP_ESS), y)
+            now = on_draws(draws, problem.y, state.network, state.conjugate)
+            state = state.integrated(minimum(now, _STEP_ESS).action)
         # at the same sqrt(tau) ft every neuron keeps its weight
-        tree = solve_tree(draws, y, at, state.conjugate * np.exp(0.5 * step), _STEP_ESS)
+        tree = minimum(on_draws(draws, problem.y, at, state.conjugate * np.exp(0.5 * step)), _STEP_ESS)
         if not tree.converged and longest > _SMALLEST_LOG_STEP:
             longest /= 2
             continue
-        population = _resampled(population, tree.tilt.weights, problem.rng)
-        population, conjugates = move(population, space, y, at, activation, _ANNEAL_SWEEPS, problem.rng)
+        population = _resampled(state.population, tree.action.neuron.weights, problem.rng)
+        population, conjugates = move(problem, at, population, _ANNEAL_SWEEPS)
         state = replace(state, network=at, population=population, conjugate=conjugates[-1])
     return state
 
 
 def settle(problem: Problem, state: Anneal, snapshots: int) -> tuple[Anneal, Snapshots, bool]:
     """Return the anneal with its population settled, snapshots of it, and whether it has settled."""
-    space, y, activation, effort, rng = (problem.space, problem.y, problem.activation, problem.effort, problem.rng)
-    at, population = state.network, state.population
+    effort, y, at, population = problem.effort, problem.y, state.network, state.population
     sweeps, done = effort.settle, 0
     for _ in range(effort.rounds):
         products: list[float] = []
         while len(products) < sweeps:  # short runs: each renews the metric of the population
-            population, fields = move(population, space, y, at, activation, _ANNEAL_SWEEPS, rng)
+            population, fields = move(problem, at, population, _ANNEAL_SWEEPS)
             products.extend(fields @ y)
-        population, collected = collect(population, space, y, at, activation, snapshots, effort.spacing, rng)
-        window = len(collected.conjugates)
-        done += len(products) + window
+        population, collected = collect(problem, at, population, snapshots)
+        done += len(products) + len(collected.conjugates)
         late = np.array(products[len(products) // 2 :])
         stationary = _agree(late, collected.conjugates @ y, effort.tolerance)
         # one snapshot says nothing of the autocorrelation time
@@ -178,19 +129,15 @@ def settle(problem: Problem, state: Anneal, snapshots: int) -> tuple[Anneal, Sna
         if stationary and not slow:
             break
         sweeps *= 2
-    state = replace(state, population=population, conjugate=collected.conjugates.mean(axis=0))
-    return state, collected, stationary
+    return replace(state, population=population, conjugate=collected.conjugate), collected, stationary
 
 
 def solve_part(
-    problem: Problem, snapshots: Snapshots, rows: Indices, at: Network, guess: Array
-) -> tuple[Draws, TreeSolution]:
-    """Return some of the draws, sampled at the snapshots' mean field, and the tree level solved on them."""
-    sampled_at = snapshots.conjugates.mean(axis=0)
-    draws = as_draws(
-        snapshots.positions[rows], snapshots.features[rows], sampled_at, problem.space, at, problem.activation
-    )
-    return draws, solve_tree(draws, problem.y, at, guess, problem.effort.min_ess)
+    problem: Problem, snapshots: Snapshots, at: Network, guess: Array, rows: Indices | slice = slice(None)
+) -> Saddle[SampledAction]:
+    """Return the tree level solved on some of the draws, which were sampled at the snapshots' mean field."""
+    draws = as_draws(problem, at, snapshots.positions[rows], snapshots.features[rows], snapshots.conjugate)
+    return minimum(on_draws(draws, problem.y, at, guess), problem.effort.min_ess)
 
 
 def draws_per_chain(snapshots: Snapshots) -> float:
@@ -198,9 +145,8 @@ def draws_per_chain(snapshots: Snapshots) -> float:
 
     Neurons are independent given ft, so the variance of a draw over that of a neuron's mean counts its draws.
     """
-    u = np.abs(snapshots.features @ snapshots.conjugates.mean(axis=0)).reshape(snapshots.snapshots, -1)
+    u, most = np.abs(snapshots.u), float(snapshots.count)
     between = float(u.mean(axis=0).var())
-    most = float(snapshots.snapshots)
     return min(max(float(u.var()) / between, 1.0), most) if between > 0 else most
 
 
@@ -209,10 +155,10 @@ def _relaxation(snapshots: Snapshots) -> float:
 
     The square is what a neuron adds to the field: the few strongly tilted neurons count as much as all others.
     """
-    u = ((snapshots.features @ snapshots.conjugates.mean(axis=0)) ** 2).reshape(snapshots.snapshots, -1)
+    u = snapshots.u**2
     u = u - u.mean()
     correlation = float(np.mean(u[0] * u[-1]) / np.mean(u**2))
-    return float((snapshots.snapshots - 1) / -np.log(np.clip(correlation, 0.01, 0.99)))
+    return float((snapshots.count - 1) / -np.log(np.clip(correlation, 0.01, 0.99)))
 
 
 def _resampled(population: Population, weights: Array, rng: np.random.Generator) -> Population:
@@ -226,9 +172,10 @@ def _resampled(population: Population, weights: Array, rng: np.random.Generator)
     return population.chosen(np.concatenate(chosen))
 
 
-def _derivatives(y: Array, tree: TreeSolution) -> tuple[float, float]:
-    product = float(y @ tree.conjugate)
-    return -0.5 * product, -0.25 * (product + float(y @ tree.propagator @ y))
+def _derivatives(tree: SampledAction) -> tuple[float, float]:
+    """Return the first and second derivative of S* in ln chi."""
+    product = float(tree.y @ tree.ft)
+    return -0.5 * product, -0.25 * (product + float(tree.y @ tree.G @ tree.y))
 
 
 def _agree(first: Array, second: Array, tolerance: float) -> bool:

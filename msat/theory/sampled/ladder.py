@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import ModuleType
 
 import numpy as np
@@ -11,124 +11,59 @@ import numpy as np
 from msat.activations import get_activation
 from msat.geometry import Geometry
 from msat.network import Network
-from msat.theory.action import Saddle, Solution, joined
+from msat.theory.action import joined
 from msat.theory.prediction import Prediction
-from msat.theory.sampled.action import at_saddle
-from msat.theory.sampled.anneal import Anneal, Effort, Problem, carry, draws_per_chain, settle, solve_part, start
-from msat.theory.sampled.outputs import Answer, Batch, Sample, predict
+from msat.theory.sampled.anneal import Anneal, carry, draws_per_chain, settle, solve_part, start
+from msat.theory.sampled.outputs import Sample, answered
 from msat.theory.sampled.population import BLOCKS, Snapshots
-from msat.types import Array, Indices
+from msat.theory.sampled.problem import USUAL, Effort, Problem
+from msat.types import Indices
 
 _OVERSHOOT = 0.4  # in ln chi, above the highest scale, before the anneal turns back
 UNSETTLED_NOTE = "the neuron population had not settled"
 
 
 def climb(
-    geometry: Geometry,
-    scales: Sequence[Network],
-    levels: Mapping[str, ModuleType],
-    seed: int,
-    effort: Effort | None = None,
+    geometry: Geometry, scales: Sequence[Network], levels: Mapping[str, ModuleType], seed: int, effort: Effort = USUAL
 ) -> Iterator[tuple[float, str, Prediction]]:
-    """Yield (chi, level, prediction) of levels about the action.
+    """Yield (chi, level, prediction) as `msat.theory.anneal.ladder` says.
 
     One population of neurons is carried upwards through all scales (the paper's Algorithm 1); the same seed
     gives the same numbers. Predictions carry Monte Carlo errors, and the verdict of a downward anneal.
-
-    Args:
-        scales: The network at each scale, ascending.
-        levels: Modules of the levels by name.
-        seed: Of the sampling, a non-negative integer.
-        effort: How much sampling; None is the default `Effort`.
     """
-    problem = Problem(
-        space=geometry.row_space,
-        y=geometry.y_train,
-        activation=get_activation(geometry.activation),
-        effort=effort or Effort(),
-        rng=np.random.default_rng(seed),
-    )
+    activation, rng = get_activation(geometry.activation), np.random.default_rng(seed)
+    problem = Problem(geometry.row_space, geometry.y_train, activation, effort, rng)
     state = start(problem, scales[0])
-    upward: dict[float, _Field] = {}
+    products: dict[float, tuple[float, float]] = {}
     results: list[tuple[float, str, Prediction]] = []
     for at in scales:
-        state, sample = _measure(problem, carry(problem, state, at))
+        state, sample, error = _measure(problem, carry(problem, state, at))
         results += [(at.chi, *item) for item in answered(sample, levels, problem).items()]
-        upward[at.chi] = _Field.of(sample, problem.y)
-    certificates = _turn_back(problem, state, scales, upward)
+        # the way back has half the neurons, once: twice the variance of one snapshot's
+        once = np.sqrt(2) * (error * float(np.sqrt(draws_per_chain(sample.snapshots))))
+        products[at.chi] = float(problem.y @ sample.saddle.action.ft), float(np.hypot(error, once))
+    certificates = _turn_back(problem, state, scales, products)
     for chi, name, prediction in results:
-        yield chi, name, certificates[chi].judge(prediction)
-
-
-def answered(sample: Sample, levels: Mapping[str, ModuleType], problem: Problem) -> dict[str, Prediction]:
-    """Return the predictions of levels at one scale by name; those about one measure share its test points."""
-    answers: dict[str, Answer] = {}
-    for name, level in levels.items():
-        solution: Solution = level.solve(sample.saddle)
-        parts = [level.again(solution, b.action) for b in sample.batches] if solution.expansion else []
-        answers[name] = Answer(solution, parts)
-    measures = {
-        name: id(answer.solution.expansion.action) if answer.solution.expansion else 0
-        for name, answer in answers.items()
-    }
-    results: dict[str, Prediction] = {}
-    for measure in dict.fromkeys(measures.values()):
-        names = [name for name in answers if measures[name] == measure]
-        found = predict(sample, [answers[name] for name in names], problem.space, problem.activation)
-        results |= zip(names, found, strict=True)
-    return results
-
-
-@dataclass(frozen=True)
-class _Field:
-    """``y.ft`` at one scale, its Monte Carlo error, and that of one snapshot alone."""
-
-    product: float
-    error: float
-    snapshot_error: float
-
-    @staticmethod
-    def of(sample: Sample, y: Array) -> _Field:
-        error = _product_error(y, [batch.action.ft for batch in sample.batches])
-        once = error * float(np.sqrt(draws_per_chain(sample.snapshots)))
-        return _Field(float(y @ sample.saddle.action.ft), error, once)
-
-
-def _product_error(y: Array, fields: Sequence[Array]) -> float:
-    """Return the standard error of ``y.ft`` from that on batches."""
-    products = np.array([y @ ft for ft in fields])
-    return float(products.std(ddof=1) / np.sqrt(len(products)))
-
-
-@dataclass(frozen=True)
-class _Certificate:
-    """How the tree level of the downward anneal compares with that of the upward one.
-
-    The tree level has one solution (docs/theory.md, section 2): where the two differ, one of them has not
-    converged.
-    """
-
-    difference: float
-    agrees: bool
-
-    def judge(self, prediction: Prediction) -> Prediction:
-        text = "" if self.agrees else f"upward and downward anneals differ by {self.difference:+.2%} in y.ft"
-        return replace(
-            prediction,
-            anneal_difference=self.difference,
-            converged=prediction.converged and self.agrees,
-            note=joined(prediction.note, text),
-        )
+        difference, agrees = certificates[chi]
+        text = "" if agrees else f"upward and downward anneals differ by {difference:+.2%} in y.ft"
+        converged, note = prediction.converged and agrees, joined(prediction.note, text)
+        yield chi, name, replace(prediction, anneal_difference=difference, converged=converged, note=note)
 
 
 def _turn_back(
-    problem: Problem, state: Anneal, scales: Sequence[Network], upward: Mapping[float, _Field]
-) -> dict[float, _Certificate]:
-    """Anneal from above the highest scale down through all scales, and compare.
+    problem: Problem, state: Anneal, scales: Sequence[Network], upward: Mapping[float, tuple[float, float]]
+) -> dict[float, tuple[float, bool]]:
+    """Anneal from above the highest scale down through all scales with half of the neurons: enough to compare.
 
-    Half of the neurons are enough for a comparison.
+    The tree level has one solution (docs/theory.md, section 2): where the two ways differ, one of them has not
+    converged.
+
+    Args:
+        upward: ``y.ft`` on the way up, and the error of its difference from that on the way down, by chi.
+
+    Returns:
+        The relative difference of ``y.ft``, and whether it is none, by chi.
     """
-    effort, y = problem.effort, problem.y
     state = replace(state, population=state.population.half())
     highest = scales[-1]
     state = carry(problem, state, highest.at(highest.chi * float(np.exp(_OVERSHOOT))))
@@ -136,41 +71,35 @@ def _turn_back(
     results = {}
     for at in reversed(scales):
         state, snapshots, _ = settle(problem, carry(problem, state, at), snapshots=1)
-        _, tree = solve_part(problem, snapshots, np.arange(len(snapshots.block)), at, state.conjugate)
-        up = upward[at.chi]
-        difference = float(y @ tree.conjugate) - up.product
-        error = np.hypot(up.error, np.sqrt(2) * up.snapshot_error)  # half the neurons, once
-        allowed = max(effort.tolerance * abs(up.product), 4 * error)
-        agrees = tree.converged and bool(abs(difference) < allowed)
-        results[at.chi] = _Certificate(difference / abs(up.product), agrees)
+        tree = solve_part(problem, snapshots, at, state.conjugate)
+        product, error = upward[at.chi]
+        difference = float(problem.y @ tree.action.ft) - product
+        allowed = max(problem.effort.tolerance * abs(product), 4 * error)
+        results[at.chi] = difference / abs(product), tree.converged and bool(abs(difference) < allowed)
     return results
 
 
-def _measure(problem: Problem, state: Anneal) -> tuple[Anneal, Sample]:
-    """Settle the population at its scale, collect it, and solve the tree level on what was collected."""
-    y, at, min_ess = problem.y, state.network, problem.effort.min_ess
+def _measure(problem: Problem, state: Anneal) -> tuple[Anneal, Sample, float]:
+    """Settle the population at its scale, collect it, solve the tree level on what was collected; error of ``y.ft``."""
+    at, min_ess = state.network, problem.effort.min_ess
     state, snapshots, stationary = settle(problem, state, problem.effort.snapshots)
-    draws, tree = solve_part(problem, snapshots, np.arange(len(snapshots.block)), at, state.conjugate)
-    batches = []
-    for rows in _batches(snapshots, len(y)):
-        part = solve_part(problem, snapshots, rows, at, tree.conjugate)
-        # batches only repeat what all draws decide: their own domain does not matter
-        batches.append(Batch(rows, at_saddle(*part, y, at, part[1].action, min_ess=0.0)))
-    state = state.integrated(tree, y).with_error(0.5 * _product_error(y, [b.action.ft for b in batches]))
-    saddle = Saddle(
-        at_saddle(draws, tree, y, at, state.action, min_ess),
-        converged=tree.converged and stationary,
-        residual=tree.residual,
-        iterations=tree.iterations,
-        note="" if stationary else UNSETTLED_NOTE,
-    )
-    worth = min(draws_per_chain(snapshots), snapshots.snapshots * tree.tilt.ess_fraction)
-    return state, Sample(snapshots, saddle, batches, state.error, state.population.size * worth)
+    tree = solve_part(problem, snapshots, at, state.conjugate)
+    ft = tree.action.ft
+    # batches only repeat what all draws decide: their own domain is not bounded
+    parts = _batches(snapshots, len(ft))
+    batches = [(rows, solve_part(problem, snapshots, at, ft, rows).action) for rows in parts]
+    products = np.array([problem.y @ batch.ft for _, batch in batches])
+    error = float(products.std(ddof=1) / np.sqrt(len(products)))
+    state = state.integrated(tree.action).with_error(0.5 * error)
+    action = replace(tree.action, min_ess=min_ess, origin=(state.action, tree.action.value))
+    note = "" if stationary else UNSETTLED_NOTE
+    saddle = replace(tree, action=action, converged=tree.converged and stationary, note=note)
+    worth = min(draws_per_chain(snapshots), snapshots.count * action.neuron.ess_fraction)
+    return state, Sample(snapshots, saddle, batches, state.error, state.population.size * worth), error
 
 
 def _batches(snapshots: Snapshots, n_train: int) -> list[Indices]:
     """Return the rows of disjoint groups of blocks, as many as leave each group large against P."""
-    count = BLOCKS
-    while count > 4 and len(snapshots.block) < 8 * n_train * count:
-        count //= 2
-    return [np.flatnonzero(snapshots.block * count // BLOCKS == index) for index in range(count)]
+    block = snapshots.block
+    count = next((count for count in (BLOCKS, BLOCKS // 2) if len(block) >= 8 * n_train * count), BLOCKS // 4)
+    return [np.flatnonzero(block * count // BLOCKS == index) for index in range(count)]

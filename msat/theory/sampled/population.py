@@ -19,15 +19,17 @@ is descended to its only minimum.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import solve_triangular
 
-from msat.activations.base import Activation
-from msat.geometry import RowSpace
 from msat.network import Network
+from msat.theory.matrices import solve
 from msat.theory.sampled.draws import Draws
+from msat.theory.sampled.problem import Problem
 from msat.types import Array, Indices
 
 BLOCKS = 16  # equal parts of the population: moved one after the other, and the batches of error estimates
@@ -38,29 +40,33 @@ _LONGEST = 8  # leapfrog steps of one trajectory
 _SMALLEST_SHARE = 0.25  # of a neuron's step size, drawn log-uniformly, in the largest
 
 
-@dataclass(frozen=True, eq=False)
-class Population:
-    """Neurons in whitened row-space coordinates.
-
-    Attributes:
-        positions: a, (M, r), M a multiple of `BLOCKS`.
-        pre_activations, features: ``h = Z a`` and ``phi(h)`` on the training points, (M, P).
-        angles: Largest step size in the metric of the population and of the prior, in radians of its exact rotation.
-    """
+class Neurons(NamedTuple):
+    """Neurons in whitened row-space coordinates: positions a, (M, r), ``h = Z a`` and ``phi(h)``, (M, P)."""
 
     positions: Array
     pre_activations: Array
     features: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """Neurons, their number M a multiple of `BLOCKS`, and how they move.
+
+    Attributes:
+        angles: Largest step size in the metric of the population and of the prior, in radians of its exact rotation.
+    """
+
+    neurons: Neurons
     angles: tuple[float, float] = (0.5, 0.5)
 
     @property
     def size(self) -> int:
         """Number of neurons M."""
-        return len(self.positions)
+        return len(self.neurons.positions)
 
     def chosen(self, rows: Indices) -> Population:
         """Return the population of some of the neurons, with repetition; their number a multiple of `BLOCKS`."""
-        return Population(self.positions[rows], self.pre_activations[rows], self.features[rows], self.angles)
+        return Population(Neurons(*(array[rows] for array in self.neurons)), self.angles)
 
     def half(self) -> Population:
         """Return every second neuron, as far as `BLOCKS` divides their number; all of a very small population."""
@@ -74,113 +80,117 @@ class Snapshots:
     """Populations collected at one scale.
 
     Attributes:
-        positions, features: All draws, (n, r) and (n, P), n = snapshots x M.
-        block: The block each draw belongs to, (n,).
+        positions, features: All draws, (n, r) and (n, P), n = count x M.
         conjugates: ft after every sweep, (sweeps, P).
-        snapshots: Their number.
+        count: Number of snapshots.
     """
 
     positions: Array
     features: Array
-    block: Indices
     conjugates: Array
-    snapshots: int
+    count: int
+
+    @property
+    def rows(self) -> int:
+        """Number of draws in one block of one snapshot."""
+        return len(self.positions) // (self.count * BLOCKS)
+
+    @property
+    def block(self) -> Indices:
+        """The block each draw belongs to, (n,)."""
+        return np.arange(len(self.positions)) // self.rows % BLOCKS
+
+    @cached_property
+    def conjugate(self) -> Array:
+        """The mean field, (P,)."""
+        return np.asarray(self.conjugates.mean(axis=0))
+
+    @cached_property
+    def u(self) -> Array:
+        """``u`` at the mean field of every neuron in every snapshot, (count, M)."""
+        return (self.features @ self.conjugate).reshape(self.count, -1)
 
 
-def prior_population(space: RowSpace, activation: Activation, size: int, rng: np.random.Generator) -> Population:
+def from_prior(problem: Problem, size: int) -> Population:
     """Return `size` neurons drawn from the prior, with sample mean 0 and covariance I exactly."""
-    positions = rng.standard_normal((size, space.rank))
+    positions = problem.rng.standard_normal((size, problem.space.rank))
     positions -= positions.mean(axis=0)
     factor = np.linalg.cholesky(positions.T @ positions / size)
     positions = solve_triangular(factor, positions.T, lower=True).T
-    h = positions @ space.train.T
-    return Population(positions=positions, pre_activations=h, features=activation.phi(h))
+    h = positions @ problem.space.train.T
+    return Population(Neurons(positions, h, problem.activation.phi(h)))
 
 
 def field(features: Array, y: Array, network: Network) -> Array:
     """Return ``ft = (g H + kappa)^-1 y`` of features (M, P) with equal weights."""
     kernel = network.g / len(features) * (features.T @ features)
     kernel[np.diag_indices_from(kernel)] += network.kappa
-    return np.asarray(cho_solve(cho_factor(kernel, lower=True), y))
+    return solve(kernel, y, definite=True)
 
 
-def move(
-    population: Population,
-    space: RowSpace,
-    y: Array,
-    network: Network,
-    activation: Activation,
-    sweeps: int,
-    rng: np.random.Generator,
-) -> tuple[Population, Array]:
-    """Return the population after some sweeps over all blocks, and ft after each sweep, (sweeps, P).
-
-    Sweeps alternate between two metrics, that of the population's covariance, taken once at the start, and that
-    of the prior.
-    """
-    size = population.size
-    rows = size // BLOCKS
-    positions = population.positions.copy()
-    pre_activations, features = population.pre_activations.copy(), population.features.copy()
-    angles = list(population.angles)
-
-    covariance = np.cov(positions, rowvar=False, ddof=0).reshape(space.rank, space.rank)
-    variances, axes = np.linalg.eigh(covariance)
-    learned = _Metric(axes.T @ positions.mean(axis=0), np.sqrt(np.maximum(variances, 1e-6)), axes)
-    metrics = (learned, _Metric(np.zeros(space.rank), np.ones(space.rank), np.eye(space.rank)))
-    trains = [space.train @ metric.axes for metric in metrics]
-    blocks = [slice(b * rows, (b + 1) * rows) for b in range(BLOCKS)]
-    shares = [network.g / size * (features[block].T @ features[block]) for block in blocks]
-    noise = network.kappa * np.eye(len(y))
-    conjugates = np.empty((sweeps, len(y)))
-
-    for sweep in range(sweeps):
-        kernel = noise + np.sum(shares, axis=0)  # summed afresh: updates would accumulate rounding
-        metric, train, angle, accepted = metrics[sweep % 2], trains[sweep % 2], angles[sweep % 2], 0.0
-        for b in rng.permutation(BLOCKS):
-            block = blocks[b]
-            ft = cho_solve(cho_factor(kernel, lower=True), y)
-            state = positions[block], pre_activations[block], features[block]
-            ends, accept = _trajectory(*state, ft, metric, train, angle, network.tau, activation, rng)
-            for array, end in zip(state, ends, strict=True):
-                array[accept] = end[accept]  # a view: this writes into the population
-            accepted += float(accept.mean()) / BLOCKS
-            share = network.g / size * (features[block].T @ features[block])
-            kernel += share - shares[b]
-            shares[b] = share
-        angles[sweep % 2] = float(np.clip(angle * np.exp(0.5 * (accepted - _ACCEPTANCE)), 0.02, _MAX_ANGLE))
-        conjugates[sweep] = cho_solve(cho_factor(noise + np.sum(shares, axis=0), lower=True), y)
-    return Population(positions, pre_activations, features, (angles[0], angles[1])), conjugates
-
-
-@dataclass(frozen=True, eq=False)
-class _Metric:
+class _Metric(NamedTuple):
     """Coordinates ``s = (axes^T a - center) / spread`` in which a measure is standard normal to second order."""
 
     center: Array
     spread: Array
     axes: Array
+    train: Array  # training inputs along the axes, (P, r)
+
+
+def _metrics(positions: Array, train: Array) -> tuple[_Metric, _Metric]:
+    """Return the metric of the population's covariance and that of the prior."""
+    rank = train.shape[1]
+    variances, axes = np.linalg.eigh(np.cov(positions, rowvar=False, ddof=0).reshape(rank, rank))
+    learned = _Metric(axes.T @ positions.mean(axis=0), np.sqrt(np.maximum(variances, 1e-6)), axes, train @ axes)
+    return learned, _Metric(np.zeros(rank), np.ones(rank), np.eye(rank), train @ np.eye(rank))
+
+
+def move(problem: Problem, network: Network, population: Population, sweeps: int) -> tuple[Population, Array]:
+    """Return the population after some sweeps over all blocks, and ft after each sweep, (sweeps, P).
+
+    Sweeps alternate between two metrics, that of the population's covariance, taken once at the start, and that
+    of the prior.
+    """
+    y, rows = problem.y, population.size // BLOCKS
+    neurons, angles = Neurons(*(array.copy() for array in population.neurons)), list(population.angles)
+    metrics = _metrics(neurons.positions, problem.space.train)
+
+    def share(block: slice) -> Array:
+        """Return a block's part of ``g H``, (P, P)."""
+        features = neurons.features[block]
+        return np.asarray(network.g / population.size * (features.T @ features))
+
+    blocks = [slice(b * rows, (b + 1) * rows) for b in range(BLOCKS)]
+    shares = [share(block) for block in blocks]
+    noise = network.kappa * np.eye(len(y))
+    conjugates = np.empty((sweeps, len(y)))
+    for sweep in range(sweeps):
+        kernel = noise + np.sum(shares, axis=0)  # summed afresh: updates would accumulate rounding
+        kind, accepted = sweep % 2, 0.0
+        for b in problem.rng.permutation(BLOCKS):
+            state = Neurons(*(array[blocks[b]] for array in neurons))
+            ft = solve(kernel, y, definite=True)
+            ends, accept = _trajectory(problem, network, state, ft, metrics[kind], angles[kind])
+            for array, end in zip(state, ends, strict=True):
+                array[accept] = end[accept]  # a view: this writes into the population
+            accepted += float(accept.mean()) / BLOCKS
+            before, shares[b] = shares[b], share(blocks[b])
+            kernel += shares[b] - before
+        angles[kind] = float(np.clip(angles[kind] * np.exp(0.5 * (accepted - _ACCEPTANCE)), 0.02, _MAX_ANGLE))
+        conjugates[sweep] = solve(noise + np.sum(shares, axis=0), y, definite=True)
+    return Population(neurons, (angles[0], angles[1])), conjugates
 
 
 def _trajectory(
-    a: Array,
-    h: Array,
-    phi: Array,
-    conjugate: Array,
-    metric: _Metric,
-    train: Array,
-    angle: float,
-    tau: float,
-    activation: Activation,
-    rng: np.random.Generator,
-) -> tuple[tuple[Array, Array, Array], NDArray[np.bool_]]:
-    """Return where Hamiltonian trajectories from a end (a, h and phi there), and which of them are accepted.
+    problem: Problem, network: Network, start: Neurons, conjugate: Array, metric: _Metric, angle: float
+) -> tuple[Neurons, NDArray[np.bool_]]:
+    """Return where Hamiltonian trajectories end, and which of them are accepted.
 
     In the metric's coordinates s the potential is ``|s|^2 / 2 + rest``: each leapfrog step kicks by the rest and
-    rotates exactly under the first part. A trajectory is about a quarter turn long. `train` are the training
-    inputs along the metric's axes, (P, r).
+    rotates exactly under the first part. A trajectory is about a quarter turn long.
     """
-    center, spread = metric.center, metric.spread
+    center, spread, axes, train = metric
+    activation, rng, tau = problem.activation, problem.rng, network.tau
 
     def rest(s: Array, h: Array, phi: Array) -> tuple[Array, Array]:
         """Return the potential ``|a|^2/2 - tau u^2/2``, (n,), and the gradient of the rest, (n, r)."""
@@ -190,7 +200,8 @@ def _trajectory(
         potential = 0.5 * np.sum(rotated**2, axis=1) - 0.5 * tau * u**2
         return potential, spread * (rotated - tau * u[:, None] * pull) - s
 
-    s = (a @ metric.axes - center) / spread
+    a, h, phi = start
+    s = (a @ axes - center) / spread
     energy, kick = rest(s, h, phi)
     momentum = rng.standard_normal(s.shape)
     kinetic = 0.5 * np.sum(momentum**2, axis=1)
@@ -206,47 +217,29 @@ def _trajectory(
         momentum -= 0.5 * steps * kick
     log_ratio = energy - end + kinetic - 0.5 * np.sum(momentum**2, axis=1)
     accept = np.log(rng.random(len(a))) < log_ratio
-    return ((center + spread * s) @ metric.axes.T, h, phi), accept
+    return Neurons((center + spread * s) @ axes.T, h, phi), accept
 
 
-def collect(
-    population: Population,
-    space: RowSpace,
-    y: Array,
-    network: Network,
-    activation: Activation,
-    snapshots: int,
-    spacing: int,
-    rng: np.random.Generator,
-) -> tuple[Population, Snapshots]:
-    """Return the moved population and its states after every `spacing` sweeps."""
-    positions, features, conjugates = [], [], []
-    for _ in range(snapshots):
-        population, fields = move(population, space, y, network, activation, spacing, rng)
-        positions.append(population.positions)
-        features.append(population.features)
+def collect(problem: Problem, network: Network, population: Population, count: int) -> tuple[Population, Snapshots]:
+    """Return the moved population and some of its states, each after `Effort.spacing` sweeps."""
+    states, conjugates = [], []
+    for _ in range(count):
+        population, fields = move(problem, network, population, problem.effort.spacing)
+        states.append(population.neurons)
         conjugates.append(fields)
-    block = np.repeat(np.arange(BLOCKS), population.size // BLOCKS)
-    return population, Snapshots(
-        positions=np.concatenate(positions),
-        features=np.concatenate(features),
-        block=np.tile(block, snapshots),
-        conjugates=np.concatenate(conjugates),
-        snapshots=snapshots,
-    )
+    positions, features = (np.concatenate([getattr(s, name) for s in states]) for name in ("positions", "features"))
+    return population, Snapshots(positions, features, np.concatenate(conjugates), count)
 
 
-def stein_scores(
-    positions: Array, features: Array, conjugate: Array, space: RowSpace, tau: float, activation: Activation
-) -> Array:
+def stein_scores(problem: Problem, network: Network, positions: Array, features: Array, conjugate: Array) -> Array:
     """Return functions of zero mean under the tilted measure, (n, r), normalised to unit variance.
 
     Integration by parts of ``d/da_j (u q)`` gives ``E_q[d_j u (1 + tau u^2) - u a_j] = 0``. For linear phi
     the sampling noise of ``E_q[z]`` is a linear combination of exactly these r functions.
     """
-    u = features @ conjugate
-    slope = (activation.derivative(positions @ space.train.T) * conjugate) @ space.train
-    scores = slope * (1 + tau * u**2)[:, None] - u[:, None] * positions
+    train, u = problem.space.train, features @ conjugate
+    slope = (problem.activation.derivative(positions @ train.T) * conjugate) @ train
+    scores = slope * (1 + network.tau * u**2)[:, None] - u[:, None] * positions
     spread = scores.std(axis=0)
     return np.asarray(scores / np.where(spread > 0, spread, 1.0))
 
@@ -257,8 +250,7 @@ def calibrate(scores: Array) -> Array:
     Entropy balancing: minimises the convex ``ln mean(exp(scores.c))`` by damped Newton steps.
     """
     n, r = scores.shape
-    coefficient, exponent = np.zeros(r), np.zeros(n)
-    value = 0.0
+    coefficient, exponent, value = np.zeros(r), np.zeros(n), 0.0
     for _ in range(30):
         weights = np.exp(exponent - exponent.max())
         weights /= weights.sum()
@@ -283,10 +275,7 @@ def calibrate(scores: Array) -> Array:
     return exponent
 
 
-def as_draws(
-    positions: Array, features: Array, conjugate: Array, space: RowSpace, network: Network, activation: Activation
-) -> Draws:
+def as_draws(problem: Problem, network: Network, positions: Array, features: Array, conjugate: Array) -> Draws:
     """Return neurons, (n, r) and (n, P), sampled at the given ft as calibrated `Draws`."""
-    scores = stein_scores(positions, features, conjugate, space, network.tau, activation)
-    u = features @ conjugate
-    return Draws(features, calibrate(scores) - 0.5 * network.tau * u**2)
+    scores = stein_scores(problem, network, positions, features, conjugate)
+    return Draws(features, calibrate(scores) - 0.5 * network.tau * (features @ conjugate) ** 2)

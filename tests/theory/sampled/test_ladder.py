@@ -14,7 +14,7 @@ from msat.observables.evaluate import batch_error
 from msat.observables.functions import discrepancy
 from msat.tasks import teacher_student
 from msat.theory.sampled import anneal
-from msat.theory.sampled.anneal import Effort
+from msat.theory.sampled.problem import Effort
 from tests.theory.references import LinearTree, cubic_teacher, ising, sampled
 
 SIGMAS = 8
@@ -135,6 +135,7 @@ ISING_ERF = {1.0: (0.60476, 0.00035), 10.0: (0.41270, 0.00029), 100.0: (0.17422,
 CUBIC_RELU = {1.0: (0.34403, 0.00037), 10.0: (0.13243, 0.00016), 100.0: (0.04250, 0.00003)}
 
 
+@pytest.mark.slow
 def test_ising_erf_matches_trained_networks():
     x, y, x_test, _ = ising(80, 200, 20, seed=7)
     network = Network(width=100, activation="erf", g_w=0.5, g_v=0.5, kappa_0=1.0)
@@ -153,6 +154,7 @@ def test_ising_erf_matches_trained_networks():
     assert found["rescaling", 100.0] < 0.96 * ISING_ERF[100.0][0]  # the ansatz fails, the adaptive theory not
 
 
+@pytest.mark.slow
 def test_strong_feature_learning_of_relu_matches_trained_networks():
     """Where plain importance weights collapse: the population must carry the answer."""
     x, y, x_test, _ = cubic_teacher(80, 50, 20, seed=7)
@@ -176,6 +178,7 @@ def condensing():
     return task.x_train, task.y_train, task.x_test, network
 
 
+@pytest.mark.slow
 def test_relu_neurons_that_condense_are_found_and_the_way_back_agrees(condensing):
     """Few neurons far out in narrow cones: moves alone leave the anneal where it was.
 
@@ -192,6 +195,7 @@ def test_relu_neurons_that_condense_are_found_and_the_way_back_agrees(condensing
         assert abs(result.anneal_difference) < 0.02
 
 
+@pytest.mark.slow
 def test_anneals_that_disagree_are_not_converged(condensing):
     """Without resampling and with few sweeps the way back keeps the condensed neurons."""
     hasty = Effort(settle=1, rounds=1)

@@ -150,16 +150,16 @@ def test_a_residual_is_integrated_out():
     weights = weights / weights.sum()
     h = sample.snapshots.positions @ SPACE.test[1]
     feature = activation.phi(h[:, None] + 0.5 * nodes)
-    average = sample.saddle.action.average
-    p, m = average.weights, average.readout
+    neuron = sample.saddle.action.neuron
+    p, m = neuron.weights, neuron.readout
     mean = network.width * float((p * m) @ feature @ weights)
     np.testing.assert_allclose(result.mean_test[1], mean, rtol=1e-9)
     square = network.width * float((p * (m**2 + network.tau)) @ feature**2 @ weights)
     cross = network.width * (
-        ((p * (m**2 + network.tau)) * (feature @ weights)) @ average.features
-        - float((p * m) @ feature @ weights) * average.mean_feature
+        ((p * (m**2 + network.tau)) * (feature @ weights)) @ neuron.features
+        - float((p * m) @ feature @ weights) * neuron.mean
     )
-    variance = square - mean**2 / network.width - cross @ average.propagator @ cross
+    variance = square - mean**2 / network.width - cross @ neuron.G @ cross
     # the residual part of the variance uses every k-th draw only
     np.testing.assert_allclose(result.variance_test[1], variance, rtol=0.05)
 
@@ -168,7 +168,7 @@ def test_errors_are_the_spread_of_batches():
     network = network_of(8)
     sample = quadrature_sample(network, SPACE, Y)
     result = on_quadrature(sample, SPACE, "tree_level")["tree_level"]
-    fields = np.array([batch.action.ft for batch in sample.batches])
+    fields = np.array([action.ft for _, action in sample.batches])
     expected = network.kappa * fields.std(axis=0, ddof=1) / np.sqrt(2)
     np.testing.assert_allclose(mc_error(result, "mean_train"), expected)
 

@@ -6,7 +6,6 @@ import torch
 
 import msat
 from msat.errors import ComputationError, InputError
-from msat.geometry import decompose
 from msat.langevin import dynamics
 from msat.network import Network
 from msat.observables.functions import across_target, centred_alignment
@@ -68,6 +67,7 @@ def test_every_observable_agrees_with_exact(small_task, small_network, chi):
         assert abs(_z(trained, name, float(theory[name].isel(chi=0, level=0)))) < Z_LIMIT, name
 
 
+@pytest.mark.slow
 def test_euler_maruyama_agrees_in_the_mean_at_a_small_step(small_task, small_network):
     """Its bias is of first order in the step, so the step is far smaller."""
     trained = msat.train(
@@ -78,6 +78,7 @@ def test_euler_maruyama_agrees_in_the_mean_at_a_small_step(small_task, small_net
     assert np.all(np.abs(_z(trained, "mean_test", exact["mean_test"].to_numpy())) < Z_LIMIT)
 
 
+@pytest.mark.slow
 def test_papers_setting(paper_network):
     """Two data sets at three scales: errors, z-scores, and chi-squared pooled over all of them."""
     chi2 = dof = variance = 0.0
@@ -154,8 +155,7 @@ def test_the_seed_fixes_the_result_and_only_the_seed(small_task, small_network):
 def test_noise_differs_between_scales(small_task, small_network):
     """Jobs of one seed at two scales must not share their noise."""
     potential_seed = [
-        msat.train(small_task, small_network.at(chi), seed=0, steps=64, step_size=1e-3)
-        for chi in (1.0, 1.0 + 1e-9)
+        msat.train(small_task, small_network.at(chi), seed=0, steps=64, step_size=1e-3) for chi in (1.0, 1.0 + 1e-9)
     ]
     first, second = (item["mean_train"].to_numpy() for item in potential_seed)
     assert np.abs(first - second).max() > 1e-3
@@ -204,22 +204,3 @@ def test_devices():
         assert find_device("auto").type == "cpu"
         with pytest.raises(InputError, match="no CUDA device"):
             find_device("cuda")
-
-
-def test_informed_start_fits_and_zero_start_is_zero(small_task, small_network):
-    from msat.langevin.potential import make_potential
-    from msat.langevin.starts import start_names, starting_points
-
-    network = Network(width=4000, g_w=1.0, g_v=1.0, kappa_0=1.0)
-    potential = make_potential(decompose(small_task, network), network)
-    A, b = starting_points(potential, 3, torch.Generator().manual_seed(0))
-    outputs = potential.outputs((A, b)).numpy()
-    names = start_names(3)
-    assert names == ["prior", "zero", "informed"]
-    np.testing.assert_array_equal(outputs[1], 0.0)
-    y = small_task.y_train
-    # the prior part of the informed start adds outputs of variance g C + cross terms, all of order 1
-    assert y @ outputs[2] / (y @ y) == pytest.approx(1.0, abs=0.9)
-    balanced_A, balanced_b = A[2] - A[2].mean(), b[2]
-    assert balanced_A.shape == (4000, potential.rank)
-    assert balanced_b.abs().mean() > 0

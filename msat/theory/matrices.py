@@ -1,16 +1,21 @@
-"""Symmetric matrices that are diagonal plus low rank, in the eigenbasis of the input kernel.
+"""Symmetric matrices of an action: arrays (P, P), or diagonal plus low rank.
 
-Every covariance, curvature and hidden kernel of a linear network has this form in that basis, which is
-why a level costs O(P) per iteration once the kernel is diagonalised.
+Both take ``+``, ``-``, numbers on the left, and ``@`` with a vector; the functions here are for both. Every covariance,
+curvature and hidden kernel of a linear network is diagonal plus low rank in the eigenbasis of its input kernel, which
+is why a level costs O(P) per iteration once the kernel is diagonalised.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from scipy.linalg import block_diag, cho_factor, cho_solve
 
 from msat.types import Array
+
+Matrix = Any  # Array | LowRank, of one kind for one action
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +40,8 @@ class LowRank:
     @classmethod
     def of(cls, d: Array, *terms: tuple[float, Array, Array]) -> LowRank:
         """Return ``diag(d)`` plus the symmetrised terms ``c (u v^T + v u^T) / 2`` given as (c, u, v)."""
-        columns = [vector for _, u, v in terms for vector in (u, v)]
-        core = np.zeros((2 * len(terms), 2 * len(terms)))
-        for i, (c, _, _) in enumerate(terms):
-            core[2 * i, 2 * i + 1] = core[2 * i + 1, 2 * i] = c / 2
-        return cls(d, np.stack(columns, axis=1) if columns else np.zeros((len(d), 0)), core)
+        columns = np.stack([vector for _, u, v in terms for vector in (u, v)], axis=1)
+        return cls(d, columns, block_diag(*([[0, c / 2], [c / 2, 0]] for c, _, _ in terms)))
 
     __array_ufunc__ = None  # a NumPy number on the left leaves the product to this class
 
@@ -51,10 +53,7 @@ class LowRank:
     def __add__(self, other: LowRank) -> LowRank:
         if other is self:
             return 2.0 * self
-        k, m = len(self.S), len(other.S)
-        core = np.zeros((k + m, k + m))
-        core[:k, :k], core[k:, k:] = self.S, other.S
-        return LowRank(self.d + other.d, np.hstack([self.V, other.V]), core)
+        return LowRank(self.d + other.d, np.hstack([self.V, other.V]), block_diag(self.S, other.S))
 
     def __sub__(self, other: LowRank) -> LowRank:
         return self + (-1.0) * other
@@ -67,23 +66,23 @@ class LowRank:
         diagonal = self.d * x if x.ndim == 1 else self.d[:, None] * x
         return np.asarray(diagonal + self.V @ (self.S @ (self.V.T @ x)))
 
-    def dense(self) -> Array:
-        """Return the full matrix, (P, P)."""
-        full = self.V @ self.S @ self.V.T
-        full.flat[:: len(self.d) + 1] += self.d
+    def dense(self, U: Array | None = None) -> Array:
+        """Return the full matrix M, (P, P), or ``U M U^T``: in another basis, whose columns U are orthonormal."""
+        V = self.V if U is None else U @ self.V
+        full = np.diag(self.d) if U is None else (U * self.d) @ U.T
+        full += V @ (self.S @ V.T)
         return np.asarray(full)
+
+    def trace_with(self, lam: Array) -> float:
+        """Return ``tr(diag(lam) M)``."""
+        return float(lam @ self.d) + float(np.sum(self.S * (self.V.T @ (lam[:, None] * self.V))))
 
     def congruence(self, X: LowRank) -> LowRank:
         """Return ``M X M`` for this matrix M, again as diagonal plus low rank."""
-        k, m = len(self.S), len(X.S)
-        scaled = (X.d * self.d)[:, None] * self.V
-        basis = np.hstack([self.V, scaled, self @ X.V])
-        core = np.zeros((2 * k + m, 2 * k + m))
-        core[:k, :k] = self.S @ (self.V.T @ (X.d[:, None] * self.V)) @ self.S
-        core[:k, k : 2 * k] = self.S
-        core[k : 2 * k, :k] = self.S
-        core[2 * k :, 2 * k :] = X.S
-        return LowRank(self.d**2 * X.d, basis, core)
+        basis = np.hstack([self.V, (X.d * self.d)[:, None] * self.V, self @ X.V])
+        inner = self.S @ (self.V.T @ (X.d[:, None] * self.V)) @ self.S
+        core = np.block([[inner, self.S], [self.S, np.zeros_like(self.S)]])
+        return LowRank(self.d**2 * X.d, basis, block_diag(core, X.S))
 
     def inverse(self) -> LowRank:
         """Return the matrix ``M^-1`` in the same form, by the Woodbury identity (a k by k solve).
@@ -105,3 +104,33 @@ class LowRank:
         triangle = np.asarray(np.linalg.qr(self.V / np.sqrt(self.d)[:, None], mode="r"))
         core = np.eye(len(triangle)) + triangle @ self.S @ triangle.T
         return bool(len(core) == 0 or np.linalg.eigvalsh(core)[0] > 0)
+
+
+def congruence(G: Matrix, X: Matrix) -> Matrix:
+    """Return ``G X G``."""
+    return G.congruence(X) if isinstance(G, LowRank) else G @ X @ G
+
+
+def inverse(M: Matrix) -> Matrix:
+    """Return the inverse of a positive definite matrix, by its Cholesky factor or Woodbury's identity."""
+    if isinstance(M, LowRank):
+        return M.inverse()
+    return cho_solve(cho_factor(M, lower=True), np.eye(len(M)))
+
+
+def solve(M: Matrix, vector: Array, definite: bool = False) -> Array:
+    """Return ``M^-1 v``; of a matrix that is known to be positive definite by its Cholesky factor."""
+    if isinstance(M, LowRank):
+        return M.inverse() @ vector
+    return np.asarray(cho_solve(cho_factor(M, lower=True), vector) if definite else np.linalg.solve(M, vector))
+
+
+def positive_definite(M: Matrix) -> bool:
+    """Return whether every eigenvalue of a symmetric matrix is positive."""
+    if isinstance(M, LowRank):
+        return M.positive_definite()
+    try:
+        np.linalg.cholesky(M)
+    except np.linalg.LinAlgError:
+        return False
+    return True

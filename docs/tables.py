@@ -1,4 +1,4 @@
-"""The tables of docs/formats.md follow from the declarations: ``python -m msat.formats FILE`` rewrites them."""
+"""The tables of docs/formats.md follow from the declarations: ``python docs/tables.py FILE`` rewrites them."""
 
 from __future__ import annotations
 

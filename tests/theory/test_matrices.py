@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from msat.theory.linear.lowrank import LowRank
+from msat.theory.matrices import LowRank
 
 
 @pytest.fixture

@@ -1,0 +1,194 @@
+"""What an edit runs again: every file of the package against a table, by the keys of all jobs of the smoke run.
+
+The keys are those of the rules; that Snakemake makes of them what is said here is seen in dry runs of some edits.
+"""
+
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+import yaml
+
+from msat import figures, provenance
+from msat.config import Config, parse_config
+from msat.stages import code
+from msat.stages.maps import MAPS
+from tests.test_config import merged
+from tests.workflow.running import ROOT, planned_jobs, snakemake
+
+pytestmark = pytest.mark.workflow
+
+TASKS, SOLVE, TRAIN, MAPS_ = "task *", "solve *", "train *", "map *"
+TABLES, CHECKS, FIGURES = "collect", "checks", "figure_*"
+READ = (TABLES, CHECKS, FIGURES)  # what reads results, not what makes them
+NOTHING = ()
+
+# file, or several: the jobs whose key has it, by rule and experiment. The first row that fits counts.
+TABLE = {
+    # the foundations
+    "types.py errors.py validation.py": (TASKS, SOLVE, TRAIN, MAPS_, *READ),
+    "keys.py": (SOLVE, TRAIN),  # seeds
+    "uncertainty.py": (TRAIN, MAPS_, *READ),
+    "provenance.py": (SOLVE,),  # versions and commit in the file
+    "store.py": (SOLVE, MAPS_, *READ),
+    # packages that do more than hold modules
+    "activations/__init__.py": ("task index_erf", SOLVE, TRAIN, MAPS_, *READ),
+    "figures/__init__.py": (FIGURES,),
+    "langevin/__init__.py": (TRAIN,),
+    "stages/__init__.py tables/__init__.py": (TABLES,),
+    "__init__.py */__init__.py": NOTHING,
+    # settings: their values are in the jobs, their texts are no code
+    "cli.py cli_options.py config.py langevin/settings.py theory/settings.py": NOTHING,
+    # data sets: of the smoke run's tasks, ising is that of the maps too
+    "tasks/base.py": (TASKS, SOLVE, MAPS_),
+    "tasks/storage.py": (SOLVE,),
+    "tasks/ising.py": ("task ising_linear", MAPS_),
+    "tasks/teacher_student.py": ("task index_erf",),
+    "tasks/*.py": NOTHING,
+    # what theory and training share
+    "network.py": (SOLVE, TRAIN, MAPS_, *READ),
+    "geometry.py": (SOLVE, TRAIN, MAPS_, TABLES),
+    "activations/base.py": (SOLVE, TRAIN, MAPS_),
+    "activations/linear.py": ("solve ising_linear", "train ising_linear", MAPS_),
+    "activations/erf.py": ("solve index_erf", "train index_erf"),
+    "activations/*.py": NOTHING,
+    # a level, whatever of it, trains nothing
+    "levels.py": (SOLVE, MAPS_, *READ),
+    "theory/exact.py theory/linear/action.py theory/linear/ladder.py theory/linear/outputs.py": (
+        "solve ising_linear",
+        MAPS_,
+    ),
+    "theory/sampled/*.py": ("solve index_erf",),
+    "theory/cost.py langevin/cost.py": NOTHING,
+    "theory/*.py": (SOLVE, MAPS_),
+    # training: the dynamics and what they measure, not how a run is watched and saved
+    "langevin/checkpoint.py langevin/interrupt.py langevin/progress.py": NOTHING,
+    "langevin/*.py": (TRAIN,),
+    # observables are functions of what was measured
+    "observables/evaluate.py": (SOLVE, TABLES),
+    "observables/*.py": (SOLVE, MAPS_, *READ),
+    # stages, tables, figures
+    "stages/theory.py": (SOLVE,),
+    "stages/maps.py": (MAPS_,),
+    "stages/tables.py stages/measured.py": (TABLES,),
+    "stages/checks.py": (CHECKS,),
+    "stages/training.py stages/code.py": NOTHING,
+    "tables/rows.py": (MAPS_, *READ),
+    "tables/checks.py tables/compare.py": (TABLES, CHECKS),
+    "tables/evidence.py": (TABLES, "figure_evidence"),
+    "tables/spool.py": (TABLES,),
+    "figures/base.py figures/style.py": (FIGURES,),
+    "figures/*.py": ("figure_{stem}",),
+}
+
+
+def _row(name: str) -> tuple[str, ...] | None:
+    for files, jobs in TABLE.items():
+        if any(fnmatch(name, pattern) for pattern in files.split()):
+            return tuple(job.format(stem=Path(name).stem) for job in jobs)
+    return None
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    base, overlay = (yaml.safe_load((ROOT / name).read_text()) for name in ("config.yaml", "configs/smoke.yaml"))
+    return parse_config(merged(base, overlay))
+
+
+def _keys(config: Config) -> dict[str, str]:
+    """The part of every job's key that is code, as the rules take it."""
+    provenance.code_digest.cache_clear()
+    keys = {"collect": code.tables(), "checks": code.checks()}
+    keys |= {f"map {name}": code.maps() for name in MAPS}
+    keys |= {f"figure_{name}": code.figure(name) for name in figures.NAMES}
+    for name, experiment in config.experiments.items():
+        task, activation = experiment.task, experiment.network.activation
+        keys[f"task {name}"] = code.task(task.name, task.activations())
+        keys[f"solve {name}"] = code.theory(activation, config.levels_of(name))
+        keys[f"train {name}"] = code.training(activation)
+    return keys
+
+
+def _edit(text: str) -> str:
+    return text + "\n_EDITED = True\n"
+
+
+def _changed(config: Config, path: Path) -> set[str]:
+    before, text = _keys(config), path.read_text()
+    path.write_text(_edit(text))
+    after = _keys(config)
+    path.write_text(text)
+    return {job for job in before if before[job] != after[job]}
+
+
+def test_every_file_of_the_package_runs_again_what_the_table_says(finished, config, monkeypatch):
+    package = finished / "msat"
+    monkeypatch.setattr(provenance, "_ROOT", package)
+    jobs, wrong = set(_keys(config)), {}
+    for path in sorted(package.rglob("*.py")):
+        name = str(path.relative_to(package))
+        row, found = _row(name), _changed(config, path)
+        expected = None if row is None else {job for job in jobs if any(fnmatch(job, pattern) for pattern in row)}
+        if found != expected:
+            wrong[name] = (sorted(found), "expected", None if expected is None else sorted(expected))
+    provenance.code_digest.cache_clear()
+    assert not wrong
+
+
+def test_every_row_of_the_table_is_of_a_file():
+    package = ROOT / "msat"
+    names = [str(path.relative_to(package)) for path in package.rglob("*.py")]
+    for pattern in " ".join(TABLE).split():
+        assert any(fnmatch(name, pattern) for name in names), pattern
+
+
+def _downstream(config: Config, jobs: set[str]) -> dict[str, int]:
+    """The job table of a dry run in which these have another key: they, and all that reads them."""
+    runs = config.runs()
+    of = {job.split()[0]: {each.split()[-1] for each in jobs if each.startswith(job.split()[0])} for job in jobs}
+    made, solved, trained = (of.get(rule, set()) for rule in ("task", "solve", "train"))
+    solved, trained = solved | made, trained | made
+    counts = {
+        "task": len({(run.experiment, run.seed) for run in runs if run.experiment in made}),
+        "solve": len({(run.experiment, run.seed) for run in runs if run.experiment in solved}),
+        "train": len([run for run in runs if run.experiment in trained]),
+        "collect": int(bool("collect" in jobs or solved or trained)),
+    }
+    counts["checks"] = int("checks" in jobs or counts["collect"])
+    counts |= {name: int(name in of.get("map", ())) for name in MAPS}
+    for name in figures.NAMES:
+        needs = figures.declaration(name)
+        having = [each for each in config.experiments if name in config.figures_of(each)]
+        own = f"figure_{name}" in jobs
+        if needs.kind == "map":
+            counts[f"figure_{name}"] = int(own or counts[name])
+        elif needs.kind == "experiment":
+            counts[f"figure_{name}"] = len(having) if own or counts["collect"] else 0
+        else:
+            counts[f"figure_{name}"] = len([each for each in having if own or each in solved | trained])
+    return {name: count for name, count in {**counts, "all": 1}.items() if count}
+
+
+@pytest.mark.parametrize(
+    ("name", "trainings"),
+    [
+        ("langevin/dynamics.py", 6),
+        ("activations/erf.py", 2),
+        ("observables/registry.py", 0),
+        ("levels.py", 0),
+        ("theory/one_loop.py", 0),
+        ("tables/rows.py", 0),
+        ("figures/evidence.py", 0),
+        ("langevin/progress.py", 0),
+        ("store.py", 0),
+        ("tasks/ising.py", 4),
+    ],
+)
+def test_snakemake_runs_what_the_table_says(finished, config, edited, name, trainings):
+    edited(f"msat/{name}", _edit)
+    planned = planned_jobs(snakemake(finished, "-n"))
+    row = _row(name)
+    assert row is not None
+    jobs = {job for job in _keys(config) if any(fnmatch(job, pattern) for pattern in row)}
+    assert planned == (_downstream(config, jobs) if jobs else {})
+    assert planned.get("train", 0) == trainings
