@@ -13,6 +13,6 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 
-def output_dimensions(samples: str, y: Array) -> tuple[str, ...]:
-    """Return the names of the dimensions of outputs like y on samples: "output" only where m > 1."""
-    return (samples,) if y.ndim == 1 else (samples, "output")
+def output_dimensions(dimensions: tuple[str, ...], array: Array) -> tuple[str, ...]:
+    """Return the names of an array's dimensions: those declared, and "output" where it has m > 1 outputs at its end."""
+    return (*dimensions, "output") if array.ndim > len(dimensions) else dimensions

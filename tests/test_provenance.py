@@ -27,7 +27,7 @@ def test_a_new_task_does_not_touch_the_others():
 
 def test_closure_follows_imports():
     theory = set(provenance.import_closure(THEORY, "msat.theory.linear.ladder"))
-    assert {"msat.theory.anneal", "msat.theory.linear.lowrank", "msat.network", "msat.errors"} <= theory
+    assert {"msat.theory.anneal", "msat.theory.matrices", "msat.network", "msat.errors"} <= theory
     assert {"msat.langevin.dynamics", "msat.langevin.starts"} <= set(provenance.import_closure(TRAINING))
 
 

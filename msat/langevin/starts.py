@@ -21,9 +21,9 @@ def starting_points(potential: Potential, chains: int, generator: torch.Generato
     balanced rank-one network that carries the least-squares fit of the labels: more aligned with the
     target than the posterior, where the prior is less.
     """
-    width, Z = potential.network.width, potential.Z
-    shapes = ((chains, width, potential.rank), (chains, width))
-    A, b = (Z.new_empty(shape).normal_(generator=generator) for shape in shapes)
+    widths, width, Z = potential.network.widths, potential.network.width, potential.Z
+    shapes = [(chains, *shape) for shape in zip(widths, (potential.rank, *widths), strict=False)]
+    A, b = (Z.new_empty(shape).normal_(generator=generator) for shape in (*shapes, (chains, widths[-1])))
     # least squares in float64: (Z^T Z)^-1 Z^T y, its columns are independent by construction
     fit = torch.linalg.lstsq(Z.double(), potential.y.double()[:, None]).solution[:, 0].to(Z.dtype)
     length = fit.norm().clamp_min(torch.finfo(Z.dtype).tiny)

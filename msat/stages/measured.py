@@ -68,11 +68,9 @@ def dataset(
 def _variable(name: str, array: Any) -> tuple[tuple[str, ...], Array, dict[str, str]]:
     what = _DECLARED.get(name) or BY_NAME[name.removesuffix("_error")]
     array, dimensions = np.asarray(array), what.dimensions
-    if name.startswith("y_"):
-        dimensions = output_dimensions(dimensions[0], array)
     if not (isinstance(what, Variable) and what.own_dimensions):
         array, dimensions = array[None], ("chi", *dimensions)
-    return dimensions, array, what.attributes(name)
+    return output_dimensions(dimensions, array), array, what.attributes(name)
 
 
 def observe(result: xr.Dataset) -> xr.Dataset:

@@ -153,16 +153,14 @@ def _dataset(
 ) -> xr.Dataset:
     """Return the values of all levels and scales as one Dataset, with the data that they are about."""
     declared = {variable.name: variable for variable in THEORY}
-    variables: dict[str, Any] = {}
-    for name, values in arrays.items():
-        what = declared.get(name) or BY_NAME[name.removesuffix("_mc_error")]
-        values = values.astype(str) if values.dtype == object else values
-        variables[name] = (("level", "chi", *what.dimensions), values, what.attributes(name))
-    data = {"y_train": geometry.y_train, "y_test": geometry.y_test, "prior_kernel": geometry.prior_kernel}
+    arrays |= {name: getattr(geometry, name) for name in ("y_train", "y_test", "prior_kernel")}
     if projection is not None:
-        data |= {"teacher_component": projection @ geometry.y_test, "degree": np.array(COMPONENT_DEGREES)}
-    for name, value in data.items():
-        what = declared[name]
-        dimensions = output_dimensions(what.dimensions[0], value) if name.startswith("y_") else what.dimensions
-        variables[name] = (dimensions, value, what.attributes(name))
+        arrays |= {"teacher_component": projection @ geometry.y_test, "degree": np.array(COMPONENT_DEGREES)}
+    variables: dict[str, Any] = {}
+    for name, array in arrays.items():
+        what = declared.get(name) or BY_NAME[name.removesuffix("_mc_error")]
+        leading = () if name in declared and declared[name].own_dimensions else ("level", "chi")
+        values = array.astype(str) if array.dtype == object else array
+        dimensions = output_dimensions((*leading, *what.dimensions), array)
+        variables[name] = (dimensions, values, what.attributes(name))
     return xr.Dataset(variables, coords={"level": list(levels), "chi": np.array(scales)})
