@@ -1,6 +1,7 @@
 """Figures, one file each, found by name: a file ``NAME.py`` here that defines ``NEEDS`` and ``draw`` is one.
 
-They have one style, read tables and result files, and never compute physics.
+They have one style, read tables and result files, and never compute physics. The workflow and the config ask what a
+figure needs when they start: libraries that draw are imported inside functions.
 """
 
 from __future__ import annotations
@@ -8,14 +9,34 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from msat import levels
 from msat.errors import InputError
-from msat.figures.base import Declaration
 
-NAMES = tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in ("base", "style")))
+NAMES = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name != "style"))
+# formats, and what makes the same figure the same bytes in each
+_METADATA: dict[str, dict[str, Any]] = {".pdf": {"CreationDate": None}, ".png": {}, ".svg": {"Date": None}}
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a figure needs; its module holds one as ``NEEDS``.
+
+    Attributes:
+        kind: "experiment": tables, restricted to one experiment; "runs": a theory result and training results of one
+            experiment; "map": tables of its own, over no experiment.
+        tables: Tables that it reads: the arguments of its ``draw``.
+        levels: Names of the levels without which it is not drawn.
+        needs_direction: Whether it needs a teacher of one known direction.
+    """
+
+    kind: Literal["experiment", "runs", "map"]
+    tables: tuple[str, ...] = ()
+    levels: tuple[str, ...] = ()
+    needs_direction: bool = False
 
 
 def declaration(name: str) -> Declaration:
@@ -32,12 +53,11 @@ def declaration(name: str) -> Declaration:
 
 def figures_of(level_names: Collection[str], has_direction: bool) -> list[str]:
     """Return the figures that an experiment has, by its levels and whether its teacher has one known direction."""
-
-    def has(needs: Declaration) -> bool:
-        complete = set(needs.levels) <= set(level_names) and (has_direction or not needs.needs_direction)
-        return complete and needs.kind != "map"
-
-    return [name for name in NAMES if has(declaration(name))]
+    return [
+        name
+        for name, needs in zip(NAMES, map(declaration, NAMES), strict=True)
+        if needs.kind != "map" and needs.needs_direction <= has_direction and set(needs.levels) <= set(level_names)
+    ]
 
 
 def draw(
@@ -52,27 +72,32 @@ def draw(
     """Draw one figure and write it to each of the files.
 
     Args:
-        name: One of `NAMES`.
         out: Files; the suffix sets the format.
-        title: Title; empty for none.
-        tables, experiment: Folder with the tables, unless the figure's kind is "runs", and the experiment whose rows it
-            shows.
-        theory, langevin: Result files, for figures of runs.
+        tables, experiment: Folder with the tables, and the experiment whose rows are shown.
+        theory, langevin: Result files: instead of these for figures of kind "runs".
 
     Raises:
         InputError: If the figure, a file, the experiment or a level that the figure needs does not exist.
     """
-    from msat.figures import style
-
     needs = declaration(name)
-    style.check_formats(out)
+    for path in out:
+        if path.suffix not in _METADATA:
+            raise InputError(f"--out {path}: suffix must be .pdf, .png or .svg")
     data = _results(name, theory, langevin) if needs.kind == "runs" else _tables(name, tables, experiment)
-    with style.context():
+
+    import matplotlib as mpl
+
+    from msat.figures import style
+    from msat.store import atomic
+
+    with mpl.rc_context(style.SETTINGS):
         figure = importlib.import_module(f"{__name__}.{name}").draw(**data)
         if title:
             figure.suptitle(title)
         try:
-            style.save(figure, out)
+            for path in out:
+                with atomic(path) as temporary:
+                    figure.savefig(temporary, format=path.suffix[1:], metadata=_METADATA[path.suffix])
         except ValueError as error:  # matplotlib parses formulas only when it draws
             raise InputError(f"--title {title!r}: {str(error).splitlines()[-1]}") from None
 

@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from msat.figures import style
-from msat.figures.base import Declaration
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
+from msat.figures import Declaration, style
 
 NEEDS = Declaration("experiment", ("components",), needs_direction=True)
 _SHOWN = {1: r"linear component, $\mathrm{He}_1$", 3: r"cubic component, $\mathrm{He}_3$"}
 
 
-def draw(components: pd.DataFrame) -> Figure:
-    """Return the figure: linear and cubic component along the teacher, theory as lines, Langevin as points.
-
-    Lines are means over seeds, bands the range over seeds, points single seeds with error bars of two standard
-    errors; the dashed line is the teacher.
-    """
+def draw(components: style.Table) -> style.Figure:
+    """Return the figure: linear and cubic component along the teacher (dashed), theory as lines, Langevin as points."""
     figure, grid = style.subplots(1, 2, 2.9)
     for axes, (degree, label) in zip(grid.flat, _SHOWN.items(), strict=True):
         rows = components[components["degree"] == degree]
         style.against_scale(axes, style.sources(rows), "strength", "error")
         teacher = float(rows["teacher"].mean())
-        axes.axhline(teacher, color="0.4", linestyle="--", linewidth=0.8, label="teacher", zorder=1)
+        axes.axhline(teacher, **style.LIMIT, label="teacher", zorder=1)
         axes.axhline(0, color="0.8", linewidth=0.6, zorder=0)
         axes.set_ylabel(f"learned {label}")
         style.chi_axis(axes)
-    style.panel_labels(grid)
-    style.legend_below(figure, grid[0, 0])
-    return figure
+    return style.finished(figure, grid, legend=grid[0, 0])

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from msat import levels
-from msat.figures import style
-from msat.figures.base import Declaration
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from msat.figures import Declaration, style
 
 NEEDS = Declaration("experiment", ("langevin", "chains", "samples", "theory"))
 _RHAT_LIMIT = 1.01
 _START_MARKERS = {"prior": "o", "zero": "s", "informed": "^"}
 
 
-def draw(langevin: pd.DataFrame, chains: pd.DataFrame, samples: pd.DataFrame, theory: pd.DataFrame) -> Figure:
+def draw(langevin: style.Table, chains: style.Table, samples: style.Table, theory: style.Table) -> style.Figure:
     """Return the figure: R-hat, standard error against target, chains by start, residuals against N(0, 1).
 
     Residuals are from `levels.reference`; their panel is empty without one.
@@ -29,18 +23,13 @@ def draw(langevin: pd.DataFrame, chains: pd.DataFrame, samples: pd.DataFrame, th
     _mixing(grid[0, 0], langevin)
     _precision(grid[0, 1], langevin)
     _starts(grid[1, 0], chains, langevin)
-    reference = levels.reference(theory["level"])
-    if reference:
-        _residuals(grid[1, 1], samples, reference)
-    else:
-        grid[1, 1].set_axis_off()
-    style.panel_labels(grid)
-    return figure
+    _residuals(grid[1, 1], samples, levels.reference(theory["level"]))
+    return style.finished(figure, grid)
 
 
-def _mixing(axes: Axes, langevin: pd.DataFrame) -> None:
+def _mixing(axes: style.Axes, langevin: style.Table) -> None:
     axes.plot(langevin["chi"], langevin["rhat_max"], "o", color=style.color(None), markerfacecolor="white")
-    axes.axhline(_RHAT_LIMIT, color="0.4", linestyle="--", linewidth=0.8)
+    axes.axhline(_RHAT_LIMIT, **style.LIMIT)
     corner = axes.get_yaxis_transform()
     axes.annotate("limit", (1, _RHAT_LIMIT), (0, 2), corner, "offset points", ha="right", fontsize=7)
     axes.set_ylim(0.9995, max(1.015, 1.002 * float(langevin["rhat_max"].max())))
@@ -49,25 +38,22 @@ def _mixing(axes: Axes, langevin: pd.DataFrame) -> None:
     style.chi_axis(axes)
 
 
-def _precision(axes: Axes, langevin: pd.DataFrame) -> None:
+def _precision(axes: style.Axes, langevin: style.Table) -> None:
     target = 100 * float(langevin["target_error"].iloc[0])
     highest = target
-    looks: dict[str, dict[str, Any]] = {
-        "train_discrepancy": {"marker": "o", "color": style.color(None), "label": "plain mean"},
-        "train_discrepancy_rb": {"marker": "x", "color": style.palette()[0], "label": "Rao-Blackwell"},
-    }
-    for name, look in looks.items():
+    plain = ("train_discrepancy", "o", style.color(None), "plain mean")
+    for name, marker, color, label in (plain, ("train_discrepancy_rb", "x", style.palette()[0], "Rao-Blackwell")):
         relative = 100 * langevin[f"{name}_error"] / langevin[name].abs()
-        axes.plot(langevin["chi"], relative, linestyle="none", markerfacecolor="white", **look)
+        axes.plot(langevin["chi"], relative, marker, color=color, markerfacecolor="white", label=label)
         highest = max(highest, float(relative.max()))
-    axes.axhline(target, color="0.4", linestyle="--", linewidth=0.8, label="target")
+    axes.axhline(target, **style.LIMIT, label="target")
     axes.set_ylim(0, 1.2 * highest)
     axes.set_ylabel("standard error of train\ndiscrepancy (% of its value)")
     axes.legend(loc="lower left")
     style.chi_axis(axes)
 
 
-def _starts(axes: Axes, chains: pd.DataFrame, langevin: pd.DataFrame) -> None:
+def _starts(axes: style.Axes, chains: style.Table, langevin: style.Table) -> None:
     """Draw each chain's deviation from the ensemble in its own standard errors, by kind of start."""
     mean = langevin.set_index(["seed", "chi"])["train_discrepancy"]
     at = chains.set_index(["seed", "chi"])
@@ -77,7 +63,7 @@ def _starts(axes: Axes, chains: pd.DataFrame, langevin: pd.DataFrame) -> None:
         chi = chosen.index.get_level_values("chi") * 1.12 ** (position - 1)
         axes.plot(chi, chosen, marker, color=style.palette()[position], markersize=2.2, alpha=0.7, label=start)
     for limit in (-2, 2):
-        axes.axhline(limit, color="0.4", linestyle="--", linewidth=0.8)
+        axes.axhline(limit, **style.LIMIT)
     extent = max(5.0, 1.1 * float(np.abs(z).max()))
     axes.set_ylim(-extent, 1.35 * extent)
     axes.set_ylabel("chain minus ensemble\n(standard errors of the chain)")
@@ -85,12 +71,14 @@ def _starts(axes: Axes, chains: pd.DataFrame, langevin: pd.DataFrame) -> None:
     style.chi_axis(axes)
 
 
-def _residuals(axes: Axes, samples: pd.DataFrame, reference: levels.Level) -> None:
+def _residuals(axes: style.Axes, samples: style.Table, reference: levels.Level | None) -> None:
     """Compare the standardised residuals of all training outputs with the standard normal law."""
+    if reference is None:
+        axes.set_axis_off()
+        return
     at = samples[samples["part"] == "train"]
-    names = ("langevin", reference.name, "langevin_error", f"{reference.name}_mc_error")
-    measured, predicted, error, sampled = (at[name].to_numpy() for name in names)
-    z = (measured - predicted) / np.hypot(error, sampled)
+    error = np.hypot(at["langevin_error"].to_numpy(), at[f"{reference.name}_mc_error"].to_numpy())
+    z = (at["langevin"] - at[reference.name]).to_numpy() / error
     z = z[np.isfinite(z)]
     grid = np.linspace(-4.5, 4.5, 200)
     bars: Any = {"color": style.color(None), "alpha": 0.4, "label": f"{len(z)} outputs"}
@@ -100,5 +88,5 @@ def _residuals(axes: Axes, samples: pd.DataFrame, reference: levels.Level) -> No
     axes.set_xlabel(f"(Langevin $-$ {reference.label}) / error, train outputs")
     axes.set_ylabel("density")
     axes.set_ylim(0, 0.55)
-    style.note(axes, 0.02, 0.97, rf"$\chi^2/$dof $= {np.mean(z**2):.2f}$", va="top")
+    axes.annotate(rf"$\chi^2/$dof $= {np.mean(z**2):.2f}$", (0.02, 0.97), xycoords="axes fraction", va="top")
     axes.legend(loc="upper right")

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import Any
 
 from msat import levels
-from msat.figures import style
-from msat.figures.base import Declaration
+from msat.figures import Declaration, style
 from msat.levels import EXACT, LAPLACE, RESCALING
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
-
 NEEDS = Declaration("experiment", ("theory", "langevin"), (RESCALING.name,))
+_ALONG = r"\mathbf{y}\cdot\mathrm{Cov}\,\mathbf{y}/|\mathbf{y}|^2"
 _SHOWN = {
-    "train_discrepancy": "train discrepancy\n" + r"$\mathbf{y}\cdot(\mathbf{y}-\langle\mathbf{f}\rangle)/P$",
-    "variance_along_target": "variance along the target\n"
-    + r"$\mathbf{y}\cdot\mathrm{Cov}\,\mathbf{y}/|\mathbf{y}|^2$",
-    "variance_across_target": "variance across the target\n"
-    + r"$(\mathrm{tr}\,\mathrm{Cov} - \mathbf{y}\cdot\mathrm{Cov}\,\mathbf{y}/|\mathbf{y}|^2)/(P-1)$",
+    "train_discrepancy": "train discrepancy\n" r"$\mathbf{y}\cdot(\mathbf{y}-\langle\mathbf{f}\rangle)/P$",
+    "variance_along_target": f"variance along the target\n${_ALONG}$",
+    "variance_across_target": "variance across the target\n" rf"$(\mathrm{{tr}}\,\mathrm{{Cov}} - {_ALONG})/(P-1)$",
 }
 
 
-def draw(theory: pd.DataFrame, langevin: pd.DataFrame) -> Figure:
+def draw(theory: style.Table, langevin: style.Table) -> style.Figure:
     """Return the figure: train discrepancy, variance along and across the target; deviations in per cent below.
 
     Deviations are from `levels.reference` or, without one, the measurement, seed by seed, on one common axis
-    whose shaded band is one per cent. Lines are means over seeds, bands the range over seeds, points single
-    seeds with error bars of two standard errors. The number is rescaling's deviation at the scale nearest 10.
+    whose shaded band is one per cent. The number is rescaling's deviation at the scale nearest 10.
     """
     rows = style.sources(theory, langevin)
     rows = {level: rows[level] for level in (RESCALING, LAPLACE, EXACT, None) if level in rows}
@@ -43,18 +36,18 @@ def draw(theory: pd.DataFrame, langevin: pd.DataFrame) -> Figure:
         mean = style.deviations(below, rows, reference, quantity)[RESCALING].groupby("chi").mean()
         chi = min(mean.index, key=lambda value: abs(math.log(value / 10)))
         text = rf"rescaling at $\chi = {chi:g}$: ${mean[chi]:+.2g}$ %"
-        style.note(below, 0.5, 0.04, text, ha="center", fontsize=6.5, color=style.color(RESCALING))
+        look: Any = {"ha": "center", "fontsize": 6.5, "color": style.color(RESCALING)}
+        below.annotate(text, (0.5, 0.04), xycoords="axes fraction", **look)
         style.chi_axis(below)
-    style.panel_labels(grid)
-    for above in grid[0]:  # a letter beside a title of two lines would run into it
-        above.set_title(above.get_title(loc="left"), loc="left", fontweight="bold", x=-0.14)
+    style.finished(figure, grid, legend=grid[0, 0])
     low, high = grid[0, 0].get_ylim()
-    if high > 10 * low:  # powers of ten are enough
-        for above in grid[0]:
-            style.no_minor_labels(above.yaxis)
+    for above in grid[0]:
+        # a letter beside a title of two lines would run into it
+        above.set_title(above.get_title(loc="left"), loc="left", fontweight="bold", x=-0.14)
+        if high > 10 * low:  # powers of ten are enough
+            above.yaxis.set_minor_formatter("")
     low, high = grid[1, 0].get_ylim()
     grid[1, 0].set_ylim(low - 0.2 * (high - low), high)  # room for the numbers
     grid[0, 0].set_ylabel("value")
     grid[1, 0].set_ylabel(f"deviation from {style.label(reference)} (%)")
-    style.legend_below(figure, grid[0, 0])
     return figure

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from msat.figures import style
-from msat.figures.base import Declaration
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
+from msat.figures import Declaration, style
 
 NEEDS = Declaration("experiment", ("theory", "langevin"))
 _LINEAR = 1.0  # per cent: linear below, logarithmic above, so that 0.1 and 300 per cent are both seen
@@ -19,12 +12,10 @@ _PARTS = {
 }
 
 
-def draw(theory: pd.DataFrame, langevin: pd.DataFrame) -> Figure:
+def draw(theory: style.Table, langevin: style.Table) -> style.Figure:
     """Return the figure: discrepancies above, relative deviations from the reference below.
 
-    The reference is the exact level where there is one, else the Langevin measurement. Lines are means over seeds,
-    bands the range over seeds (each seed is a data set of its own), points single seeds with error bars of
-    two standard errors.
+    The reference is the exact level where there is one, else the Langevin measurement.
     """
     rows = style.sources(theory, langevin)
     reference = next((level for level in rows if level and level.exact), None)
@@ -42,6 +33,4 @@ def draw(theory: pd.DataFrame, langevin: pd.DataFrame) -> Figure:
         below.axhspan(-_LINEAR, _LINEAR, color="0.95", zorder=-1, linewidth=0)
         style.chi_axis(below)
     grid[1, 0].set_ylabel(f"deviation from {style.label(reference)} (%)")
-    style.panel_labels(grid)
-    style.legend_below(figure, grid[0, 0])
-    return figure
+    return style.finished(figure, grid, legend=grid[0, 0])

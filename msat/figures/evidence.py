@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from msat import levels
-from msat.figures import style
-from msat.figures.base import Declaration
+from msat.figures import Declaration, style
 from msat.levels import Level
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from msat.figures.style import Sources
-    from msat.types import Array
 
 NEEDS = Declaration("experiment", ("evidence", "evidence_maximum"))
 _CHANGE = "log_evidence_change"
@@ -25,13 +16,11 @@ _LINEAR = 10.0  # the axis is linear below, logarithmic above
 _ZOOM = 2.5  # factor of chi on either side of the maximum
 
 
-def draw(evidence: pd.DataFrame, evidence_maximum: pd.DataFrame) -> Figure:
+def draw(evidence: style.Table, evidence_maximum: style.Table) -> style.Figure:
     """Return the figure: change of the log evidence over all scales, near its maximum, and against the reference.
 
-    The reference is `levels.reference` or the first that there is. In the first and last panel lines are
-    means over seeds, bands the range over seeds and points single seeds; the middle panel is the first seed.
-    Curves between scales are those of `msat.tables.evidence.along`, straight lines where it has none. Error bars:
-    two standard errors.
+    The reference is `levels.reference` or the first that there is; the middle panel is the first seed. Curves between
+    scales are those of `msat.tables.evidence.along`, straight lines where it has none.
     """
     rows = style.sources(evidence)
     reference = levels.reference(evidence["source"]) or next(iter(rows))
@@ -49,43 +38,35 @@ def draw(evidence: pd.DataFrame, evidence_maximum: pd.DataFrame) -> Figure:
     style.plain_ticks(differences.yaxis)
     differences.set_ylabel(rf"$\ln p(\mathbf{{y}})$ less {style.label(reference)}")
     style.chi_axis(differences)
-    style.panel_labels(grid)
-    style.legend_below(figure, whole)
-    return figure
+    return style.finished(figure, grid, legend=whole)
 
 
 def _source(level: Level | None) -> str:
     return level.name if level else "langevin"
 
 
-def _curves(rows: pd.DataFrame, low: float, high: float) -> tuple[Array, Array]:
-    """Return scales (n,) and each seed's log evidence along them, (seeds, n); NaN where a seed lacks a value."""
+def _curve(rows: style.Table, low: float, high: float) -> style.Series:
+    """Return the log evidence over seed and 300 scales; NaN where `along` has none."""
+    import pandas as pd
+
     from msat.tables.evidence import along
 
-    points = np.geomspace(low, high, 300)
-    curves = [
-        along(at.reset_index(), points) if len(at) > 1 else np.full(len(points), np.nan)
-        for _, at in rows.groupby("seed")
-    ]
-    return points, np.array(curves)
+    scales = np.geomspace(low, high, 300)
+    curves = {seed: pd.Series(along(at.reset_index(), scales), scales) for seed, at in rows.groupby("seed")}
+    whole: style.Series = pd.concat(curves, names=["seed", "chi"])
+    return whole
 
 
-def _change(axes: Axes, rows: Sources) -> None:
+def _change(axes: style.Axes, rows: style.Sources) -> None:
     """Draw the log evidence over all scales."""
-    heights = [at[_CHANGE].to_numpy() for at in rows.values()]
+    heights = [at[_CHANGE] for at in rows.values()]
     for level, at in rows.items():
         if level is None:
             style.langevin_points(axes, at[_CHANGE], at["error"])
             continue
         scales = at.index.get_level_values("chi")
-        chi, curves = _curves(at, scales.min(), scales.max())
-        if np.isnan(curves).all():  # the scales are too far apart for a curve
-            style.level_line(axes, level, at[_CHANGE])
-            continue
-        heights.append(curves.ravel())
-        axes.plot(chi, curves.mean(axis=0), zorder=2, **style.look(level))
-        low, high = curves.min(axis=0), curves.max(axis=0)
-        axes.fill_between(chi, low, high, color=style.color(level), alpha=0.1, linewidth=0)
+        heights.append(_curve(at, scales.min(), scales.max()))
+        style.level_line(axes, level, heights[-1] if heights[-1].notna().all() else at[_CHANGE])
     values = np.concatenate(heights)
     axes.set_yscale("symlog", linthresh=_LINEAR)
     axes.set_ylim(min(1.5 * float(np.nanmin(values)), -1), max(1.5 * float(np.nanmax(values)), 0.3 * _LINEAR))
@@ -95,25 +76,23 @@ def _change(axes: Axes, rows: Sources) -> None:
     style.chi_axis(axes)
 
 
-def _near_maximum(axes: Axes, rows: Sources, centre: float) -> None:
+def _near_maximum(axes: style.Axes, rows: style.Sources, centre: float) -> None:
     """Draw one seed about the reference's maximum; all scales if that is NaN."""
     from matplotlib.ticker import LogLocator
 
     inside = not np.isnan(centre)
     scales = np.concatenate([at.index.get_level_values("chi") for at in rows.values()])
-    low, high = scales.min(), scales.max()
-    if inside:
-        low, high = max(low, centre / _ZOOM), min(high, centre * _ZOOM)
+    low, high = np.fmax(scales.min(), centre / _ZOOM), np.fmin(scales.max(), centre * _ZOOM)
     heights = []
     for level, at in rows.items():
         if level is None:
             near = at.query("0.99 * @low <= chi <= 1.01 * @high")
             style.langevin_points(axes, near[_CHANGE], near["error"])
             continue
-        points, curves = _curves(at, low, high)
-        if np.isfinite(curves).all():
-            axes.plot(points, curves[0], zorder=2, **style.look(level))
-            heights.append(curves[0])
+        curve = _curve(at, low, high).droplevel("seed")
+        if curve.notna().all():
+            axes.plot(curve, zorder=2, **style.look(level))
+            heights.append(curve.to_numpy())
     bottom, top = (float(np.min(heights)), float(np.max(heights))) if heights else (-1.0, 0.0)
     if heights and inside:  # the lower of the reference's ends may be far below
         bottom = min(min(curve[[0, -1]].max() for curve in heights), top - 1)
@@ -124,10 +103,10 @@ def _near_maximum(axes: Axes, rows: Sources, centre: float) -> None:
     if inside:
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         style.plain_ticks(axes.xaxis)
-        style.no_minor_labels(axes.xaxis)
+        axes.xaxis.set_minor_formatter("")
 
 
-def _maxima(axes: Axes, best: pd.DataFrame, reference: Level | None) -> None:
+def _maxima(axes: style.Axes, best: style.Table, reference: Level | None) -> None:
     """Mark the maxima of reference and Langevin and write them down."""
     lines = []
     for level in dict.fromkeys((reference, None)):
@@ -146,4 +125,5 @@ def _maxima(axes: Axes, best: pd.DataFrame, reference: Level | None) -> None:
             text = rf"{at:.{digits}f} \pm {error:.{digits}f}"
         lines.append(rf"{style.label(level)}: $\chi^* = {text}$")
     frame = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-    style.note(axes, 0.02, 0.03, "\n".join(lines), va="bottom", fontsize=6, bbox=frame, zorder=5)
+    look: Any = {"va": "bottom", "fontsize": 6, "bbox": frame, "zorder": 5}
+    axes.annotate("\n".join(lines), (0.02, 0.03), xycoords="axes fraction", **look)

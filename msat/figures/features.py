@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from msat.figures import style
-from msat.figures.base import Declaration
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
+from msat.figures import Declaration, style
 
 NEEDS = Declaration("experiment", ("theory", "langevin"))
 _SHOWN = {
@@ -22,11 +15,10 @@ _SHOWN = {
 }
 
 
-def draw(theory: pd.DataFrame, langevin: pd.DataFrame) -> Figure:
+def draw(theory: style.Table, langevin: style.Table) -> style.Figure:
     """Return the figure: observables of the hidden kernel and the weights, theory as lines, Langevin as points.
 
-    Lines are means over seeds, bands the range over seeds, points single seeds with error bars of two standard
-    errors. A level that does not give an observable has no line.
+    A level that does not give an observable has no line.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -41,6 +33,4 @@ def draw(theory: pd.DataFrame, langevin: pd.DataFrame) -> Figure:
         axes.ticklabel_format(axis="y", useOffset=False)
     for axes in grid[1]:
         style.chi_axis(axes)
-    style.panel_labels(grid)
-    style.legend_below(figure, grid[0, 0])
-    return figure
+    return style.finished(figure, grid, legend=grid[0, 0])

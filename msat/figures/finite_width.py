@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from msat import levels
-from msat.figures import style
-from msat.figures.base import Declaration
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from msat.types import Array
+from msat.figures import Declaration, style
+from msat.types import Array
 
 NEEDS = Declaration("map", ("finite_width",))
 
 
-def draw(finite_width: pd.DataFrame) -> Figure:
+def draw(finite_width: style.Table) -> style.Figure:
     """Return the figure: size of the error of the train discrepancy against width, one row a scale.
 
     Left at fixed P, right at fixed P/N. Points are means of the size over seeds, bars their range; a line ends
@@ -39,18 +30,16 @@ def draw(finite_width: pd.DataFrame) -> Figure:
         line[0].set_ylabel("error of the train\ndiscrepancy (%)")
     for axes in grid[-1]:
         axes.set_xlabel("width N")
-    style.panel_labels(grid)
-    style.legend_below(figure, grid[0, 0])
-    return figure
+    return style.finished(figure, grid, legend=grid[0, 0])
 
 
-def _panel(axes: Axes, at: pd.DataFrame, widths: Array) -> None:
+def _panel(axes: style.Axes, at: style.Table, widths: Array) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     powers: list[tuple[float, str]] = []
     for level in levels.ordered(at["level"].unique()):
         rows = at[at["level"] == level.name]
-        size = (100 * rows.set_index("width")["relative_error"].abs()).groupby("width")
+        size = (100 * rows["relative_error"].abs()).groupby(rows["width"])
         mean = style.over_seeds(size)
         bars = np.abs(np.array([mean - size.min(), size.max() - mean]))
         look = style.look(level) | {"marker": level.marker, "markersize": 2.5}
@@ -59,13 +48,11 @@ def _panel(axes: Axes, at: pd.DataFrame, widths: Array) -> None:
         if not np.isnan(power) and last > 0:
             guide = last * (widths / widths[-1]) ** power
             axes.plot(widths, guide, color="0.6", linewidth=2.5, alpha=0.5, zorder=1)
-            powers.append((last, f"$N^{{{power:g}}}$" if power else "$N^0$"))
-    shown: list[tuple[float, str]] = []
-    for height, text in sorted(powers):  # one label for neighbouring guides of the same power
-        if shown and shown[-1][1] == text and height < 3 * shown[-1][0]:
-            continue
-        shown.append((height, text))
-        end = (float(widths[-1]), height)
-        axes.annotate(text, end, (4, 0), "data", "offset points", va="center", fontsize=7, color="0.35")
+            powers.append((last, f"$N^{{{power:g}}}$"))
+    shown = (0.0, "")
+    for height, text in sorted(powers):
+        if text != shown[1] or height >= 3 * shown[0]:  # one label for neighbouring guides of the same power
+            shown, end = (height, text), (float(widths[-1]), height)
+            axes.annotate(text, end, (4, 0), "data", "offset points", va="center", fontsize=7, color="0.35")
     axes.set_xlim(widths[0] / 1.1, widths[-1] * 1.45)
     style.plain_ticks(axes.xaxis, widths if len(widths) < 6 else widths[::2])

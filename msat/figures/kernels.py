@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from msat.figures import style
-from msat.figures.base import Declaration
+from msat.figures import Declaration, style
 from msat.levels import LAPLACE, NNGP
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from msat.types import Array
+from msat.types import Array
 
 NEEDS = Declaration("runs", levels=(NNGP.name, LAPLACE.name))
 
 
-def draw(theory: xr.Dataset, langevin: Sequence[xr.Dataset]) -> Figure:
+def draw(theory: style.Dataset, langevin: Sequence[style.Dataset]) -> style.Figure:
     """Return the figure: one row a scale; prior, Laplace and Langevin kernel, and the three spectra.
 
     Samples are ordered by label; the colour scale is common to a row.
@@ -50,11 +43,10 @@ def draw(theory: xr.Dataset, langevin: Sequence[xr.Dataset]) -> Figure:
         axes.set_title(title)
     grid[0, 3].legend()
     grid[-1, 3].set_xlabel("rank of the eigenvalue")
-    style.panel_labels(grid)
-    return figure
+    return style.finished(figure, grid)
 
 
-def _spectra(axes: Axes, kernels: Sequence[Array]) -> None:
+def _spectra(axes: style.Axes, kernels: Sequence[Array]) -> None:
     points = {"marker": "o", "markersize": 2.2, "markerfacecolor": "none", "markeredgewidth": 0.6}
     looks: tuple[dict[str, Any], ...] = (
         style.look(NNGP) | {"label": "prior"},

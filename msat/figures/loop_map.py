@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from msat.figures import style
-from msat.figures.base import Declaration
+from msat.figures import Declaration, style
 from msat.levels import LAPLACE, ONE_LOOP, TREE_LEVEL
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.image import AxesImage
-
-    from msat.types import Array
+from msat.types import Array
 
 _LEVELS = (TREE_LEVEL, ONE_LOOP, LAPLACE)
 NEEDS = Declaration("map", ("loop_map",), tuple(level.name for level in _LEVELS))
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
-def draw(loop_map: pd.DataFrame) -> Figure:
+def draw(loop_map: style.Table) -> style.Figure:
     """Return the figure: loop strength reached over width and samples; errors of the levels against N/P.
 
     One column a scale. Above: 1 where one_loop exists, else the loop strength at which its root ends. Below: size
     of the relative error of the train discrepancy; one_loop only where it exists.
     """
-    from matplotlib.lines import Line2D
-
     gammas = np.sort(loop_map["gamma"].unique())
     samples = np.sort(loop_map["n_train"].unique())
     figure, grid = style.subplots(2, len(gammas), 4.4, sharey="row", height_ratios=(2, 3))
@@ -41,17 +29,11 @@ def draw(loop_map: pd.DataFrame) -> Figure:
         _errors(below, at, samples)
     grid[0, 0].set_ylabel("samples P")
     grid[1, 0].set_ylabel("error of the train\ndiscrepancy (%)")
-    style.panel_labels(grid)
     figure.colorbar(image, ax=grid[0, :], label="loop strength reached", fraction=0.03, pad=0.01)
-    handles, labels = grid[1, 0].get_legend_handles_labels()
-    for count, marker in zip(samples, _MARKERS, strict=False):
-        handles.append(Line2D([], [], color="0.3", marker=marker, linestyle="none", markersize=3))
-        labels.append(f"P = {count}")
-    figure.legend(handles, labels, loc="outside lower center", ncols=6)
-    return figure
+    return style.finished(figure, grid, legend=grid[1, 0])
 
 
-def _strength(axes: Axes, rows: pd.DataFrame) -> AxesImage:
+def _strength(axes: style.Axes, rows: style.Table) -> style.AxesImage:
     """Draw the loop strength reached as an image with numbers and return the image."""
     strength = rows.pivot_table(index="n_train", columns="width", values="loop_strength")
     image = axes.imshow(strength.to_numpy(), cmap="cividis", vmin=0, vmax=1, origin="lower", aspect="auto")
@@ -65,13 +47,15 @@ def _strength(axes: Axes, rows: pd.DataFrame) -> AxesImage:
     return image
 
 
-def _errors(axes: Axes, at: pd.DataFrame, samples: Array) -> None:
+def _errors(axes: style.Axes, at: style.Table, samples: Array) -> None:
     for level in _LEVELS:
         for count, marker in zip(samples, _MARKERS, strict=False):
             rows = at[(at["level"] == level.name) & (at["n_train"] == count)].sort_values("width")
             look = style.look(level) | {"label": level.label if count == samples[0] else None}
             error = 100 * rows["relative_error"].abs()
             axes.plot(rows["width"] / count, error, marker=marker, markersize=2.5, linewidth=0.9, **look)
+    for count, marker in zip(samples, _MARKERS, strict=False):  # for the legend
+        axes.plot([], [], marker, color="0.3", markersize=3, label=f"P = {count}")
     axes.set_xscale("log")
     style.plain_ticks(axes.xaxis, [0.1, 0.3, 1, 3, 10])
     axes.set_yscale("log")

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from msat import levels
-from msat.figures import style
-from msat.figures.base import Declaration
+from msat.figures import Declaration, style
 from msat.levels import LAPLACE, NNGP
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 NEEDS = Declaration("experiment", ("samples",))
 
 
-def draw(samples: pd.DataFrame) -> Figure:
+def draw(samples: style.Table) -> style.Figure:
     """Return the figure: predicted against measured mean outputs at the lowest, middle and highest scale.
 
     One seed (the first); rows are training and test samples. Points on the diagonal agree. The numbers are
@@ -43,12 +36,10 @@ def draw(samples: pd.DataFrame) -> Figure:
         line[0].set_ylabel(r"Langevin $\langle f\rangle$")
     for axes in grid[1]:
         axes.set_xlabel(r"predicted $\langle f\rangle$")
-    style.panel_labels(grid)
-    style.legend_below(figure, grid[0, 0])
-    return figure
+    return style.finished(figure, grid, legend=grid[0, 0])
 
 
-def _panel(axes: Axes, at: pd.DataFrame, shown: Sequence[levels.Level], train: bool) -> None:
+def _panel(axes: style.Axes, at: style.Table, shown: Sequence[levels.Level], train: bool) -> None:
     values = at[[*(level.name for level in shown), "langevin"]].to_numpy()
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     axes.plot([low, high], [low, high], color="0.6", linewidth=0.6, zorder=0)
@@ -60,4 +51,4 @@ def _panel(axes: Axes, at: pd.DataFrame, shown: Sequence[levels.Level], train: b
         axes.errorbar(at[level.name], at["langevin"], 2 * at["langevin_error"], **look)
         rms = float(np.sqrt(np.mean((at[level.name] - at["langevin"]) ** 2)))
         notes.append(f"{level.label} rms {rms:.2g}")
-    style.note(axes, 0.03, 0.97, "\n".join(notes), va="top", fontsize=6.5)
+    axes.annotate("\n".join(notes), (0.03, 0.97), xycoords="axes fraction", va="top", fontsize=6.5)

@@ -1,53 +1,44 @@
 """The one style of all figures: sizes, fonts, colours, and what every figure draws in the same way.
 
-The libraries that draw are imported inside functions: the workflow reads the figures' declarations when it starts.
+Lines of levels are means over seeds, bands the range over seeds, each seed being a data set of its own; points are
+Langevin ensembles of single seeds, error bars two standard errors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterable
 from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
 
-from msat.errors import InputError
 from msat.levels import Level, ordered
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what annotations of figures name too, as style.Axes
     import pandas as pd
-    from matplotlib.axes import Axes
+    from matplotlib.axes import Axes as Axes
     from matplotlib.axis import Axis
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Figure
+    from matplotlib.image import AxesImage as AxesImage
+    from xarray import Dataset as Dataset
 
-    Sources = dict[Level | None, pd.DataFrame]  # rows over (seed, chi); None is Langevin
+    Table = pd.DataFrame
+    Series = pd.Series
+    Sources = dict[Level | None, Table]  # rows over (seed, chi); None is Langevin
 
 WIDTH = 6.75  # inches: the text width of an ICML page
-
-
-@contextmanager
-def context() -> Iterator[None]:
-    """Apply the style within the block."""
-    import matplotlib as mpl
-
-    settings: Any = {
-        **dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize"), 8),
-        **dict.fromkeys(("legend.fontsize", "xtick.labelsize", "ytick.labelsize"), 7),
-        "figure.titlesize": 9,
-        "axes.linewidth": 0.6,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "lines.linewidth": 1.2,
-        "lines.markersize": 3.5,
-        "legend.frameon": False,
-        "figure.dpi": 200,
-        "savefig.dpi": 200,
-        "pdf.fonttype": 42,  # embedded TrueType: text stays text
-        "svg.hashsalt": "msat",
-        "figure.constrained_layout.use": True,
-    }
-    with mpl.rc_context(settings):
-        yield
+SETTINGS: Any = {
+    **dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize"), 8),
+    **dict.fromkeys(("legend.fontsize", "xtick.labelsize", "ytick.labelsize"), 7),
+    **dict.fromkeys(("figure.dpi", "savefig.dpi"), 200),
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False),
+    "figure.titlesize": 9,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.5,
+    "pdf.fonttype": 42,  # embedded TrueType: text stays text
+    "svg.hashsalt": "msat",
+    "figure.constrained_layout.use": True,
+}
+LIMIT: Any = {"color": "0.4", "linestyle": "--", "linewidth": 0.8}  # the line of what a value is held against
 
 
 def subplots(rows: int, columns: int, height: float, **options: Any) -> tuple[Figure, Any]:
@@ -56,6 +47,17 @@ def subplots(rows: int, columns: int, height: float, **options: Any) -> tuple[Fi
 
     figure = Figure(figsize=(WIDTH, height))
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def finished(figure: Figure, grid: Any, legend: Axes | None = None) -> Figure:
+    """Return the figure with each panel's letter at its top left and one panel's legend in a row below all panels."""
+    for letter, axes in zip(ascii_lowercase, grid.flat, strict=False):
+        if axes.axison:
+            axes.set_title(f"({letter})", loc="left", fontweight="bold")
+    if legend:
+        handles, labels = legend.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=max(len(labels), 1))
+    return figure
 
 
 def palette() -> list[str]:
@@ -82,7 +84,7 @@ def look(level: Level) -> dict[str, Any]:
     return {"color": color(level), "linestyle": level.line, "label": level.label}
 
 
-def sources(theory: pd.DataFrame, langevin: pd.DataFrame | None = None) -> Sources:
+def sources(theory: Table, langevin: Table | None = None) -> Sources:
     """Return the rows over (seed, chi) of each level, as the registry orders them, then of Langevin.
 
     Args:
@@ -93,9 +95,9 @@ def sources(theory: pd.DataFrame, langevin: pd.DataFrame | None = None) -> Sourc
     return {level: rows[level.name] for level in ordered(rows)} | {None: rows["langevin"]}
 
 
-def over_seeds(by_chi: Any) -> pd.Series:
+def over_seeds(by_place: Any) -> Series:
     """Return the mean over seeds; NaN where a level has no solution for some seed, so that its line ends."""
-    mean: pd.Series = by_chi.agg(lambda values: values.mean(skipna=False))
+    mean: Series = by_place.agg(lambda values: values.mean(skipna=False))
     return mean
 
 
@@ -110,7 +112,7 @@ def against_scale(axes: Axes, rows: Sources, value: str, error: str = "", alpha:
 
 def deviations(
     axes: Axes, rows: Sources, reference: Level | None, value: str, error: str = "", per_cent: bool = True
-) -> dict[Level | None, pd.Series]:
+) -> dict[Level | None, Series]:
     """Draw a column less the reference's, seed by seed, so that the spread of data sets drops out; return it."""
     base = rows[reference][value]
     axes.axhline(0, color="0.6", linewidth=0.6, zorder=0)
@@ -119,32 +121,28 @@ def deviations(
         if level:
             level_line(axes, level, deviation, 0.15 if per_cent else 0.1)
     spread = rows[None][error or f"{value}_error"]
-    points_by_seed(axes, found[None], 200 * spread / base if per_cent else 2 * spread)
+    bars = 200 * spread / base if per_cent else 2 * spread
+    seeds = sorted(found[None].index.get_level_values("seed").unique())
+    for position, seed in enumerate(seeds):  # side by side, or their bars would hide each other
+        at, bar = (series.xs(seed, level="seed") for series in (found[None], bars))
+        chi = at.index.to_numpy() * 1.05 ** (position - (len(seeds) - 1) / 2)
+        axes.errorbar(chi, at, bar, fmt="o", markersize=2, color=color(None), elinewidth=0.8, zorder=3)
     return found
 
 
-def level_line(axes: Axes, level: Level, value: pd.Series, alpha: float = 0.1) -> None:
-    """Draw one level against scale: the mean over seeds as its line, the range over seeds as a band."""
+def level_line(axes: Axes, level: Level, value: Series, alpha: float = 0.1) -> None:
+    """Draw one level against scale."""
     by_chi = value.groupby("chi")
     mean = over_seeds(by_chi)
     axes.plot(mean.index, mean, zorder=2, **look(level))
     axes.fill_between(mean.index, by_chi.min(), by_chi.max(), color=color(level), alpha=alpha, linewidth=0)
 
 
-def langevin_points(axes: Axes, value: pd.Series, error: pd.Series) -> None:
-    """Draw measured values with error bars of two standard errors."""
+def langevin_points(axes: Axes, value: Series, error: Series) -> None:
+    """Draw measured values against scale with their standard errors."""
     look: Any = {"color": color(None), "markerfacecolor": "white", "markeredgewidth": 0.8, "elinewidth": 0.8}
     chi = value.index.get_level_values("chi")
-    axes.errorbar(chi, value, 2 * error, fmt="o", label="Langevin", zorder=4, **look)
-
-
-def points_by_seed(axes: Axes, value: pd.Series, error: pd.Series) -> None:
-    """Draw measured values with their error bars, the seeds side by side, or their bars would hide each other."""
-    seeds = sorted(value.index.get_level_values("seed").unique())
-    for position, seed in enumerate(seeds):
-        at, spread = (series.xs(seed, level="seed") for series in (value, error))
-        chi = at.index.to_numpy() * 1.05 ** (position - (len(seeds) - 1) / 2)
-        axes.errorbar(chi, at, spread, fmt="o", markersize=2, color=color(None), elinewidth=0.8, zorder=3)
+    axes.errorbar(chi, value, 2 * error, fmt="o", label=label(None), zorder=4, **look)
 
 
 def chi_axis(axes: Axes) -> None:
@@ -160,53 +158,10 @@ def plain_ticks(axis: Axis, at: Iterable[float] = ()) -> None:
     positions = list(at)
     if positions:
         axis.set_major_locator(FixedLocator(positions))
-        no_minor_labels(axis)
+        axis.set_minor_formatter("")
     axis.set_major_formatter(lambda value, _: f"{value:g}")
-
-
-def no_minor_labels(axis: Axis) -> None:
-    """Label major ticks only."""
-    from matplotlib.ticker import NullFormatter
-
-    axis.set_minor_formatter(NullFormatter())
-
-
-def note(axes: Axes, x: float, y: float, text: str, **options: Any) -> None:
-    """Write text into a panel, placed in fractions of it."""
-    axes.text(x, y, text, transform=axes.transAxes, **options)
 
 
 def scaling(gamma: float) -> str:
     """Return the formula of the scale with this exponent of the width."""
     return {0.0: r"$\chi = 1$", 1.0: r"$\chi = N$"}.get(float(gamma), rf"$\chi = N^{{{gamma:g}}}$")
-
-
-def panel_labels(grid: Any) -> None:
-    """Put each panel's letter at its top left, outside the axes, row by row."""
-    for letter, axes in zip(ascii_lowercase, grid.flat, strict=False):
-        if axes.axison:
-            axes.set_title(f"({letter})", loc="left", fontweight="bold")
-
-
-def legend_below(figure: Figure, axes: Axes) -> None:
-    """Put the entries of one panel into a row below all panels."""
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=max(len(labels), 1))
-
-
-def check_formats(out: Sequence[Path]) -> None:
-    """Raise InputError unless every file's suffix is a format."""
-    for path in out:
-        if path.suffix not in (".pdf", ".png", ".svg"):
-            raise InputError(f"--out {path}: suffix must be .pdf, .png or .svg")
-
-
-def save(figure: Figure, out: Sequence[Path]) -> None:
-    """Write a figure to files; the same figure gives the same bytes."""
-    from msat.store import atomic
-
-    for path in out:
-        kind = path.suffix.removeprefix(".")
-        metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind, {})
-        with atomic(path) as temporary:
-            figure.savefig(temporary, format=kind, metadata=metadata)

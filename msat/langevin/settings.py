@@ -34,7 +34,7 @@ class LangevinSettings(Settings):
         None,
         ge=64,
         description="Keep exactly this many steps per chain (rounded up to whole blocks) instead of "
-        "stopping at target_error; null to stop at target_error.",
+        "stopping at target_error, as by default.",
     )
     step_safety: float = Field(
         0.5, gt=0, le=1.5, description="Step size times the measured top curvature of the potential."
@@ -48,7 +48,7 @@ class LangevinSettings(Settings):
     step_size: float | None = Field(
         None,
         gt=0,
-        description="Fixed step size in whitened coordinates; null to set it by step_safety and max_step_size.",
+        description="Fixed step size in whitened coordinates; by default step_safety and max_step_size set it.",
     )
     integrator: IntegratorName = Field(
         "leimkuhler_matthews",

@@ -39,6 +39,8 @@ def measured(
 ) -> dict[str, Any]:
     """Return training's observables by name, each with its standard error as ``name_error``.
 
+    One that needs a moment which a later version records than the one that trained is left out.
+
     Args:
         moments: Of all chains.
         without: The same with one chain left out, for each chain: see `jackknifed`. Without them observables that need
@@ -48,12 +50,15 @@ def measured(
     """
     values: dict[str, Any] = {}
     for observable in (item for item in OBSERVABLES if item.defined(moments.frame)):
-        value = observable.formula(moments)
-        if observable.series is not None:
-            error = standard_error(observable.series(series, moments))
-        elif without:
-            value, error = jackknifed(value, np.array([observable.formula(item) for item in without]))
-        else:
+        try:
+            value = observable.formula(moments)
+            if observable.series is not None:
+                error = standard_error(observable.series(series, moments))
+            elif without:
+                value, error = jackknifed(value, np.array([observable.formula(item) for item in without]))
+            else:
+                continue
+        except KeyError:  # the name of a moment
             continue
         values |= {observable.name: value, f"{observable.name}_error": error}
     return values

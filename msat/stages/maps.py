@@ -1,14 +1,13 @@
 """Stage `maps`: how far levels are from the exact solution over a grid of sizes (linear networks, Ising task).
 
-`loop_map` shows where the self-consistent one loop exists. `finite_width` shows how errors fall with the width, in
-two ways to make a network wider: at a fixed number of samples P, or at a fixed ratio P/N. At fixed P the loop
-expansion is one in 1/N: the tree level is off by 1/N, one loop about it by 1/N^2. At fixed P/N each sample adds to
-the loop as every neuron adds to the action, and the tree level's error does not fall (docs/theory.md, section 11).
+`loop_map` shows where the self-consistent one loop exists; `finite_width` how errors fall with the width, at a fixed
+number of samples P and at a fixed ratio P/N (docs/theory.md, section 11).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,22 +20,19 @@ from msat.validation import Settings
 if TYPE_CHECKING:  # settings are read by config and command line, which must start at once
     import pandas as pd
 
+_NETWORK: Any = NetworkSettings.model_fields
 Count = Annotated[int, Field(ge=1)]
 Gamma = Annotated[float, Field(ge=-1, le=2)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
-
-
-def _of_network(name: str) -> Any:
-    return NetworkSettings.model_fields[name]
 
 
 class MapSettings(Settings):
     """What both maps share: linear networks on the Ising task, theory only."""
 
     delta_p: float = Field(0.1, ge=-0.5, le=0.5, description="Bias of the Ising task.")
-    g_w: float = _of_network("g_w")
-    g_v: float = _of_network("g_v")
-    kappa_0: float = _of_network("kappa_0")
+    g_w: float = _NETWORK["g_w"]
+    g_v: float = _NETWORK["g_v"]
+    kappa_0: float = _NETWORK["kappa_0"]
 
 
 class LoopMapSettings(MapSettings):
@@ -74,45 +70,35 @@ _POWERS = {
 
 
 def loop_map(settings: LoopMapSettings) -> pd.DataFrame:
-    """Return one row for each number of samples, width, scale and level that expands about a conjugate field.
+    """Return the table `loop_map` (docs/formats.md): levels that expand about a conjugate field, against exact.
 
-    Columns: width, n_train, gamma, chi, level, converged, loop_strength (how far one_loop could be followed, 1 is
-    the whole way), relative_error (of the train discrepancy against exact; NaN where the level has no solution).
-    """
-    import pandas as pd
-
-    return pd.DataFrame(
-        [
-            {"width": width, "n_train": n_train, **row}
-            for n_train in settings.n_train
-            for width in settings.widths
-            for row in _against_exact(
-                settings, LOOP_LEVELS, settings.gamma, width, n_train, settings.dimension, settings.seed
-            )
-        ]
-    )
-
-
-def finite_width(settings: FiniteWidthSettings) -> pd.DataFrame:
-    """Return one row for each regime, width, seed, scale and level.
-
-    Columns: those of `loop_map`, regime (fixed_samples or fixed_ratio), dimension, seed, and, the same in all rows
-    of one line, predicted_slope (power of N; NaN: none) and slope (fitted to the mean size of the error over the
-    upper half of the widths; NaN where a solution is missing).
+    ``loop_strength`` 1 is the whole way; ``relative_error`` is NaN where the level has no solution.
     """
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
-    for regime in REGIMES:
-        for width in settings.widths:
-            ratio = max(1, round(settings.samples_per_neuron * width))
-            n_train = settings.n_train if regime == "fixed_samples" else ratio
-            dimension = max(1, round(settings.inputs_per_sample * n_train))
-            place = {"regime": regime, "width": width, "n_train": n_train, "dimension": dimension}
-            for seed in settings.seeds:
-                for row in _against_exact(settings, WIDTH_LEVELS, settings.gamma, width, n_train, dimension, seed):
-                    power = _POWERS.get((regime, float(row["gamma"])), {}).get(row["level"], float("nan"))
-                    rows.append({**place, "seed": seed, **row, "predicted_slope": power})
+    for n_train, width in product(settings.n_train, settings.widths):
+        found = _against_exact(settings, LOOP_LEVELS, width, n_train, settings.dimension, settings.seed)
+        rows += [{"width": width, "n_train": n_train, **row} for row in found]
+    return pd.DataFrame(rows)
+
+
+def finite_width(settings: FiniteWidthSettings) -> pd.DataFrame:
+    """Return the table `finite_width` (docs/formats.md).
+
+    The same in all rows of one line: ``predicted_slope`` (NaN: none), and ``slope``, NaN where a solution is missing.
+    """
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for regime, width, seed in product(REGIMES, settings.widths, settings.seeds):
+        ratio = max(1, round(settings.samples_per_neuron * width))
+        n_train = settings.n_train if regime == "fixed_samples" else ratio
+        dimension = max(1, round(settings.inputs_per_sample * n_train))
+        place = {"regime": regime, "width": width, "n_train": n_train, "dimension": dimension, "seed": seed}
+        for row in _against_exact(settings, WIDTH_LEVELS, width, n_train, dimension, seed):
+            power = _POWERS.get((regime, float(row["gamma"])), {}).get(row["level"], float("nan"))
+            rows.append({**place, **row, "predicted_slope": power})
     lines = pd.DataFrame(rows).groupby(["regime", "gamma", "level"], sort=False)
     return pd.concat([line.assign(slope=_slope(line)) for _, line in lines], ignore_index=True)
 
@@ -133,9 +119,8 @@ def run(name: str, settings: MapSettings, out: Path) -> None:
 
 
 def _against_exact(
-    settings: MapSettings,
-    levels: tuple[str, ...],
-    gamma: list[float],
+    settings: LoopMapSettings | FiniteWidthSettings,
+    levels: Sequence[str],
     width: int,
     n_train: int,
     dimension: int,
@@ -149,24 +134,18 @@ def _against_exact(
     from msat.tasks.ising import make
     from msat.theory.anneal import anneal
 
-    of_task = IsingSettings(n_train=n_train, n_test=0, dimension=dimension, delta_p=settings.delta_p)
-    task = make(of_task, seed)
+    task = make(IsingSettings(n_train=n_train, n_test=0, dimension=dimension, delta_p=settings.delta_p), seed)
     network = Network(width=width, g_w=settings.g_w, g_v=settings.g_v, kappa_0=settings.kappa_0)
-    scales = [float(width) ** exponent for exponent in gamma]
-    names = [*levels, EXACT.name]
-    solved = {(index, name): at for index, name, at in anneal(decompose(task, network), network, scales, names)}
-    for index, exponent in enumerate(gamma):
-        exact = discrepancy(task.y_train, solved[index, EXACT.name].mean_train)
-        for level in levels:
-            prediction = solved[index, level]
-            yield {
-                "gamma": exponent,
-                "chi": scales[index],
-                "level": level,
-                "converged": prediction.converged,
-                "loop_strength": prediction.loop_strength,
-                "relative_error": discrepancy(task.y_train, prediction.mean_train) / exact - 1,
-            }
+    scales = [float(width) ** exponent for exponent in settings.gamma]
+    found = {
+        (index, name): (at, discrepancy(task.y_train, at.mean_train))
+        for index, name, at in anneal(decompose(task, network), network, scales, [*levels, EXACT.name])
+    }
+    for (index, exponent), level in product(enumerate(settings.gamma), levels):
+        prediction, value = found[index, level]
+        row = {"gamma": exponent, "chi": scales[index], "level": level, "converged": prediction.converged}
+        row["loop_strength"] = prediction.loop_strength
+        yield row | {"relative_error": value / found[index, EXACT.name][1] - 1}
 
 
 def _slope(line: pd.DataFrame) -> float:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,10 @@ import xarray as xr
 from msat.errors import InputError
 from msat.stages import measured
 from msat.store import atomic, check_writable, load_attributes, load_dataset
-from msat.tables import TABLES
+from msat.tables import TABLES, rows
 from msat.tables.checks import check_table
 from msat.tables.compare import compare, printed
 from msat.tables.evidence import evidence_tables
-from msat.tables.rows import chains_table, components_table, langevin_table, samples_table, theory_table, write_table
 from msat.tables.spool import Spool
 
 _PLACE = ["experiment", "seed", "chi"]
@@ -58,17 +58,18 @@ def run(
         collect_files(theory or (), langevin or (), out)
         return ""
     planned = read_list(plan)
-    if partial:
-        _mark_missing(planned)
-        there = planned[planned["missing"] == ""]
-        if there.empty:
-            raise InputError(f"--list {plan}: no run has finished yet")
-        solved = planned.loc[~planned["missing"].str.startswith("theory"), "theory"]
-        collect_files(_paths(solved), _paths(there["langevin"]), out, planned)
-        write_table(planned.loc[planned["missing"] != "", [*_PLACE, "missing"]], out / "missing")
-        return missing_report(planned)
-    collect_files(_paths(planned["theory"]), _paths(planned["langevin"]), out)
-    return ""
+    if not partial:
+        collect_files(_paths(planned["theory"]), _paths(planned["langevin"]), out)
+        return ""
+    lacks = ~planned[["theory", "langevin"]].map(os.path.exists).rename(columns={"langevin": "training"})
+    # what a run lacks, or ""; a training without its theory counts for nothing
+    planned["missing"] = [" and ".join(lacks.columns[row]) for row in lacks.to_numpy()]
+    there = planned["missing"] == ""
+    if not there.any():
+        raise InputError(f"--list {plan}: no run has finished yet")
+    collect_files(_paths(planned["theory"][~lacks["theory"]]), _paths(planned["langevin"][there]), out, planned)
+    rows.write_table(planned.loc[~there, [*_PLACE, "missing"]], out / "missing")
+    return _report(planned)
 
 
 def compare_files(theory: Path, langevin: Path, csv: Path | None = None) -> str:
@@ -100,23 +101,14 @@ def read_list(path: Path) -> pd.DataFrame:
     return planned
 
 
-def _mark_missing(planned: pd.DataFrame) -> None:
-    """Add the column `missing`: what a run lacks, or "". A training without its theory counts for nothing."""
-    names = {"theory": "theory", "langevin": "training"}
-    absent = [[text for name, text in names.items() if not Path(row[name]).exists()] for _, row in planned.iterrows()]
-    planned["missing"] = [" and ".join(texts) for texts in absent]
-
-
-def missing_report(planned: pd.DataFrame) -> str:
+def _report(planned: pd.DataFrame) -> str:
     """Return how many seeds of each experiment and scale are in, one line each, and what is missing in all."""
     lines = [f"{(planned['missing'] == '').sum()} of {len(planned)} runs are in"]
     for (experiment, chi), runs in planned.groupby(["experiment", "chi"], sort=False):
-        without = [str(seed) for seed in runs.loc[runs["missing"] != "", "seed"]]
-        if without:
-            lines.append(
-                f"{experiment}, chi = {chi:g}: {len(runs) - len(without)} of {len(runs)} seeds, "
-                f"missing: {', '.join(without)}"
-            )
+        without = runs.loc[runs["missing"] != "", "seed"].astype(str)
+        if len(without):
+            share = f"{len(runs) - len(without)} of {len(runs)} seeds"
+            lines.append(f"{experiment}, chi = {chi:g}: {share}, missing: {', '.join(without)}")
     return "\n".join(lines)
 
 
@@ -171,39 +163,35 @@ def _paths(names: pd.Series[str]) -> list[Path]:
 
 def _of_run(theory: xr.Dataset, runs: Sequence[tuple[float, Path]]) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield name and rows of one table after the other, scale by scale of one theory result and its trainings."""
+    scales = np.sort(theory["chi"].to_numpy())
+    near = np.isclose(scales[:, None], [chi for chi, _ in runs], rtol=1e-9, atol=0)  # (scales, runs)
+    for (_, path), solved in zip(runs, near.any(axis=0), strict=True):
+        if not solved:
+            rows.matching_scale(theory, measured.load(path))  # is refused, with its message
     along: dict[str, list[pd.DataFrame]] = {"theory": [], "langevin": []}
-    for at, here in _by_scale(theory, runs):
-        for name, table in _of_scale(at, [measured.load(path) for path in here]).items():
+    for chi, here in zip(scales, near, strict=True):
+        trained = [measured.load(path) for (_, path), at in zip(runs, here, strict=True) if at]
+        for name, table in _of_scale(theory.sel(chi=[chi]), trained).items():
             if name in along:
                 along[name].append(table)
             yield name, table
     yield from evidence_tables(*map(_joined, along.values())).items()
 
 
-def _by_scale(theory: xr.Dataset, runs: Sequence[tuple[float, Path]]) -> Iterator[tuple[xr.Dataset, list[Path]]]:
-    """Yield theory at each of its scales with the training files there, then those of scales that it lacks."""
-    scales = np.sort(theory["chi"].to_numpy())
-    near = [np.isclose(scales, chi, rtol=1e-9, atol=0) for chi, _ in runs]
-    for k, chi in enumerate(scales):
-        yield theory.sel(chi=[chi]), [path for (_, path), at in zip(runs, near, strict=True) if at[k]]
-    for (_, path), at in zip(runs, near, strict=True):
-        if not at.any():
-            yield theory, [path]  # refused by `compare`, with its message
-
-
 def _of_scale(theory: xr.Dataset, langevin: Sequence[xr.Dataset]) -> dict[str, pd.DataFrame]:
     """Return the tables whose rows are of one scale each, at one scale."""
     return {
-        "theory": theory_table(theory),
-        "langevin": _joined([langevin_table(item) for item in langevin]),
-        "comparison": _joined([compare(theory, item) for item in langevin]),
-        "samples": _joined([samples_table(theory, item) for item in langevin]),
-        "chains": _joined([chains_table(item) for item in langevin]),
-        "components": _joined([components_table(item) for item in (theory, *langevin)]),
+        "theory": rows.theory_table(theory),
+        "langevin": _joined(map(rows.langevin_table, langevin)),
+        "comparison": _joined(compare(theory, item) for item in langevin),
+        "samples": _joined(rows.samples_table(theory, item) for item in langevin),
+        "chains": _joined(map(rows.chains_table, langevin)),
+        "components": _joined(map(rows.components_table, (theory, *langevin))),
     }
 
 
-def _joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def _joined(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
     # empty parts have no say in the types of columns
+    parts = list(tables)
     known = [part for part in parts if len(part)] or parts[:1]
     return pd.concat(known, ignore_index=True) if known else pd.DataFrame()

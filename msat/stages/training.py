@@ -61,20 +61,20 @@ def run(
     return [text for name, text in texts.items() if text and not dataset.attrs[name]]
 
 
-def train(task: Task, network: Network, *, progress: bool = False, **options: Any) -> xr.Dataset:
+def train(task: Task, network: Network, *, seed: int = 0, progress: bool = False, **options: Any) -> xr.Dataset:
     """Return the posterior moments measured on an ensemble of Langevin-trained networks.
 
     Args:
         task, network: Data and network, at one scale.
+        seed: Seed of starts and noise; with data and network it fixes the trajectory on one device and thread count.
         progress: Whether to show progress on standard error.
         **options: Fields of `msat.langevin.settings.LangevinSettings` (chains, target_error, steps, device, ...) and of
-            `msat.langevin.settings.TrainingJob`: seed (together with data and network it fixes the trajectory on one
-            device and thread count), threads, and the files that the run is saved to. To `checkpoint` it is saved while
-            it goes on, and at the end of the present block on SIGTERM, SIGUSR1 or SIGINT; from it it resumes. The file
-            is left in place: remove it once the result is stored, as the command line does. In `final_state` a finished
-            run leaves its state (unless keep_state is False), and from it a run that differs only in its end
-            (target_error, max_steps, steps) goes on, with the result that it would have had from the start. It is a
-            cache: a state that does not fit is not used.
+            `msat.langevin.settings.TrainingJob`: threads, and the files that the run is saved to. To `checkpoint` it is
+            saved while it goes on, and at the end of the present block on SIGTERM, SIGUSR1 or SIGINT; from it it
+            resumes. The file is left in place: remove it once the result is stored, as the command line does. In
+            `final_state` a finished run leaves its state (unless keep_state is False), and from it a run that differs
+            only in its end (target_error, max_steps, steps) goes on, with the result that it would have had from the
+            start. It is a cache: a state that does not fit is not used.
 
     Returns:
         xarray.Dataset: Dimensions chi (size 1), train (and train_), test, chain; variables and attributes as in
@@ -93,7 +93,7 @@ def train(task: Task, network: Network, *, progress: bool = False, **options: An
         >>> trained["mean_train"].shape
         (1, 4)
     """
-    job = {name: options.pop(name) for name in TrainingJob.model_fields if name in options}
+    job = {"seed": seed, **{name: options.pop(name) for name in TrainingJob.model_fields if name in options}}
     return _train(task, network, validated(LangevinSettings, options), validated(TrainingJob, job), progress)
 
 

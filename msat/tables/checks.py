@@ -14,16 +14,11 @@ POOLED = tuple(observable.name for observable in COMPARED if observable.pooled)
 
 
 def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Return one row for each experiment, scale and level, pooled over seeds.
+    """Return the table `checks` (docs/formats.md): one row for each experiment, scale and level, pooled over seeds.
 
-    Each seed has its own data and so its own prediction. ``q_z`` is the summed difference between
-    measurement and prediction over its standard error, ``q_p`` its two-sided p-value: of the normal law, for
-    jackknifed observables of Student's t (Welch-Satterthwaite over seeds). ``worst_z`` is the z
-    largest in magnitude, on the scale of the normal law, and ``worst_observable`` its name. ``observables_chi2``
-    sums squared z on the same scale over seeds and the `POOLED` observables. ``chi2`` is summed
-    over training samples and seeds; its p-value is that of a scaled chi-squared law with the mean and variance
-    that the correlation of the errors gives (Satterthwaite). ``max_relative_difference`` is the largest
-    relative difference of the train discrepancy over seeds.
+    Each seed has its own data and so its own prediction: ``q_z`` is the summed difference between measurement and
+    prediction over its standard error, ``q_p`` its two-sided p-value. ``worst_z`` is the z largest in magnitude and
+    ``observables_chi2`` the sum of squared z over seeds and the `POOLED` observables, on the scale of the normal law.
 
     Args:
         comparison: Rows as `msat.tables.compare.compare` returns them.
@@ -32,17 +27,10 @@ def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame()
     rows = []
     for (experiment, chi, level), group in comparison.groupby(["experiment", "chi", "level"], sort=False):
-        row: dict[str, object] = {
-            "experiment": experiment,
-            "chi": chi,
-            "gamma": group["gamma"].iloc[0],
-            "level": level,
-            "seeds": len(group),
-            "converged": bool(group["converged"].all()),
-            "mixed": bool(group["mixed"].all()),
-            "target_met": bool(group["target_met"].all()),
-            "rhat_max": group["rhat_max"].max(),
-        }
+        row: dict[str, object] = {"experiment": experiment, "chi": chi, "gamma": group["gamma"].iloc[0], "level": level}
+        row["seeds"] = len(group)
+        row |= {name: bool(group[name].all()) for name in ("converged", "mixed", "target_met")}
+        row["rhat_max"] = group["rhat_max"].max()
         scores, squares = {}, []
         for observable in COMPARED:
             name = observable.name
@@ -55,6 +43,7 @@ def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
         row["max_relative_difference"] = relative.abs().max(skipna=False)
         chi2, mean, variance = (float(group[name].to_numpy().sum()) for name in ("chi2", "chi2_dof", "chi2_variance"))
         row |= {"chi2": chi2, "chi2_dof": int(mean), "chi2_per_dof": chi2 / mean}
+        # the errors of the outputs are correlated: a scaled chi-squared law of this mean and variance (Satterthwaite)
         scale, freedom = variance / (2 * mean), 2 * mean**2 / variance
         row["chi2_p"] = float(stats.chi2.sf(chi2 / scale, freedom))
         rows.append(row)
@@ -100,9 +89,8 @@ def disagreements(checks: pd.DataFrame, alpha: float) -> list[str]:
         for name in tests:
             if not row[f"{name}_p"] >= limit:  # NaN is a disagreement too
                 value = f"chi2/dof = {row['chi2_per_dof']:.2f}" if name == "chi2" else f"z = {row[f'{name}_z']:.2f}"
-                lines.append(
-                    f"{where}: {row['level']} and Langevin disagree in {name}: {value}, p = {row[f'{name}_p']:.2g}"
-                )
+                found = f"{row['level']} and Langevin disagree in {name}: {value}, p = {row[f'{name}_p']:.2g}"
+                lines.append(f"{where}: {found}")
     return lines
 
 
@@ -142,10 +130,7 @@ def unconverged(checks: pd.DataFrame) -> list[str]:
 
 def summary(checks: pd.DataFrame) -> str:
     """Return the table as text for a log: each level's agreement with training."""
-    columns = {
-        "experiment": "experiment",
-        "chi": "chi",
-        "level": "level",
+    titles = {
         "train_discrepancy_z": "z train",
         "test_discrepancy_z": "z test",
         "variance_along_target_z": "z variance",
@@ -156,7 +141,7 @@ def summary(checks: pd.DataFrame) -> str:
         "max_relative_difference": "train diff",
         "rhat_max": "R-hat",
     }
-    shown = checks[list(columns)].rename(columns=columns)
+    shown = checks[["experiment", "chi", "level", *titles]].rename(columns=titles)
     shown["train diff"] = [f"{value:.2%}" for value in shown["train diff"]]
     formats = {"chi": "{:g}".format, "R-hat": "{:.3f}".format}
     return shown.to_string(index=False, float_format=lambda value: f"{value:.2f}", formatters=formats)

@@ -14,14 +14,12 @@ from msat.tables.rows import keys, langevin_table, matching_scale, theory_table
 
 
 def compare(theory: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
-    """Return each level against the measurement, one row a level.
+    """Return the table `comparison` (docs/formats.md): each level against the measurement, one row a level.
 
-    For every observable q that is compared (`msat.observables.registry`): the level's ``q``, the measured
-    ``q_langevin``, ``q_error`` and ``q_z = (measured - predicted) / error``. The error includes the Monte Carlo
-    error that a sampled level gives. The z of jackknifed observables follow Student's t with ``jackknife_dof``
-    degrees of freedom, others the normal law. ``chi2`` is the sum over training samples of the squared z of the
-    mean outputs; ``chi2_variance`` is its variance under agreement, ``2 tr R^2`` with R the correlation of the
-    measurement's errors, so that a p-value can allow for it.
+    For every compared observable q, ``q_error`` includes the Monte Carlo error that a sampled level gives, and
+    ``q_z = (measured - predicted) / error``; that of jackknifed observables follows Student's t with
+    ``jackknife_dof`` degrees of freedom. ``chi2_variance`` is the variance of ``chi2`` under agreement, ``2 tr R^2``
+    with R the correlation of the measurement's errors.
 
     Raises:
         InputError: If the two files are not about the same data and network, or theory lacks the scale.
@@ -34,26 +32,21 @@ def compare(theory: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
         >>> table["level"].tolist(), bool(abs(table["train_discrepancy_z"][1]) < 10)
         (['nngp', 'exact'], True)
     """
-    at = langevin.isel(chi=0)
-    chi = matching_scale(theory, langevin)
-    predicted = theory_table(theory.sel(chi=[chi])).set_index("level")
+    at, chi = langevin.isel(chi=0), matching_scale(theory, langevin)
     measured = langevin_table(langevin).iloc[0]
-    measured_error = at["mean_train_error"].to_numpy()
-    correlation = at["error_correlation_train"].to_numpy()
-    variance = 2 * float(np.sum(correlation**2))
+    variance = 2 * float(np.sum(at["error_correlation_train"].to_numpy() ** 2))
     rows = []
-    for level, prediction in predicted.iterrows():
+    for _, prediction in theory_table(theory.sel(chi=[chi])).iterrows():
+        level = prediction["level"]
         row = keys(langevin, chi) | {"level": level, "converged": bool(prediction["converged"])}
         for name in (observable.name for observable in COMPARED):
-            row[name] = prediction[name]
-            row[f"{name}_langevin"] = measured[name]
-            row[f"{name}_error"] = np.hypot(measured[f"{name}_error"], prediction[f"{name}_mc_error"])
-            row[f"{name}_z"] = z_score(measured[name], prediction[name], row[f"{name}_error"])
+            error = np.hypot(measured[f"{name}_error"], prediction[f"{name}_mc_error"])
+            row |= {name: prediction[name], f"{name}_langevin": measured[name], f"{name}_error": error}
+            row[f"{name}_z"] = z_score(measured[name], prediction[name], error)
         row["jackknife_dof"] = int(measured["jackknife_dof"])
-        mean = theory["mean_train"].sel(chi=chi, level=level).to_numpy()
-        sampled_error = theory["mean_train_mc_error"].sel(chi=chi, level=level).to_numpy()
-        difference = at["mean_train"].to_numpy() - mean
-        total_error = np.hypot(measured_error, sampled_error)
+        predicted = theory.sel(chi=chi, level=level)
+        difference = at["mean_train"].to_numpy() - predicted["mean_train"].to_numpy()
+        total_error = np.hypot(at["mean_train_error"].to_numpy(), predicted["mean_train_mc_error"].to_numpy())
         # an output that cannot vary (a sample of zeros) has no error, and tests nothing if it agrees
         tested = ~((total_error == 0) & (np.abs(difference) < 1e-12))
         z = difference[tested] / total_error[tested]
@@ -80,12 +73,8 @@ def printed(comparison: pd.DataFrame) -> str:
     lines += [f"    {row['level']:<25} {row['chi2'] / row['chi2_dof']:>12.6g}" for _, row in comparison.iterrows()]
     lines.append(f"  largest |z| of all {len(COMPARED)} observables (on the scale of the normal law), and which")
     for _, row in comparison.iterrows():
-        worst, name = worst_score(
-            {
-                item.name: normal_score(row[f"{item.name}_z"], row["jackknife_dof"] if item.jackknifed else np.inf)
-                for item in COMPARED
-            }
-        )
+        dofs = {item.name: row["jackknife_dof"] if item.jackknifed else np.inf for item in COMPARED}
+        worst, name = worst_score({name: normal_score(row[f"{name}_z"], dof) for name, dof in dofs.items()})
         lines.append(f"    {row['level']:<25} {worst:>+12.2f}    {name}")
     return "\n".join(lines)
 
@@ -110,7 +99,5 @@ def normal_score(z: float, dof: float) -> float:
 def worst_score(scores: Mapping[str, float]) -> tuple[float, str]:
     """Return the score largest in magnitude and its name; NaN and "none" if there is none."""
     known = {name: score for name, score in scores.items() if not np.isnan(score)}
-    if not known:
-        return float("nan"), "none"
-    name = max(known, key=lambda key: abs(known[key]))
-    return known[name], name
+    name = max(known, key=lambda key: abs(known[key]), default="none")
+    return known.get(name, np.nan), name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from msat.observables.variables import THEORY, TRAINING, Variable
 from msat.store import atomic
 from msat.uncertainty import standard_error
 
+_FOR_ERRORS = ("mean_train", "mean_test", "covariance_train", "variance_test")
 COMPONENTS = ["experiment", "seed", "chi", "gamma", "source", "degree", "strength", "error", "teacher"]
 
 
@@ -25,37 +27,31 @@ def theory_table(theory: xr.Dataset) -> pd.DataFrame:
     """Return one row for each scale and level of a theory result: its scalar predictions."""
     y, y_test = theory["y_train"].to_numpy(), theory["y_test"].to_numpy()
     rows = []
-    for chi in theory["chi"].to_numpy():
-        for level in theory["level"].to_numpy():
-            at = theory.sel(chi=chi, level=level)
-            mean, mean_test = at["mean_train"].to_numpy(), at["mean_test"].to_numpy()
-            row = keys(theory, float(chi)) | {"level": str(level), "n_train": len(y)}
-            row["train_squared_error"] = mean_squared_error(y, mean, at["covariance_train"].to_numpy())
-            row["test_squared_error"] = (
-                mean_squared_error(y_test, mean_test, at["variance_test"].to_numpy()) if len(y_test) else np.nan
-            )
-            for name in (observable.name for observable in SCALARS if observable.theory):
-                row[name] = _number(at, name)
-                row[f"{name}_mc_error"] = _number(at, f"{name}_mc_error", missing=0.0)
-            row |= {name: at[name].item() for name in _scalars(THEORY)}
-            rows.append(row | {"converged": bool(row["converged"])})
+    for chi, level in product(theory["chi"].to_numpy(), theory["level"].to_numpy()):
+        at = theory.sel(chi=chi, level=level)
+        mean, mean_test, covariance, variance_test = (at[name].to_numpy() for name in _FOR_ERRORS)
+        row = keys(theory, float(chi)) | {"level": str(level), "n_train": len(y)}
+        row["train_squared_error"] = mean_squared_error(y, mean, covariance)
+        row["test_squared_error"] = mean_squared_error(y_test, mean_test, variance_test) if len(y_test) else np.nan
+        for name in (observable.name for observable in SCALARS if observable.theory):
+            row |= {name: _number(at, name), f"{name}_mc_error": _number(at, f"{name}_mc_error", missing=0.0)}
+        row |= {name: at[name].item() for name in _scalars(THEORY)}
+        rows.append(row | {"converged": bool(row["converged"])})
     return pd.DataFrame(rows)
 
 
 def langevin_table(langevin: xr.Dataset) -> pd.DataFrame:
     """Return the one row of a training result: scalars with standard errors, and how the run went."""
-    at = langevin.isel(chi=0)
-    row = keys(langevin, float(at["chi"]))
-    row["n_train"] = langevin.sizes["train"]
+    at, attributes = langevin.isel(chi=0), langevin.attrs
+    row = keys(langevin, float(at["chi"])) | {"n_train": langevin.sizes["train"]}
     for observable in SCALARS:
-        for name in (observable.name, f"{observable.name}_error"):
-            row[name] = _number(at, name)
+        row |= {name: _number(at, name) for name in (observable.name, f"{observable.name}_error")}
     row |= {name: at[name].item() if name in at else np.nan for name in _scalars(TRAINING)}
     row["jackknife_dof"] = langevin.sizes["chain"] - 1
-    row |= {"ess_min": float(at["ess"].min()), "rhat_max": float(langevin.attrs["rhat_max"])}
-    row |= {name: bool(langevin.attrs[name]) for name in ("mixed", "target_met", "burn_in_converged")}
-    row |= {"target_error": float(langevin.attrs["target_error"]), "chains": int(langevin.attrs["chains"])}
-    row |= {name: langevin.attrs[name] for name in ("device", "dtype", "wall_time_s")}
+    row |= {"ess_min": float(at["ess"].min()), "rhat_max": float(attributes["rhat_max"])}
+    row |= {name: bool(attributes[name]) for name in ("mixed", "target_met", "burn_in_converged")}
+    row |= {"target_error": float(attributes["target_error"]), "chains": int(attributes["chains"])}
+    row |= {name: attributes[name] for name in ("device", "dtype", "wall_time_s")}
     return pd.DataFrame([row])
 
 
@@ -63,18 +59,10 @@ def chains_table(langevin: xr.Dataset) -> pd.DataFrame:
     """Return one row for each chain: where it started and its own train discrepancy."""
     at = langevin.isel(chi=0)
     blocks = at["train_discrepancy_blocks"].to_numpy()
-    return pd.DataFrame(
-        [
-            keys(langevin, float(at["chi"]))
-            | {
-                "chain": chain,
-                "start": str(start),
-                "train_discrepancy": float(blocks[chain].mean()),
-                "train_discrepancy_error": float(standard_error(blocks[chain][None])),
-            }
-            for chain, start in enumerate(at["start"].to_numpy())
-        ]
-    )
+    columns = keys(langevin, float(at["chi"])) | {"chain": np.arange(len(blocks)), "start": at["start"].astype(str)}
+    columns |= {"train_discrepancy": blocks.mean(axis=1)}
+    columns |= {"train_discrepancy_error": [float(standard_error(chain[None])) for chain in blocks]}
+    return pd.DataFrame(columns)
 
 
 def samples_table(theory: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
@@ -83,17 +71,12 @@ def samples_table(theory: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
     chi = matching_scale(theory, langevin)
     parts = []
     for part in ("train", "test"):
-        columns = keys(langevin, chi) | {
-            "part": part,
-            "sample": np.arange(langevin.sizes[part]),
-            "y": langevin[f"y_{part}"].to_numpy(),
-            "langevin": at[f"mean_{part}"].to_numpy(),
-            "langevin_error": at[f"mean_{part}_error"].to_numpy(),
-        }
+        mean = f"mean_{part}"
+        columns = keys(langevin, chi) | {"part": part, "sample": np.arange(langevin.sizes[part])}
+        columns |= {"y": langevin[f"y_{part}"], "langevin": at[mean], "langevin_error": at[f"{mean}_error"]}
         for level in theory["level"].to_numpy():
-            at_level = theory.sel(chi=chi, level=level)
-            columns[str(level)] = at_level[f"mean_{part}"].to_numpy()
-            columns[f"{level}_mc_error"] = at_level[f"mean_{part}_mc_error"].to_numpy()
+            predicted = theory.sel(chi=chi, level=level)
+            columns |= {str(level): predicted[mean], f"{level}_mc_error": predicted[f"{mean}_mc_error"]}
         parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True)
 
@@ -105,19 +88,17 @@ def components_table(dataset: xr.Dataset) -> pd.DataFrame:
     """
     if "learned_component" not in dataset:
         return pd.DataFrame(columns=COMPONENTS)
-    parts = []
     is_theory = "level" in dataset.dims
-    for chi in dataset["chi"].to_numpy():
-        for source in dataset["level"].to_numpy() if is_theory else ["langevin"]:
-            at = dataset.sel(chi=chi, level=source) if is_theory else dataset.sel(chi=chi)
-            columns = keys(dataset, float(chi)) | {
-                "source": str(source),
-                "degree": dataset["degree"].to_numpy(),
-                "strength": at["learned_component"].to_numpy(),
-                "error": at["learned_component_mc_error" if is_theory else "learned_component_error"].to_numpy(),
-                "teacher": dataset["teacher_component"].to_numpy() if is_theory else np.nan,
-            }
-            parts.append(pd.DataFrame(columns))
+    if not is_theory:
+        dataset = dataset.expand_dims(level=["langevin"])
+    error = "learned_component_mc_error" if is_theory else "learned_component_error"
+    parts = []
+    for chi, source in product(dataset["chi"].to_numpy(), dataset["level"].to_numpy()):
+        at = dataset.sel(chi=chi, level=source)
+        columns = keys(dataset, float(chi)) | {"source": str(source), "degree": dataset["degree"]}
+        columns |= {"strength": at["learned_component"], "error": at[error]}
+        columns |= {"teacher": dataset["teacher_component"] if is_theory else np.nan}
+        parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -125,12 +106,8 @@ def keys(dataset: xr.Dataset, chi: float) -> dict[str, Any]:
     """Return the columns that say which experiment, seed and scale a row is about."""
     width = int(dataset.attrs["width"])
     gamma = float(np.log(chi) / np.log(width)) if width > 1 else np.nan
-    return {
-        "experiment": str(dataset.attrs.get("label", "")),
-        "seed": int(dataset.attrs["seed"]),
-        "chi": chi,
-        "gamma": gamma,
-    }
+    place = {"experiment": str(dataset.attrs.get("label", "")), "seed": int(dataset.attrs["seed"])}
+    return place | {"chi": chi, "gamma": gamma}
 
 
 def matching_scale(theory: xr.Dataset, langevin: xr.Dataset) -> float:
@@ -140,12 +117,10 @@ def matching_scale(theory: xr.Dataset, langevin: xr.Dataset) -> float:
         InputError: If the two are not about the same data and network, or theory lacks the scale.
     """
     for name in (*NetworkSettings.model_fields, "data_digest"):
-        if theory.attrs[name] != langevin.attrs[name]:
-            raise InputError(
-                f"theory and training differ in {name}: {theory.attrs[name]} against {langevin.attrs[name]}"
-            )
-    chi = float(langevin["chi"].to_numpy()[0])
-    scales = theory["chi"].to_numpy()
+        predicted, measured = theory.attrs[name], langevin.attrs[name]
+        if predicted != measured:
+            raise InputError(f"theory and training differ in {name}: {predicted} against {measured}")
+    chi, scales = float(langevin["chi"][0]), theory["chi"].to_numpy()
     match = scales[np.isclose(scales, chi, rtol=1e-9, atol=0)]
     if not len(match):
         known = ", ".join(f"{value:g}" for value in scales)

@@ -22,56 +22,44 @@ class Spool:
         self._stem = stem
         self._held: list[pd.DataFrame] = []
         self._files: list[Path] = []
-        self._schemas: list[pa.Schema] = []
 
     def append(self, part: pd.DataFrame) -> None:
         """Add rows; parts may differ in their columns."""
-        if not len(part.columns):
-            return
-        self._held.append(part)
+        if len(part.columns):
+            self._held.append(part)
         if sum(map(len, self._held)) >= ROWS_HELD:
             self._flush()
 
     def _flush(self) -> None:
         if self._held:
-            table = pa.Table.from_pandas(pd.concat(self._held, ignore_index=True), preserve_index=False)
-            self._held = []
             self._files.append(self._stem.with_suffix(f".{len(self._files)}"))
-            self._schemas.append(table.schema.remove_metadata())
-            pq.write_table(table, self._files[-1])
+            pd.concat(self._held, ignore_index=True).to_parquet(self._files[-1], index=False)
+            self._held = []
+
+    def schema(self) -> pa.Schema:
+        """Return the union of the parts' columns in order of first appearance."""
+        self._flush()
+        schemas = [pq.read_schema(path).remove_metadata() for path in self._files]
+        return pa.unify_schemas(schemas, promote_options="permissive") if schemas else pa.schema([])
 
     def parts(self) -> Iterator[pa.Table]:
-        """Yield the parts with one schema: the union of their columns in order of first appearance."""
-        self._flush()
+        """Yield the parts with one schema; one without rows if there is none."""
+        schema = self.schema()
+        yield from (pq.read_table(path, schema=schema) for path in self._files)
         if not self._files:
-            return
-        schema = pa.unify_schemas(self._schemas, promote_options="permissive")
-        for path in self._files:
-            part = pq.read_table(path)
-            columns = [
-                part[field.name].cast(field.type)
-                if field.name in part.column_names
-                else pa.nulls(len(part), field.type)
-                for field in schema
-            ]
-            yield pa.table(columns, schema=schema)
+            yield schema.empty_table()
 
     def whole(self) -> pd.DataFrame:
         """Return all rows."""
-        parts = list(self.parts())
-        return pa.concat_tables(parts).to_pandas() if parts else pd.DataFrame()
+        table: pd.DataFrame = pa.concat_tables(self.parts()).to_pandas()
+        return table
 
     def write(self, stack: ExitStack, stem: Path) -> None:
         """Write the table as CSV (17 digits) and parquet, part by part; both are renamed when the stack closes."""
         csv_path, parquet_path = (stack.enter_context(atomic(stem.with_suffix(s))) for s in (".csv", ".parquet"))
-        writer = None
-        for part in self.parts():
-            if writer is None:
-                writer = pq.ParquetWriter(parquet_path, part.schema)
-            part.to_pandas().to_csv(csv_path, mode="a", header=not csv_path.exists(), index=False, float_format="%.17g")
-            writer.write_table(part)
-        if writer is None:  # a table without columns
-            pd.DataFrame().to_csv(csv_path, index=False)
-            pd.DataFrame().to_parquet(parquet_path, index=False)
-        else:
-            writer.close()
+        with pq.ParquetWriter(parquet_path, self.schema()) as writer:
+            for part in self.parts():
+                writer.write_table(part)
+                part.to_pandas().to_csv(
+                    csv_path, mode="a", header=not csv_path.exists(), index=False, float_format="%.17g"
+                )

@@ -8,9 +8,8 @@ from pydantic import Field
 
 from msat.levels import NAMES, LevelName
 from msat.network import Positive
-from msat.validation import Settings
+from msat.validation import Seed, Settings
 
-Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Levels = Annotated[list[LevelName], Field(min_length=1)]
 
 

@@ -21,7 +21,7 @@ from msat.observables.functions import (
     weight_alignment,
 )
 from msat.observables.moments import Frame, Moments
-from msat.observables.registry import OBSERVABLES
+from msat.observables.registry import BY_NAME, OBSERVABLES
 from msat.tasks.base import Task
 from msat.uncertainty import standard_error
 from tests.conftest import Z_LIMIT
@@ -178,6 +178,14 @@ def test_errors_of_training_are_of_the_series_or_of_chains_left_out(moments):
     assert (found["hidden_kernel_gain"], found["hidden_kernel_gain_error"]) == (value, error)
     with pytest.raises(ValueError, match="leaving out chains"):
         error_series("hidden_kernel_gain", series, whole)
+
+
+def test_an_observable_of_a_moment_that_was_not_recorded_is_left_out(moments, monkeypatch):
+    newer = replace(BY_NAME["readout_norm"], name="newer", formula=lambda m: m.averages["newer_moment"])
+    monkeypatch.setattr("msat.observables.evaluate.OBSERVABLES", (newer, BY_NAME["hidden_kernel_gain"]))
+    whole, without = moments
+    found = measured(whole, without, {"readout_norm": np.zeros((8, 16))}, standard_error)
+    assert set(found) == {"hidden_kernel_gain", "hidden_kernel_gain_error"}
 
 
 def test_the_jackknife_removes_the_bias_of_a_square():

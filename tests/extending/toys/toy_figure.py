@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msat.figures import style
-from msat.figures.base import Declaration
+from msat.figures import Declaration, style
 
 if TYPE_CHECKING:
     import pandas as pd
