@@ -37,10 +37,10 @@ class Commands(click.Group):
         """Return the names."""
         return list(self._table)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command, or None where there is none of that name."""
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        """Return a command; one that is not there is refused with those that are."""
         if cmd_name not in self._table:
-            return None
+            ctx.fail(f"no command {cmd_name!r}; known are {', '.join(self._table)}")
         text, make = self._table[cmd_name]
         command = make()
         command.name, command.help = cmd_name, text

@@ -22,11 +22,12 @@ from msat.errors import InputError
 from msat.keys import digest, file_digest
 from msat.langevin.settings import STOPPING_RULE, LangevinSettings, Saving
 from msat.network import Network, NetworkSettings
+from msat.settings import Seed, Settings
 from msat.stages.maps import FiniteWidthSettings, Gamma, LoopMapSettings
 from msat.tasks.base import TaskSettings
 from msat.tasks.mnist_sources import SourceSettings
 from msat.theory.settings import Levels
-from msat.validation import Seed, Settings, validated
+from msat.validation import validated
 
 ExperimentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Seeds = Annotated[list[Seed], Field(min_length=1)]
@@ -94,7 +95,7 @@ def scale_name(chi: float) -> str:
 class Theory(Settings):
     """What the theory computes."""
 
-    levels: Levels = Field(list(levels.NAMES), description="Levels of theory, in the order of docs/theory.md.")
+    levels: Levels | None = Field(None, description="Levels of theory; null for all that an activation has.")
 
 
 class Checks(Settings):
@@ -171,7 +172,7 @@ class Config(Settings):
     langevin: LangevinSettings = Field(LangevinSettings(), description="Langevin training.")
     saving: Saving = Field(Saving(), description="Checkpoints and final states of trainings.")
     checks: Checks = Field(Checks(), description="Comparison of theory and training.")
-    loop_map: LoopMapSettings = Field(LoopMapSettings(), description="Map of where one_loop exists.")
+    loop_map: LoopMapSettings = Field(LoopMapSettings(), description="Map of where the loop equation has a solution.")
     finite_width: FiniteWidthSettings = Field(
         FiniteWidthSettings(), description="Errors of the levels against the width."
     )
@@ -189,7 +190,8 @@ class Config(Settings):
 
     def levels_of(self, experiment: str) -> list[str]:
         """Return the levels of theory of one experiment."""
-        return self.experiments[experiment].levels or self.theory.levels
+        chosen = self.experiments[experiment]
+        return chosen.levels or self.theory.levels or levels.defined_levels(chosen.network.activation)
 
     def figures_of(self, experiment: str) -> list[str]:
         """Return the figures that one experiment has, by its levels and its task."""

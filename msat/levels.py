@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from msat.activations import get_activation
 from msat.errors import InputError
-from msat.validation import OneOf, check_known
+from msat.settings import OneOf, check_known
 
 Line = str | tuple[float, tuple[float, ...]]
 
@@ -24,8 +24,8 @@ class Level:
     Attributes:
         name, label: Its name in files and options, and in figures.
         method: "kernel": follows from the spectrum of the prior kernel, by ``predict(geometry, network)`` of its
-            module. "action": expands about a conjugate field, by ``expand(action)`` of its module
-            (`msat.theory.action`).
+            module. "action": expands about a conjugate field, by ``solve(saddle)`` and
+            ``again(solution, action)`` of its module (`msat.theory.action`).
         color, line: How figures draw it: index in seaborn's palette "colorblind" (None: black), and matplotlib's line
             style.
         marker: Its marker where levels are drawn as points.

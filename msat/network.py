@@ -10,7 +10,8 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from msat.activations import ActivationName
 from msat.errors import InputError
-from msat.validation import Settings, describe
+from msat.settings import Settings
+from msat.validation import describe
 
 _MAX_WIDTH = 10**9
 _SMALLEST = 1e-100  # of g and kappa: squares and products of them stay within double precision

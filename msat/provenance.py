@@ -8,12 +8,14 @@ import json
 import platform
 import subprocess
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 _PACKAGE = "msat"
 _ROOT = Path(__file__).resolve().parent
+# words for what is refused: no result depends on them
+_MESSAGES = ("msat.errors", "msat.validation")
 _LIBRARIES = ("numpy", "scipy", "xarray", "torch", "arviz-stats")
 
 
@@ -30,7 +32,7 @@ def import_closure(*modules: str) -> dict[str, Path]:
     while waiting:
         name = waiting.pop()
         path = _module_file(name)
-        if path is None or name in found or name == _PACKAGE:
+        if path is None or name in found or name in (_PACKAGE, *_MESSAGES):
             continue
         found[name] = path
         waiting += _parsed(path.read_text(encoding="utf-8"))[0]
@@ -41,7 +43,8 @@ def import_closure(*modules: str) -> dict[str, Path]:
 def code_digest(*modules: str) -> str:
     """Return a hash of the sources that a stage runs, 16 hexadecimal digits.
 
-    Only what Python executes counts: no comments, formatting, docstrings and imports for type checkers.
+    Only what Python executes counts: no comments, formatting, docstrings and imports for type checkers; nor the texts
+    of options and the wording of errors.
     """
     sha = hashlib.sha256()
     for name, path in import_closure(*modules).items():
@@ -72,7 +75,12 @@ def _parsed(text: str) -> tuple[list[str], str]:
 
 
 class _Executed(ast.NodeTransformer):
-    """Leaves out docstrings and what stands under ``if TYPE_CHECKING:``."""
+    """Leaves out docstrings, the texts of options and what stands under ``if TYPE_CHECKING:``."""
+
+    def visit_Call(self, node: ast.Call) -> Any:
+        if ast.unparse(node.func) == "Field":
+            node.keywords = [item for item in node.keywords if item.arg != "description"]
+        return self.generic_visit(node)
 
     def visit_If(self, node: ast.If) -> Any:
         self.generic_visit(node)
@@ -93,18 +101,12 @@ class _Executed(ast.NodeTransformer):
 def environment() -> dict[str, Any]:
     """Return msat's version, git commit and dirty flag, and the versions of Python and the libraries."""
     commit, dirty = _git_state()
-    versions = {}
-    for library in _LIBRARIES:
-        try:
-            versions[library] = version(library)
-        except PackageNotFoundError:
-            versions[library] = "not installed"
     return {
         "msat_version": version(_PACKAGE),
         "git_hash": commit,
         "git_dirty": dirty,
         "python_version": platform.python_version(),
-        "library_versions": json.dumps(versions),
+        "library_versions": json.dumps({library: version(library) for library in _LIBRARIES}),
     }
 
 

@@ -27,7 +27,8 @@ def test_a_new_task_does_not_touch_the_others():
 
 def test_closure_follows_imports():
     theory = set(provenance.import_closure(THEORY, "msat.theory.linear.ladder"))
-    assert {"msat.theory.anneal", "msat.theory.matrices", "msat.network", "msat.errors"} <= theory
+    assert {"msat.theory.anneal", "msat.theory.matrices", "msat.network"} <= theory
+    assert not {"msat.errors", "msat.validation"} & theory
     assert {"msat.langevin.dynamics", "msat.langevin.starts"} <= set(provenance.import_closure(TRAINING))
 
 
@@ -44,6 +45,9 @@ def test_digest_sees_code_and_not_comments(tmp_path, monkeypatch):
     base = digest('"""One."""\ndef f(x):\n    """Two."""\n    return x + 1\n')
     assert digest('"""Other."""\n# a comment\ndef f(x):\n\n    return (x + 1)\n') == base
     assert digest("def f(x):\n    return x + 2\n") != base
+    option = digest('a = Field(3, ge=1, description="A number.")\n')
+    assert digest('a = Field(3, ge=1, description="The number.")\n') == option
+    assert digest('a = Field(3, ge=2, description="A number.")\n') != option
     (package / "helper.py").write_text("a = 1\n")
     with_helper = digest("def f(x):\n    from msat.helper import a\n    return x + a\n")
     (package / "helper.py").write_text("a = 2\n")

@@ -9,7 +9,7 @@ import importlib
 from functools import cache
 from typing import TYPE_CHECKING, Annotated
 
-from msat.validation import OneOf, check_known, modules
+from msat.settings import OneOf, check_known, modules
 
 if TYPE_CHECKING:  # a name is known without NumPy, so that the command line starts at once
     from msat.activations.base import Activation

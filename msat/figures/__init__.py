@@ -7,7 +7,6 @@ figure needs when they start: libraries that draw are imported inside functions.
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import Any, Literal
 
 from msat import levels
 from msat.errors import InputError
+from msat.settings import check_known, modules
 
-NAMES = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name != "style"))
+NAMES = modules(__path__, "style")
 # formats, and what makes the same figure the same bytes in each
 _METADATA: dict[str, dict[str, Any]] = {".pdf": {"CreationDate": None}, ".png": {}, ".svg": {"Date": None}}
 
@@ -45,8 +45,7 @@ def declaration(name: str) -> Declaration:
     Raises:
         InputError: If there is no such figure; the message lists those known.
     """
-    if name not in NAMES:
-        raise InputError(f"figure = {name!r}: must be one of {', '.join(NAMES)}")
+    check_known("figure", name, NAMES)
     needs: Declaration = importlib.import_module(f"{__name__}.{name}").NEEDS
     return needs
 
@@ -103,7 +102,7 @@ def draw(
 
 
 def _tables(name: str, folder: Path | None, experiment: str) -> dict[str, Any]:
-    from msat.tables.rows import read_table
+    from msat.tables.files import read_table
 
     if folder is None:
         raise InputError(f"--tables: figure {name} needs the folder of the tables")

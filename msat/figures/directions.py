@@ -35,7 +35,7 @@ def draw(theory: style.Table, langevin: style.Table) -> style.Figure:
         below.axhspan(-1, 1, color="0.93", zorder=-1, linewidth=0)
         mean = style.deviations(below, rows, reference, quantity)[RESCALING].groupby("chi").mean()
         chi = min(mean.index, key=lambda value: abs(math.log(value / 10)))
-        text = rf"rescaling at $\chi = {chi:g}$: ${mean[chi]:+.2g}$ %"
+        text = rf"{style.label(RESCALING)} at $\chi = {chi:g}$: ${mean[chi]:+.2g}$ %"
         look: Any = {"ha": "center", "fontsize": 6.5, "color": style.color(RESCALING)}
         below.annotate(text, (0.5, 0.04), xycoords="axes fraction", **look)
         style.chi_axis(below)

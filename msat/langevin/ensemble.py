@@ -23,14 +23,15 @@ if TYPE_CHECKING:
     from msat.langevin.settings import LangevinSettings
 
 
+def key(network: Network, data_digest: str, seed: int) -> dict[str, Any]:
+    """Return what seeds the generator of starts and noise, as plain numbers and strings."""
+    return {"seed": seed, "data": data_digest, **network.parameters()}
+
+
 def begin(
     geometry: Geometry, network: Network, settings: LangevinSettings, key: Mapping[str, Any], device: torch.device
 ) -> tuple[Potential, State]:
-    """Return the potential and the state of step 0.
-
-    Args:
-        key: Data, network and seed as plain numbers and strings: it seeds the generator of starts and noise.
-    """
+    """Return the potential and the state of step 0, from the `key` of the ensemble."""
     # TensorFloat-32 keeps ten bits of a product: the forces would be wrong in the third digit
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False

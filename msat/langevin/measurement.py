@@ -8,6 +8,7 @@ import numpy as np
 
 from msat.langevin import diagnostics
 from msat.langevin.moments import BY_CHAIN
+from msat.langevin.packing import triangle
 from msat.langevin.starts import start_names
 from msat.langevin.state import State
 from msat.types import Array
@@ -21,7 +22,7 @@ class Measurement(NamedTuple):
     """The result of a run, in float64."""
 
     variables: dict[str, Any]  # means, covariances, kernels and diagnostics by their names in langevin.nc
-    by_chain: dict[str, Array]  # means of every chain, (chains, ...), by the names of moments.BY_CHAIN
+    by_chain: dict[str, Array]  # means of every chain by the names of moments.BY_CHAIN, (chains, ...); matrices packed
     series: dict[str, Array]  # block means, (chains, blocks, ...)
     account: dict[str, float | bool]  # how the run went
 
@@ -73,4 +74,5 @@ def measured(
         "relaxation_times": state.steps * state.step_size,
         "block_steps": state.steps // f_train.shape[1],
     }
-    return Measurement(variables, by_chain, series, account)
+    packed = {name: triangle(array) if array.ndim == 3 else array for name, array in by_chain.items()}
+    return Measurement(variables, packed, series, account)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from msat.validation import Seed, Settings
+from msat.settings import Seed, Settings
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["float32", "float64"]

@@ -51,7 +51,7 @@ THEORY = (
     Variable("residual", (), "relative residual of the solver's equation"),
     Variable("iterations", (), "iterations of the solver (exact: quadrature nodes)"),
     Variable("converged", (), "1 where the solver converged; elsewhere predictions are not to be used"),
-    Variable("loop_strength", (), "largest loop strength in [0, 1] to which one_loop was followed"),
+    Variable("loop_strength", (), "largest loop strength in [0, 1] to which the self-consistent loop was followed"),
     Variable("effective_sample_size", (), "independent neurons that a sampled level is worth; NaN for closed forms"),
     Variable("anneal_difference", (), "relative difference in y.ft of a downward anneal; NaN for closed forms"),
     Variable("note", (), "what a reader must know of the level on these data"),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from msat.errors import ComputationError, InputError
+from msat.errors import ComputationError
 from msat.store import atomic, check_writable
 from msat.tables.checks import disagreements, shortfalls, summary, unconverged, verdict
-from msat.tables.rows import read_table
+from msat.tables.files import read_table
 
 
 def run(table: Path, out: Path, alpha: float) -> str:
@@ -18,12 +18,10 @@ def run(table: Path, out: Path, alpha: float) -> str:
         alpha: False-alarm rate of the whole table.
 
     Raises:
-        InputError: If alpha is not between 0 and 1, or the file is another table.
+        InputError: If the file is another table.
         ComputationError: If an exact level and training disagree, with a line for each quantity; the summary is printed
             before.
     """
-    if not 0 < alpha < 1:
-        raise InputError(f"--alpha = {alpha:g}: must be between 0 and 1")
     check_writable(out)
     checks = read_table(table, ("experiment", "chi", "level", "chi2_p"))
     text, problems = summary(checks), disagreements(checks, alpha)

@@ -30,8 +30,8 @@ def theory(activation: str, levels: Sequence[str]) -> str:
 def training(activation: str) -> str:
     """Return the digest of the code that determines what a training measures, and nothing else.
 
-    Not the observables, which are functions of what is measured and are applied again on reading; nor files,
-    progress and signals.
+    Not the observables, which are functions of what is measured and are applied again on reading; nor progress,
+    signals, and what of it a file holds at which size (`msat.stages.measured`): what reads takes both.
     """
     return code_digest("msat.langevin.ensemble", f"msat.activations.{activation}")
 

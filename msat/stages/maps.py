@@ -15,21 +15,22 @@ from pydantic import Field
 
 from msat.levels import EXACT, LAPLACE, LEVELS, NNGP, ONE_LOOP, RESCALING, TREE_LEVEL
 from msat.network import NetworkSettings
-from msat.validation import Settings
+from msat.settings import Seed, Settings
+from msat.tasks.ising import Settings as IsingSettings
 
 if TYPE_CHECKING:  # settings are read by config and command line, which must start at once
     import pandas as pd
 
+_ISING: Any = IsingSettings.model_fields
 _NETWORK: Any = NetworkSettings.model_fields
 Count = Annotated[int, Field(ge=1)]
 Gamma = Annotated[float, Field(ge=-1, le=2)]
-Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 class MapSettings(Settings):
     """What both maps share: linear networks on the Ising task, theory only."""
 
-    delta_p: float = Field(0.1, ge=-0.5, le=0.5, description="Bias of the Ising task.")
+    delta_p: float = _ISING["delta_p"]
     g_w: float = _NETWORK["g_w"]
     g_v: float = _NETWORK["g_v"]
     kappa_0: float = _NETWORK["kappa_0"]
@@ -112,7 +113,7 @@ MAPS: dict[str, tuple[type[MapSettings], Callable[[Any], pd.DataFrame]]] = {
 def run(name: str, settings: MapSettings, out: Path) -> None:
     """Make the map of a name and write it into a folder, as CSV and parquet."""
     from msat.store import check_writable
-    from msat.tables.rows import write_table
+    from msat.tables.files import write_table
 
     check_writable(out / f"{name}.csv")
     write_table(MAPS[name][1](settings), out / name)
@@ -130,7 +131,6 @@ def _against_exact(
     from msat.geometry import decompose
     from msat.network import Network
     from msat.observables.functions import discrepancy
-    from msat.tasks.ising import Settings as IsingSettings
     from msat.tasks.ising import make
     from msat.theory.anneal import anneal
 

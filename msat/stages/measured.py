@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from msat.geometry import Geometry
+from msat.langevin.packing import full
 from msat.network import Network
 from msat.observables.evaluate import error_series, measured, without_each
 from msat.observables.functions import COMPONENT_DEGREES
@@ -50,8 +51,7 @@ def dataset(
     values = dict(measurement.variables)
     start = values.pop("start")
     values |= {f"series_{name}": array for name, array in measurement.series.items()}
-    for name, array in measurement.by_chain.items():
-        values[f"moment_{name}"] = _triangle(array) if name in _MATRICES else array
+    values |= {f"moment_{name}": array for name, array in measurement.by_chain.items()}
     values |= {name: getattr(geometry, name) for name in ("y_train", "y_test", "prior_kernel", "direction")}
     if projection is not None:
         values |= {"component_projection": projection, "degree": np.array(COMPONENT_DEGREES)}
@@ -61,8 +61,7 @@ def dataset(
     kept = sum(result[name].nbytes for name in matrices) <= LARGEST_MOMENTS
     known = {**network.parameters(), **measurement.account, "chain_moments": kept, **about}
     result.attrs = attributes({"kind": "langevin", **known})
-    result = observe(result)
-    return result if kept else result.drop_vars(matrices)
+    return observe(result) if kept else observe(result).drop_vars(matrices)
 
 
 def _variable(name: str, array: Any) -> tuple[tuple[str, ...], Array, dict[str, str]]:
@@ -76,8 +75,8 @@ def _variable(name: str, array: Any) -> tuple[tuple[str, ...], Array, dict[str, 
 def observe(result: xr.Dataset) -> xr.Dataset:
     """Return a training result with its observables and their errors taken from its moments and block series.
 
-    A result that was written without series (by a version before 0.2) stays as it is; one without the matrices of
-    every chain keeps the observables that need them.
+    A result without series, of before they were written, stays as it is; one without the matrices of every chain
+    keeps the observables that need them.
     """
     if "chain_moments" not in result.attrs:
         return result
@@ -105,7 +104,7 @@ def _moments(at: xr.Dataset, series: Mapping[str, Array]) -> tuple[Moments, list
         projection=at["component_projection"].to_numpy() if "component_projection" in at else None,
     )
     averages = {name: blocks.mean(axis=(0, 1)) for name, blocks in series.items()}
-    by_chain = {name: _full(array) if name in _MATRICES else array for name, array in _named(at, "moment_").items()}
+    by_chain = {name: full(array) if name in _MATRICES else array for name, array in _named(at, "moment_").items()}
 
     def of(means: Mapping[str, Array], covariance: Array, hidden_kernel: Array) -> Moments:
         weights = means.get("first_layer")
@@ -128,19 +127,3 @@ def _moments(at: xr.Dataset, series: Mapping[str, Array]) -> tuple[Moments, list
         of(left, left["ff_train"] - np.outer(left["f_train"], left["f_train"]), left["hidden_kernel"])
         for left in (without_each(by_chain) if "ff_train" in by_chain else [])
     ]
-
-
-def _triangle(matrices: Array) -> Array:
-    """Return the lower triangles of symmetric matrices, (chains, P, P), row by row, (chains, P (P + 1)/2)."""
-    rows, columns = np.tril_indices(matrices.shape[1])
-    return matrices[:, rows, columns]
-
-
-def _full(triangles: Array) -> Array:
-    """Return the symmetric matrices of lower triangles: the inverse of `_triangle`."""
-    size = (int(np.sqrt(8 * triangles.shape[1] + 1)) - 1) // 2
-    rows, columns = np.tril_indices(size)
-    full = np.empty((len(triangles), size, size))
-    full[:, rows, columns] = triangles
-    full[:, columns, rows] = triangles
-    return full

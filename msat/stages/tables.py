@@ -20,6 +20,7 @@ from msat.tables import TABLES, rows
 from msat.tables.checks import check_table
 from msat.tables.compare import compare, printed
 from msat.tables.evidence import evidence_tables
+from msat.tables.files import write_table
 from msat.tables.spool import Spool
 
 _PLACE = ["experiment", "seed", "chi"]
@@ -68,7 +69,7 @@ def run(
     if not there.any():
         raise InputError(f"--list {plan}: no run has finished yet")
     collect_files(_paths(planned["theory"][~lacks["theory"]]), _paths(planned["langevin"][there]), out, planned)
-    rows.write_table(planned.loc[~there, [*_PLACE, "missing"]], out / "missing")
+    write_table(planned.loc[~there, [*_PLACE, "missing"]], out / "missing")
     return _report(planned)
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -27,10 +27,9 @@ from msat.tasks.base import Task
 from msat.tasks.storage import load_task
 from msat.theory.anneal import anneal
 from msat.theory.prediction import Outputs, Prediction
+from msat.theory.settings import TheorySettings
 from msat.types import output_dimensions
-
-if TYPE_CHECKING:  # the text of an option is no code of this stage
-    from msat.theory.settings import TheorySettings
+from msat.validation import validated
 
 _MEANS = ("mean_train", "mean_test")
 _KINDS: dict[str, Any] = {"converged": np.int8, "iterations": np.int64, "note": object}
@@ -66,14 +65,18 @@ def _unconverged(dataset: xr.Dataset) -> str:
 
 
 def solve(
-    task: Task, network: Network, chi: Sequence[float] | None = None, levels: Sequence[str] | None = None, seed: int = 0
+    task: Task,
+    network: Network,
+    chi: Sequence[float] | float | None = None,
+    levels: Sequence[str] | None = None,
+    seed: int = 0,
 ) -> xr.Dataset:
     """Return the predictions of theory levels over scales, annealed upwards in chi.
 
     Args:
         task: Data.
         network: Network; without `chi` its own scale is solved.
-        chi: Scales, all positive and different.
+        chi: Scales, or one; all positive and different.
         levels: Names out of ``msat.levels.NAMES``; None for all that are defined for the activation.
         seed: Seed of the sampling of non-linear levels; together with the data it fixes the result. Linear levels use
             none.
@@ -93,18 +96,21 @@ def solve(
         array([0.733, 0.408])
     """
     started = time.perf_counter()
-    scales = [network.chi] if chi is None else [float(value) for value in chi]
-    levels = defined_levels(network.activation) if levels is None else list(levels)
-    _check_scales(scales, network)
+    scales = [network.chi] if chi is None else np.atleast_1d(chi).tolist()
+    given = levels if levels is None or isinstance(levels, str) else list(levels)
+    settings = validated(TheorySettings, {"chi": scales, "levels": given, "seed": seed})
+    scales, levels = settings.chi, settings.levels or defined_levels(network.activation)
+    if len(set(scales)) < len(scales):
+        raise InputError(f"chi = {','.join(f'{value:g}' for value in scales)}: a scale is named twice")
+    kappas = [network.at(value).kappa for value in scales]  # refuses a bad scale before any work
     check_levels(levels, network.activation)
     geometry = decompose(task, network)
     projection = component_projection(task.direction, task.x_test)
     sampling_seed = derived_seed({"stage": "theory", "seed": seed, "data": task.digest()})
     arrays: dict[str, np.ndarray] = {}
     for column, level, prediction in anneal(geometry, network, scales, levels, sampling_seed):
-        kappa = network.at(scales[column]).kappa
         axes = (geometry.prior_kernel, geometry.direction, projection)
-        for name, value in _values(prediction, Frame(task.y_train, task.y_test, kappa, *axes)).items():
+        for name, value in _values(prediction, Frame(task.y_train, task.y_test, kappas[column], *axes)).items():
             if name not in arrays:
                 kind = _KINDS.get(name, np.float64)
                 arrays[name] = np.empty((len(levels), len(scales), *np.shape(value)), dtype=kind)
@@ -115,15 +121,6 @@ def solve(
     about |= {"wall_time_s": time.perf_counter() - started, **environment()}
     dataset.attrs = attributes({"kind": "theory", **about})
     return dataset
-
-
-def _check_scales(scales: Sequence[float], network: Network) -> None:
-    if not scales:
-        raise InputError("chi is empty: must hold at least one scale")
-    if len(set(scales)) < len(scales):
-        raise InputError(f"chi = {','.join(f'{value:g}' for value in scales)}: a scale is named twice")
-    for value in scales:
-        network.at(value)  # refuses a bad scale before any work
 
 
 def _values(prediction: Prediction, frame: Frame) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def _train(task: Task, network: Network, settings: LangevinSettings, job: Traini
     started = time.perf_counter()
     device = find_device(settings.device)
     torch.set_num_threads(job.threads)
-    key = {"seed": job.seed, "data": task.digest(), **network.parameters()}
+    key = ensemble.key(network, task.digest(), job.seed)
     geometry = decompose(task, network)
     potential, state = ensemble.begin(geometry, network, settings, key, device)
     trajectory = digest(

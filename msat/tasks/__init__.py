@@ -12,8 +12,9 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from msat.tasks.base import Task
-from msat.validation import check_known, modules, validated
+from msat.settings import check_known, modules
+from msat.tasks.base import SeedSettings, Task
+from msat.validation import validated
 
 NAMES = modules(__path__, "base", "mnist_files", "mnist_sources", "storage")
 
@@ -38,7 +39,7 @@ def _function(name: str) -> Callable[..., Task]:
     def make(*arguments: Any, seed: int = 0, **values: Any) -> Any:
         given = inspect.Signature(positional).bind(*arguments, **values).arguments
         settings = validated(module.Settings, {key: _plain(value) for key, value in given.items()})
-        return module.make(settings, seed)
+        return module.make(settings, validated(SeedSettings, {"seed": seed}).seed)
 
     last = inspect.Parameter("seed", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=int)
     make.__signature__ = inspect.Signature([*positional, last], return_annotation=Task)  # type: ignore[attr-defined]

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike
 from pydantic import Field
 
 from msat.errors import InputError
+from msat.settings import Seed, Settings
 from msat.types import Array
-from msat.validation import Seed, Settings
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 _LARGEST = 1e15  # of an entry: squares and their sums stay within single precision

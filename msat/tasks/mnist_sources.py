@@ -15,8 +15,8 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from msat.errors import InputError
+from msat.settings import Settings
 from msat.tasks.mnist_files import FILES, FOLDER, read_folder, verified
-from msat.validation import Settings
 
 # each holds NAME.gz; tried in this order
 MIRRORS = {

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from msat.levels import NAMES, LevelName
 from msat.network import Positive
-from msat.validation import Seed, Settings
+from msat.settings import Seed, Settings
 
 Levels = Annotated[list[LevelName], Field(min_length=1)]
 

@@ -18,7 +18,7 @@ from msat.levels import LEVELS, NNGP, ONE_LOOP, RESCALING, TREE_LEVEL
 from msat.stages.maps import FiniteWidthSettings, LoopMapSettings, finite_width, loop_map
 from msat.stages.tables import collect_files
 from msat.store import load_dataset, save_dataset
-from msat.tables.rows import read_table, write_table
+from msat.tables.files import read_table, write_table
 
 ROOT = Path(__file__).parents[2]
 FEW = [[NNGP.name, RESCALING.name], [TREE_LEVEL.name]]

@@ -13,7 +13,7 @@ from msat.network import Network
 from msat.observables.functions import discrepancy
 from msat.stages import maps
 from msat.stages.maps import LOOP_LEVELS, WIDTH_LEVELS, FiniteWidthSettings, LoopMapSettings, finite_width, loop_map
-from msat.tables.rows import read_table
+from msat.tables.files import read_table
 from msat.tasks import ising
 from msat.theory.anneal import anneal
 from msat.validation import validated

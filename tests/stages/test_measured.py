@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 import msat
+from msat.langevin.packing import full
 from msat.observables.functions import effective_rank
 from msat.observables.registry import OBSERVABLES
 from msat.stages import measured
@@ -48,14 +49,14 @@ def test_moments_of_the_chains_give_the_means(trained):
     at = trained.isel(chi=0)
     for moment, mean in (("moment_f_train", "mean_train"), ("moment_f_test", "mean_test")):
         np.testing.assert_allclose(at[moment].mean("chain"), at[mean], atol=1e-13)
-    kernels = measured._full(at["moment_hidden_kernel"].to_numpy())
+    kernels = full(at["moment_hidden_kernel"].to_numpy())
     np.testing.assert_array_equal(kernels, kernels.transpose(0, 2, 1))
     np.testing.assert_allclose(kernels.mean(axis=0), at["hidden_kernel"], atol=1e-13)
 
 
 def test_the_jackknife_of_an_observable_by_hand(trained):
     at = trained.isel(chi=0)
-    kernels = measured._full(at["moment_hidden_kernel"].to_numpy())
+    kernels = full(at["moment_hidden_kernel"].to_numpy())
     count = len(kernels)
     parts = np.array([effective_rank(np.delete(kernels, j, axis=0).mean(axis=0)) for j in range(count)])
     whole = effective_rank(kernels.mean(axis=0))

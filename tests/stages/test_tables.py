@@ -17,7 +17,8 @@ from msat.tables import TABLES, spool
 from msat.tables.checks import check_table
 from msat.tables.compare import compare, printed
 from msat.tables.evidence import evidence_tables
-from msat.tables.rows import chains_table, components_table, langevin_table, read_table, samples_table, theory_table
+from msat.tables.files import read_table
+from msat.tables.rows import chains_table, components_table, langevin_table, samples_table, theory_table
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,6 @@
 import numpy as np
-import pandas as pd
 import pytest
 
-from msat.errors import InputError
 from msat.observables.functions import mean_squared_error
 from msat.observables.registry import SCALARS
 from msat.tables import rows
@@ -46,30 +44,3 @@ def test_samples_and_chains(results):
     chains = rows.chains_table(langevin)
     assert list(chains["start"]) == ["prior", "zero", "informed"] * 2
     assert chains["train_discrepancy"].mean() == pytest.approx(float(langevin["train_discrepancy"][0]))
-
-
-def test_files_keep_every_digit(results, tmp_path):
-    theory, langevin = results
-    tables = {
-        "theory": rows.theory_table(theory),
-        "langevin": rows.langevin_table(langevin),
-        "samples": rows.samples_table(theory, langevin),
-        "components": rows.components_table(theory),
-    }
-    assert tables["components"].empty
-    for name, table in tables.items():
-        rows.write_table(table, tmp_path / name)
-        csv, parquet = (rows.read_table(tmp_path / f"{name}.{suffix}") for suffix in ("csv", "parquet"))
-        pd.testing.assert_frame_equal(csv, parquet, check_dtype=False, check_exact=True)
-        pd.testing.assert_frame_equal(parquet, table)
-
-
-def test_unreadable_tables(tmp_path):
-    with pytest.raises(InputError, match="no such file"):
-        rows.read_table(tmp_path / "none.parquet")
-    (tmp_path / "bad.parquet").write_text("text")
-    with pytest.raises(InputError, match="not a readable table"):
-        rows.read_table(tmp_path / "bad.parquet")
-    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(InputError, match="column chi is missing"):
-        rows.read_table(tmp_path / "other.csv", ("chi",))

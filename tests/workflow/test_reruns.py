@@ -26,9 +26,14 @@ NOTHING = ()
 # file, or several: the jobs whose key has it, by rule and experiment. The first row that fits counts.
 TABLE = {
     # the foundations
-    "types.py errors.py validation.py": (TASKS, SOLVE, TRAIN, MAPS_, *READ),
+    "settings.py": (TASKS, SOLVE, TRAIN, MAPS_, *READ),
+    "types.py": (
+        *(TASKS, SOLVE, TRAIN, MAPS_, TABLES, CHECKS),
+        *(f"figure_{name}" for name in ("evidence", "finite_width", "kernels", "loop_map")),
+    ),
+    "errors.py validation.py": NOTHING,  # words for what is refused
     "keys.py": (SOLVE, TRAIN),  # seeds
-    "uncertainty.py": (TRAIN, MAPS_, *READ),
+    "uncertainty.py": (TRAIN, TABLES, CHECKS),
     "provenance.py": (SOLVE,),  # versions and commit in the file
     "store.py": (SOLVE, MAPS_, *READ),
     # packages that do more than hold modules
@@ -38,7 +43,7 @@ TABLE = {
     "stages/__init__.py tables/__init__.py": (TABLES,),
     "__init__.py */__init__.py": NOTHING,
     # settings: their values are in the jobs, their texts are no code
-    "cli.py cli_options.py config.py langevin/settings.py theory/settings.py": NOTHING,
+    "cli.py cli_options.py config.py langevin/settings.py": NOTHING,
     # data sets: of the smoke run's tasks, ising is that of the maps too
     "tasks/base.py": (TASKS, SOLVE, MAPS_),
     "tasks/storage.py": (SOLVE,),
@@ -46,7 +51,7 @@ TABLE = {
     "tasks/teacher_student.py": ("task index_erf",),
     "tasks/*.py": NOTHING,
     # what theory and training share
-    "network.py": (SOLVE, TRAIN, MAPS_, *READ),
+    "network.py": (SOLVE, TRAIN, MAPS_, TABLES, CHECKS),
     "geometry.py": (SOLVE, TRAIN, MAPS_, TABLES),
     "activations/base.py": (SOLVE, TRAIN, MAPS_),
     "activations/linear.py": ("solve ising_linear", "train ising_linear", MAPS_),
@@ -59,25 +64,29 @@ TABLE = {
         MAPS_,
     ),
     "theory/sampled/*.py": ("solve index_erf",),
+    "theory/settings.py": (SOLVE,),
     "theory/cost.py langevin/cost.py": NOTHING,
     "theory/*.py": (SOLVE, MAPS_),
     # training: the dynamics and what they measure, not how a run is watched and saved
     "langevin/checkpoint.py langevin/interrupt.py langevin/progress.py": NOTHING,
+    "langevin/packing.py": (TRAIN, TABLES),
     "langevin/*.py": (TRAIN,),
     # observables are functions of what was measured
     "observables/evaluate.py": (SOLVE, TABLES),
-    "observables/*.py": (SOLVE, MAPS_, *READ),
+    "observables/functions.py": (SOLVE, MAPS_, TABLES, CHECKS),
+    "observables/*.py": (SOLVE, TABLES, CHECKS),
     # stages, tables, figures
     "stages/theory.py": (SOLVE,),
     "stages/maps.py": (MAPS_,),
     "stages/tables.py stages/measured.py": (TABLES,),
     "stages/checks.py": (CHECKS,),
     "stages/training.py stages/code.py": NOTHING,
-    "tables/rows.py": (MAPS_, *READ),
+    "tables/rows.py": (TABLES, CHECKS),
+    "tables/files.py": (MAPS_, *READ),
     "tables/checks.py tables/compare.py": (TABLES, CHECKS),
     "tables/evidence.py": (TABLES, "figure_evidence"),
     "tables/spool.py": (TABLES,),
-    "figures/base.py figures/style.py": (FIGURES,),
+    "figures/style.py": (FIGURES,),
     "figures/*.py": ("figure_{stem}",),
 }
 
@@ -178,6 +187,7 @@ def _downstream(config: Config, jobs: set[str]) -> dict[str, int]:
         ("levels.py", 0),
         ("theory/one_loop.py", 0),
         ("tables/rows.py", 0),
+        ("tables/files.py", 0),
         ("figures/evidence.py", 0),
         ("langevin/progress.py", 0),
         ("store.py", 0),
