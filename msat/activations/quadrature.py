@@ -64,10 +64,8 @@ def _smoothed(function: Callable[[Any], Any], m: Any, sd: Any) -> Any:
     if not (sd > 0).any():
         return function(m + 0 * sd)
     nodes, weights = _normal_quadrature(_SMOOTHING_NODES)
-    total = 0 * (m + sd)
-    for node, weight in zip(nodes.tolist(), weights.tolist(), strict=True):
-        total += weight * function(m + sd * node)
-    return total
+    pairs = zip(nodes.tolist(), weights.tolist(), strict=True)
+    return sum(weight * function(m + sd * node) for node, weight in pairs)
 
 
 def by_quadrature(name: str, phi: Callable[[Any], Any], derivative: Callable[[Any], Any]) -> Activation:

@@ -35,11 +35,10 @@ def _function(name: str) -> Callable[..., Task]:
     parameters = inspect.signature(module.Settings).parameters.values()
     positional = [item.replace(kind=kind, annotation=inspect.Parameter.empty) for item in parameters]
 
-    def make(*arguments: Any, seed: int = 0, **values: Any) -> Task:
+    def make(*arguments: Any, seed: int = 0, **values: Any) -> Any:
         given = inspect.Signature(positional).bind(*arguments, **values).arguments
         settings = validated(module.Settings, {key: _plain(value) for key, value in given.items()})
-        task: Task = module.make(settings, seed)
-        return task
+        return module.make(settings, seed)
 
     last = inspect.Parameter("seed", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=int)
     make.__signature__ = inspect.Signature([*positional, last], return_annotation=Task)  # type: ignore[attr-defined]

@@ -35,33 +35,29 @@ def read_folder(folder: Path) -> dict[str, bytes]:
 def _read(folder: Path, name: str) -> bytes:
     for path in (folder / name, folder / f"{name}.gz"):
         try:
-            content = path.read_bytes()
+            return verified(name, path.read_bytes(), str(path))
         except FileNotFoundError:
             continue
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-        if path.suffix == ".gz":
-            content = uncompressed(content, str(path))
-        return verified(name, content, str(path))
     raise InputError(f"{folder}: {name} is missing (or {name}.gz)")
 
 
-def uncompressed(content: bytes, where: str) -> bytes:
-    """Return what a gzip archive holds, or raise InputError that names where it is from."""
-    try:
-        return gzip.decompress(content)
-    except (OSError, EOFError, zlib.error):
-        raise InputError(f"{where}: damaged (not a whole gzip file)") from None
-
-
 def verified(name: str, content: bytes, where: str) -> bytes:
-    """Return the content if it is MNIST's file of that name, or raise InputError that names where it is from."""
+    """Return MNIST's file of that name from its bytes, compressed if `where` they are from ends in .gz.
+
+    Raises:
+        InputError: If they are not the original; the message says where they are from.
+    """
+    if where.endswith(".gz"):
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error):
+            raise InputError(f"{where}: damaged (not a whole gzip file)") from None
     found = hashlib.sha256(content).hexdigest()
     if found != FILES[name]:
-        raise InputError(
-            f"{where}: damaged or not MNIST (sha256 {found[:8]}... of {len(content)} bytes, "
-            f"must be {FILES[name][:8]}...)"
-        )
+        differs = f"sha256 {found[:8]}... of {len(content)} bytes, must be {FILES[name][:8]}..."
+        raise InputError(f"{where}: damaged or not MNIST ({differs})")
     return content
 
 

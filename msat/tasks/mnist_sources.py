@@ -15,7 +15,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from msat.errors import InputError
-from msat.tasks.mnist_files import FILES, FOLDER, read_folder, uncompressed, verified
+from msat.tasks.mnist_files import FILES, FOLDER, read_folder, verified
 from msat.validation import Settings
 
 # each holds NAME.gz; tried in this order
@@ -94,7 +94,7 @@ def _downloaded(address: str, where: str, name: str) -> bytes:
             status = getattr(getattr(error, "response", None), "status_code", None)
             reason = f"HTTP status {status}" if status else f"cannot be reached ({type(error).__name__})"
             raise InputError(f"{where}: {reason}") from None
-        return verified(name, uncompressed(Path(path).read_bytes(), where), where)
+        return verified(name, Path(path).read_bytes(), where)
 
 
 def _npm() -> dict[str, bytes]:

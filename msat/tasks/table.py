@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -139,18 +139,9 @@ def make(settings: Settings, seed: int) -> Task:
     x = np.column_stack([table.numbers(name) for name in names])
     train, test = _split(settings, table.frame[split_name] if split_name else None, len(y), seed)
     x_train, x_test, y_train, y_test = x[train], x[test], y[train], y[test]
-    provenance: dict[str, Any] = {
-        "task": "table",
-        "seed": seed,
-        **settings.model_dump(exclude_none=True),
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "rows": len(y),
-        "n_train": len(train),
-        "n_test": len(test),
-        "target": target,
-        "features": names,
-        "left_out": left_out,
-    }
+    provenance: dict[str, Any] = {"task": "table", "seed": seed, **settings.model_dump(exclude_none=True)}
+    provenance |= {"sha256": hashlib.sha256(content).hexdigest(), "rows": len(y), "n_train": len(train)}
+    provenance |= {"n_test": len(test), "target": target, "features": names, "left_out": left_out}
     if settings.standardise != "none":
         x_train, x_test = _standardised(x_train, x_test, names)
     if settings.standardise == "features_and_target":
@@ -202,6 +193,9 @@ class _Table:
     """The columns of a file, by the names that a user gives: an array's name stands for all its columns."""
 
     def __init__(self, file: str, frame: pd.DataFrame) -> None:
+        import pandas as pd
+
+        self._as_numbers: Callable[[pd.Series], pd.Series] = lambda column: pd.to_numeric(column, errors="coerce")
         self.file, self.frame = file, frame
         self._groups: dict[str, list[str]] = {name: [name] for name in frame.columns}
         for name in frame.columns:
@@ -226,14 +220,14 @@ class _Table:
 
     def is_text(self, name: str) -> bool:
         """Whether no entry can be read as a number, although some are there."""
-        return bool(self.frame[name].notna().any() and _as_numbers(self.frame[name]).isna().all())
+        return bool(self.frame[name].notna().any() and self._as_numbers(self.frame[name]).isna().all())
 
     def numbers(self, name: str) -> Array:
         """Return a column as numbers. Rows are counted from 1 in the message, without a header."""
         column = self.frame[name]
         if column.dtype.kind in "mMc":
             raise InputError(f"{self.file}: column {name!r} has dtype {column.dtype}: must be real numbers")
-        values = _as_numbers(column).to_numpy(dtype=np.float64, na_value=np.nan)
+        values = self._as_numbers(column).to_numpy(dtype=np.float64, na_value=np.nan)
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
             row, entry = int(bad[0]), column.iloc[int(bad[0])]
@@ -243,19 +237,12 @@ class _Table:
         return np.asarray(values)
 
 
-def _as_numbers(column: pd.Series) -> pd.Series:
-    import pandas as pd
-
-    return pd.to_numeric(column, errors="coerce")
-
-
 def _standardised(x_train: Array, x_test: Array, names: Sequence[str]) -> tuple[Array, Array]:
     """Return each column minus its train mean over its train standard deviation: mean |x_train|^2 is D."""
-    for name, extent in zip(names, np.ptp(x_train, axis=0), strict=True):
-        if extent == 0:
-            raise InputError(
-                f"column {name!r} is constant over the train split and cannot be standardised: leave it out"
-            )
+    constant = np.ptp(x_train, axis=0) == 0
+    if constant.any():
+        name = names[int(np.argmax(constant))]
+        raise InputError(f"column {name!r} is constant over the train split and cannot be standardised: leave it out")
     mean, sd = x_train.mean(axis=0), x_train.std(axis=0)
     return (x_train - mean) / sd, (x_test - mean) / sd
 

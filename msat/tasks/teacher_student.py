@@ -151,9 +151,8 @@ def make(settings: Settings, seed: int) -> Task:
 def _single_index(settings: Settings, rng: np.random.Generator) -> tuple[Any, dict[str, Any]]:
     """Return a hermite or linear teacher, and what the provenance says of it."""
     own = settings.resolved()
-    series = np.array([0.0, 1.0])
-    if settings.teacher == "hermite":
-        series = probabilists_series(own["coefficients"], own["basis"])
+    linear = settings.teacher == "linear"
+    series = np.array([0.0, 1.0]) if linear else probabilists_series(own["coefficients"], own["basis"])
     variance = sum(math.factorial(k) * a**2 for k, a in enumerate(series) if k > 0)
     if variance == 0:
         raise InputError("coefficients: all zero; the teacher must depend on its input")

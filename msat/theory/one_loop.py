@@ -7,9 +7,9 @@ from typing import cast
 
 import numpy as np
 
-from msat.theory import matrices
 from msat.theory.action import Action, Expansion, Saddle, Solution, fluctuations, joined, relative
-from msat.theory.matrices import Matrix
+from msat.theory.matrices import Matrix, inverse, positive_definite
+from msat.theory.matrices import solve as linear_solve
 from msat.types import Array
 
 _FIRST_STEP = 0.5  # of the loop strength
@@ -29,7 +29,7 @@ def solve(saddle: Saddle[Action]) -> Solution:
     found = _follow(saddle)
     if found.expansion is None:
         return found
-    root, response = found.expansion.action, matrices.inverse(found.jacobian)
+    root, response = found.expansion.action, inverse(found.jacobian)
     kappa = root.network.kappa
     return replace(
         found,
@@ -44,7 +44,7 @@ def again(solution: Solution, action: Action) -> Expansion:
     """Return the level on another action, of a batch of draws: one Newton step from the root of all of them."""
     assert solution.expansion is not None
     there = cast(Action, action.at(solution.expansion.field))
-    there = cast(Action, action.at(there.ft - matrices.solve(solution.jacobian, _slope(there, 1.0), definite=True)))
+    there = cast(Action, action.at(there.ft - linear_solve(solution.jacobian, _slope(there, 1.0), definite=True)))
     return Expansion(there, there.ft, loop=True)
 
 
@@ -69,7 +69,7 @@ def _follow(saddle: Saddle[Action]) -> Solution:
     J = _jacobian(root, dT, strength)
     while strength < 1.0:
         target = min(1.0, strength + step)
-        predicted = root.ft + (target - strength) * matrices.solve(J, 0.5 * root.network.width * root.T)
+        predicted = root.ft + (target - strength) * linear_solve(J, 0.5 * root.network.width * root.T)
         trial, residual, corrections = _correct(root, predicted, dT, target)
         iterations += corrections
         if trial is None:
@@ -79,7 +79,7 @@ def _follow(saddle: Saddle[Action]) -> Solution:
         else:
             new_dT = trial.thinned().dT
             candidate = _jacobian(trial, new_dT, target)
-            if matrices.positive_definite(candidate - root.noise_margin * trial.curvature):
+            if positive_definite(candidate - root.noise_margin * trial.curvature):
                 root, strength, dT, J = trial, target, new_dT, candidate
                 continue
             reason = "its curvature is about to lose its sign"
@@ -118,7 +118,7 @@ def _correct(root: Action, start: Array, dT: Matrix, strength: float) -> tuple[A
     first = size = relative(action, residual)
     for iteration in range(1, _MAX_CORRECTIONS + 1):
         try:
-            step = -matrices.solve(J, residual)
+            step = -linear_solve(J, residual)
         except np.linalg.LinAlgError:  # singular: the path turns here
             break
         moved = action.at(action.ft + step)
