@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from msat import levels
 from msat.figures import Declaration, style
@@ -36,8 +35,8 @@ def draw(theory: style.Table, langevin: style.Table) -> style.Figure:
         mean = style.deviations(below, rows, reference, quantity)[RESCALING].groupby("chi").mean()
         chi = min(mean.index, key=lambda value: abs(math.log(value / 10)))
         text = rf"{style.label(RESCALING)} at $\chi = {chi:g}$: ${mean[chi]:+.2g}$ %"
-        look: Any = {"ha": "center", "fontsize": 6.5, "color": style.color(RESCALING)}
-        below.annotate(text, (0.5, 0.04), xycoords="axes fraction", **look)
+        color = style.color(RESCALING)
+        below.annotate(text, (0.5, 0.04), xycoords="axes fraction", ha="center", fontsize=6.5, color=color)
         style.chi_axis(below)
     style.finished(figure, grid, legend=grid[0, 0])
     low, high = grid[0, 0].get_ylim()

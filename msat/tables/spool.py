@@ -60,6 +60,5 @@ class Spool:
         with pq.ParquetWriter(parquet_path, self.schema()) as writer:
             for part in self.parts():
                 writer.write_table(part)
-                part.to_pandas().to_csv(
-                    csv_path, mode="a", header=not csv_path.exists(), index=False, float_format="%.17g"
-                )
+                rows = part.to_pandas()
+                rows.to_csv(csv_path, mode="a", header=not csv_path.exists(), index=False, float_format="%.17g")
