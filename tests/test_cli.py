@@ -170,8 +170,8 @@ BAD_COMMANDS = {
         "train --data {d} --width 3 --threads 0 --out {o}",
         "threads = 0: input should be greater than or equal to 1",
     ),
-    "unknown command": ("slove", "No such command 'slove'"),
-    "unknown task": ("task xor --out {o}", "No such command 'xor'"),
+    "unknown command": ("slove", "no command 'slove'; known are task, mnist"),
+    "unknown task": ("task xor --out {o}", "no command 'xor'; known are ising, mnist"),
     "task size": ("task ising --n-train 0 --out {o}", "n_train = 0"),
 }
 

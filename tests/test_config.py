@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from msat import figures
+from msat import figures, levels
 from msat.config import parse_config, schema, with_files
 from msat.errors import InputError
 
@@ -79,6 +79,13 @@ def test_default_is_the_papers_setting():
     assert len(config.seeds) >= 3
 
 
+def test_levels_are_those_of_the_activation_unless_named():
+    assert parse_config(MINIMAL).levels_of("a") == list(levels.NAMES)
+    config = parse_config(_changed("experiments.a.network.activation", "erf"))
+    assert config.levels_of("a") == levels.defined_levels("erf")
+    assert parse_config(_changed("theory.levels", ["nngp"])).levels_of("a") == ["nngp"]
+
+
 def test_gamma_is_the_exponent_of_the_width():
     config = parse_config(_changed("scales", {"gamma": [0.0, 0.5, 1.0]}))
     assert config.scale_names("a") == ["1", "10", "100"]
@@ -102,10 +109,10 @@ def test_an_experiment_may_have_its_own_scales_and_seeds():
         ("experiments.a.network.kappa_0", 0, "kappa_0 = 0: must be a finite number greater than 0"),
         ("experiments.a.network.activation", "sine", "activation = 'sine'"),
         ("experiments.a.task.n_train", 0, "n_train = 0"),
-        ("experiments.a.task.name", "xor", "experiments.a.task"),
+        ("experiments.a.task.name", "xor", "experiments.a.task.name = 'xor': must be one of ising, mnist, table"),
         (
-            "experiments.a.network.activation",
-            "erf",
+            "experiments.a",
+            {"task": {"name": "ising"}, "network": {"activation": "erf"}, "levels": ["exact"]},
             "experiments.a: level = 'exact' with activation = 'erf': exact needs activation = 'linear'",
         ),
         ("experiments.a.task", {"name": "mnist", "digits": [3, 3]}, "digits = .*the two digits must differ"),
@@ -126,8 +133,8 @@ def test_an_experiment_may_have_its_own_scales_and_seeds():
         ("scales", {"chi": [1, 1.0000000001]}, "a scale is named twice"),
         ("scales", {}, "experiments.a: scales: give a list"),
         (
-            "experiments.a.network.activation",
-            "quadratic",
+            "experiments.a",
+            {"task": {"name": "ising"}, "network": {"activation": "quadratic"}, "levels": ["tree_level"]},
             "experiments.a: level = 'tree_level' with activation = 'quad",
         ),
         ("theory.levels", ["nngp", "nngp"], "experiments.a: levels = nngp,nngp: a level is named twice"),

@@ -106,7 +106,7 @@ def solve(
     check_levels(levels, network.activation)
     geometry = decompose(task, network)
     projection = component_projection(task.direction, task.x_test)
-    sampling_seed = derived_seed({"stage": "theory", "seed": seed, "data": task.digest()})
+    sampling_seed = derived_seed({"stage": "theory", "seed": settings.seed, "data": task.digest()})
     arrays: dict[str, np.ndarray] = {}
     for column, level, prediction in anneal(geometry, network, scales, levels, sampling_seed):
         axes = (geometry.prior_kernel, geometry.direction, projection)
@@ -117,7 +117,7 @@ def solve(
             arrays[name][levels.index(level), column] = value
     dataset = _dataset(arrays, levels, scales, geometry, projection)
     about = {name: value for name, value in network.parameters().items() if name != "chi"}  # a dimension here
-    about |= {"seed": seed, "data_digest": task.digest(), "device": "cpu", "dtype": "float64"}
+    about |= {"seed": settings.seed, "data_digest": task.digest(), "device": "cpu", "dtype": "float64"}
     about |= {"wall_time_s": time.perf_counter() - started, **environment()}
     dataset.attrs = attributes({"kind": "theory", **about})
     return dataset
