@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help:
 	@echo "make reproduce  set up, run the default config: tables, checks, figures, report"
 	@echo "make test       set up, run the whole test suite"
-	@echo "make test-fast  the tests that take seconds, a minute in all"
+	@echo "make test-fast  the tests that take seconds, little more than a minute in all"
 	@echo "make test-slurm the workflow on a SLURM cluster on this machine, with faults (root; skipped where there is none)"
 	@echo "make smoke      the pipeline at small sizes, with its report"
 	@echo "make lint       ruff, mypy, import contracts, snakefmt, snakemake --lint"

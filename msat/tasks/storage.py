@@ -45,7 +45,7 @@ def load_task(path: Path) -> Task:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except UNREADABLE as error:
-        raise InputError(f"{path}: not a readable .npz data file ({first_line(error)})") from None
+        raise InputError(f"{path}: not a readable .npz data file ({first_line(error).split('. ')[0]})") from None
     for name in ARRAYS:
         if name not in arrays:
             raise InputError(f"{path}: array {name} is missing; needed are {', '.join(ARRAYS)}")
