@@ -37,8 +37,10 @@ class Commands(click.Group):
         """Return the names."""
         return list(self._table)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
-        """Return a command; one that is not there is refused with those that are."""
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command; one that is not there is refused with those that are, but by a shell that completes."""
+        if cmd_name not in self._table and ctx.resilient_parsing:
+            return None
         if cmd_name not in self._table:
             ctx.fail(f"no command {cmd_name!r}; known are {', '.join(self._table)}")
         text, make = self._table[cmd_name]

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.polynomial import hermite_e
 
 from msat.activations import get_activation
 from msat.types import Array
@@ -20,6 +21,9 @@ from msat.types import Array
 if TYPE_CHECKING:
     from msat.network import Network
     from msat.tasks.base import Task
+
+
+COMPONENT_DEGREES = (1, 2, 3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,3 +178,20 @@ def decompose(task: Task, network: Network) -> Geometry:
     return Geometry(
         task.x_train, task.y_train, task.x_test, task.y_test, network.g_v, network.activation, task.direction
     )
+
+
+def component_projection(direction: Array | None, x: Array) -> Array | None:
+    """Return the matrix that maps outputs on inputs x to their Hermite components along the teacher, (3, rows).
+
+    The components of f are the least-squares coefficients of He_1, He_2, He_3 of ``u.x``, so that
+    correlations of the polynomials on finitely many points do not count. None if the data have no
+    single-index teacher, or fewer rows than components.
+
+    Args:
+        direction: The teacher's u, (D,).
+        x: Inputs, (rows, D).
+    """
+    if direction is None or len(x) < len(COMPONENT_DEGREES):
+        return None
+    design = hermite_e.hermevander(x @ direction, max(COMPONENT_DEGREES))
+    return np.asarray(np.linalg.pinv(design[:, list(COMPONENT_DEGREES)]))

@@ -44,7 +44,7 @@ def code_digest(*modules: str) -> str:
     """Return a hash of the sources that a stage runs, 16 hexadecimal digits.
 
     Only what Python executes counts: no comments, formatting, docstrings and imports for type checkers; nor the texts
-    of options and the wording of errors.
+    of options, and the modules that word what is refused.
     """
     sha = hashlib.sha256()
     for name, path in import_closure(*modules).items():

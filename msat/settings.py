@@ -19,7 +19,7 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, bool) or not isinstance(value, Integral) else int(value)
 
 
-Seed = Annotated[int, BeforeValidator(_plain), Field(ge=0, le=2**63 - 1)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1), BeforeValidator(_plain)]
 
 
 class Settings(BaseModel):

@@ -32,8 +32,8 @@ def describe(model: type[BaseModel], error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"]) or "(top level)"
     if first["type"] == "union_tag_invalid":
-        which, tag, known = (first["ctx"][name].replace("'", "") for name in ("discriminator", "tag", "expected_tags"))
-        return f"{key}.{which} = {tag!r}: must be one of {known}"
+        which, known = (first["ctx"][name].replace("'", "") for name in ("discriminator", "expected_tags"))
+        return f"{key}.{which} = {first['ctx']['tag']!r}: must be one of {known}"
     if first["type"] == "extra_forbidden":
         allowed = _known_keys(model, first["loc"][:-1])
         return f"{key}: unknown key" + (f"; known are {', '.join(allowed)}" if allowed else "")

@@ -33,6 +33,10 @@ def merged(base, overlay):
     return result
 
 
+def test_the_schema_has_the_ranges_of_seeds():
+    assert schema()["properties"]["seeds"]["items"] == {"maximum": 2**63 - 1, "minimum": 0, "type": "integer"}
+
+
 def test_schema_has_not_drifted():
     """Run ``msat schema --out workflow/schemas/config.schema.json`` after a change of msat.config."""
     assert json.loads((ROOT / "workflow/schemas/config.schema.json").read_text()) == schema()

@@ -7,7 +7,6 @@ so are `covariance`, of the outputs without label noise, the hidden kernel `kern
 from __future__ import annotations
 
 import numpy as np
-from numpy.polynomial import hermite_e
 from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
 from msat.types import Array
@@ -114,26 +113,6 @@ def evidence_bend(y: Array, mean: Array, covariance: Array, kappa: float) -> flo
     """Return ``d^2 ln p(y) / d(ln chi)^2 = (1/4) [(y.Cov y - kappa |y|^2)/kappa^2 - y.(y - <f>)/kappa]``."""
     spread = (along_target(y, covariance) - kappa) * float(y @ y) / kappa**2
     return 0.25 * (spread - len(y) * discrepancy(y, mean) / kappa)
-
-
-COMPONENT_DEGREES = (1, 2, 3)
-
-
-def component_projection(direction: Array | None, x: Array) -> Array | None:
-    """Return the matrix that maps outputs on inputs x to their Hermite components along the teacher, (3, rows).
-
-    The components of f are the least-squares coefficients of He_1, He_2, He_3 of ``u.x``, so that
-    correlations of the polynomials on finitely many points do not count. None if the data have no
-    single-index teacher, or fewer rows than components.
-
-    Args:
-        direction: The teacher's u, (D,).
-        x: Inputs, (rows, D).
-    """
-    if direction is None or len(x) < len(COMPONENT_DEGREES):
-        return None
-    design = hermite_e.hermevander(x @ direction, max(COMPONENT_DEGREES))
-    return np.asarray(np.linalg.pinv(design[:, list(COMPONENT_DEGREES)]))
 
 
 def _same_shape(y: Array, other: Array) -> None:

@@ -1,7 +1,7 @@
 """What each stage executes to make its files: the digest of that code is the stage's part of a job's key.
 
 Modules that a stage finds by name (activations, levels, tasks, figures) are named here: only those in use count.
-Settings are not code: their values are in the job, and a help text reruns nothing.
+Values of settings are in the job beside it, and a help text reruns nothing.
 """
 
 from __future__ import annotations

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from msat.geometry import Geometry
+from msat.geometry import COMPONENT_DEGREES, Geometry
 from msat.langevin.packing import full
 from msat.network import Network
 from msat.observables.evaluate import error_series, measured, without_each
-from msat.observables.functions import COMPONENT_DEGREES
 from msat.observables.moments import Frame, Moments
 from msat.observables.registry import BY_NAME
 from msat.observables.variables import CHAIN_MOMENTS, SERIES, TRAINING, Variable

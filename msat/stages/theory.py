@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,11 @@ import numpy as np
 import xarray as xr
 
 from msat.errors import ComputationError, InputError
-from msat.geometry import Geometry, decompose
+from msat.geometry import COMPONENT_DEGREES, Geometry, component_projection, decompose
 from msat.keys import derived_seed
 from msat.levels import LEVELS, check_levels, defined_levels
 from msat.network import Network
 from msat.observables.evaluate import batch_error, predicted
-from msat.observables.functions import COMPONENT_DEGREES, component_projection
 from msat.observables.moments import Frame, Moments
 from msat.observables.registry import BY_NAME
 from msat.observables.variables import THEORY
@@ -96,8 +95,8 @@ def solve(
         array([0.733, 0.408])
     """
     started = time.perf_counter()
-    scales = [network.chi] if chi is None else np.atleast_1d(chi).tolist()
-    given = levels if levels is None or isinstance(levels, str) else list(levels)
+    scales = [network.chi] if chi is None else list(chi) if isinstance(chi, Iterable) else [chi]
+    given = list(levels) if isinstance(levels, Iterable) and not isinstance(levels, str) else levels
     settings = validated(TheorySettings, {"chi": scales, "levels": given, "seed": seed})
     scales, levels = settings.chi, settings.levels or defined_levels(network.activation)
     if len(set(scales)) < len(scales):

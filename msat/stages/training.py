@@ -12,7 +12,7 @@ import torch
 import xarray as xr
 
 from msat.errors import InputError, Interrupted
-from msat.geometry import decompose
+from msat.geometry import component_projection, decompose
 from msat.keys import digest
 from msat.langevin import checkpoint as checkpoints
 from msat.langevin import ensemble
@@ -22,7 +22,6 @@ from msat.langevin.settings import STOPPING_RULE, LangevinSettings, TrainingJob
 from msat.langevin.state import Progress, State
 from msat.langevin.stopping import passes_through
 from msat.network import Network
-from msat.observables.functions import component_projection
 from msat.provenance import environment
 from msat.stages import code, measured
 from msat.store import check_not_input, check_writable, keep_copy, save_dataset

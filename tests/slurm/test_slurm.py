@@ -29,7 +29,7 @@ LOOPBACK = [
     *("--default-resources", "slurm_partition=cpu", "slurm_account=none", "slurm_extra='--signal=TERM@20'"),
     *("--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "15"),
 ]
-# one scale a node: 200,000 steps are a minute on an idle core, beyond the warning of a limit of one minute
+# one scale a node: 600,000 steps take 80 s on a fast idle core, beyond a limit of one minute and its warning
 FAULTS = """\
 results: results/faults
 select: [ising_linear]
@@ -42,7 +42,7 @@ scales:
   chi: [1, 5, 20]
 seeds: [0]
 langevin:
-  steps: 200000
+  steps: 600000
   max_steps: 3000000 # not in use with steps, but long enough for a submission of its own
   max_burn_in: 3000000
 saving:

@@ -3,7 +3,7 @@ import pytest
 from numpy.polynomial import hermite
 
 from msat.errors import InputError
-from msat.observables.functions import component_projection
+from msat.geometry import component_projection
 from msat.tasks import teacher_student
 from msat.tasks.teacher_student import network_teacher, probabilists_series
 from tests.conftest import Z_LIMIT

@@ -42,7 +42,7 @@ TABLE = {
     "langevin/__init__.py": (TRAIN,),
     "stages/__init__.py tables/__init__.py": (TABLES,),
     "__init__.py */__init__.py": NOTHING,
-    # settings: their values are in the jobs, their texts are no code
+    # what only reads or shows settings: their values are in the jobs
     "cli.py cli_options.py config.py langevin/settings.py": NOTHING,
     # data sets: of the smoke run's tasks, ising is that of the maps too
     "tasks/base.py": (TASKS, SOLVE, MAPS_),
