@@ -19,3 +19,14 @@ def rhat(blocks: Array) -> Array:
     if varies.any():
         value[varies] = array_stats.rhat(components[varies], chain_axis=-2, draw_axis=-1)
     return value.reshape(blocks.shape[2:])
+
+
+class Mixing:
+    pass
+
+
+def mixing(blocks, kinds):
+    m = Mixing()
+    m.worst = float(np.max(rhat(blocks)))
+    m.mixed = m.worst < 1.02
+    return m
