@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from msat.langevin.settings import LangevinSettings
 
 FIRST_LOOK = 32  # base blocks
+BURN_IN_ESS = 8  # effective draws of a chain in the last segment of burn-in, at least
 _GROWTH = 1.25  # each look comes a quarter later than the one before
 # what is looked at, and how many times the target error of the train discrepancy is its own: the relative error of
 # a variance from n independent draws is sqrt(2/n), whatever its size
@@ -108,8 +109,13 @@ def segment_is_full(state: State) -> bool:
 
 
 def segment_agrees(potential: Potential, settings: LangevinSettings, state: State) -> bool:
-    """Return whether the chains of a full segment of burn-in agree."""
-    return _mixing(state, quantities(potential, state)).worst < settings.burn_in_rhat
+    """Return whether the chains of a full segment of burn-in agree, and drift no more.
+
+    A drift is an autocorrelation as long as the segment: it leaves few effective draws.
+    """
+    found = _mixing(state, quantities(potential, state))
+    settled = float(np.min(found.ess, initial=np.inf)) >= BURN_IN_ESS * len(state.weights[0])
+    return settled and found.worst < settings.burn_in_rhat
 
 
 def judge_burn_in(settings: LangevinSettings, state: State, n_train: int) -> None:
