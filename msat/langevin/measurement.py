@@ -80,6 +80,8 @@ def _account(state: State, settings: LangevinSettings) -> dict[str, float | bool
     look, tallies = state.look, state.tallies
     account: dict[str, float | bool | str] = {
         "rhat_max": look.rhat,
+        "rhat_excess": look.excess,
+        "ess_min": look.ess,
         "mixed": look.mixed,
         "relative_error": look.relative_error,
         "largest_error": look.error,

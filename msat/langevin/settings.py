@@ -30,9 +30,9 @@ class LangevinSettings(Settings):
     target_error: float = Field(
         0.001,
         gt=0,
-        description="Stop when the standard error of the train discrepancy is below this fraction of it, those of other "
-        "quantities below 4 (test discrepancy), 10 (norms and kernels) and 40 (variances) times this of theirs, and "
-        "the chains have mixed in all of them.",
+        description="Stop when the standard error of the train discrepancy is below this fraction of it, that of others "
+        "below 4 (test discrepancy), 10 (norms, kernels) and 40 (variances) times this of theirs, and the chains have "
+        "mixed in all of them.",
     )
     max_steps: int = Field(
         400_000,
@@ -51,8 +51,8 @@ class LangevinSettings(Settings):
     max_step_size: float = Field(
         0.06,
         gt=0,
-        description="Of langevin: largest step size that step_safety may set, in whitened coordinates. At 0.12 the output "
-        "variance of the Ising task at chi = 1 is 0.75 +- 0.24 % too large, at 0.06 no bias is seen.",
+        description="Of langevin: largest step size that step_safety may set, in whitened coordinates. At 0.12 the "
+        "output variance of the Ising task at chi = 1 is 0.75 +- 0.24 % too large, at 0.06 no bias is seen.",
     )
     step_size: float | None = Field(
         None,

@@ -31,7 +31,9 @@ class Look:
     relative_error: float = math.nan  # of the train discrepancy, standard error over magnitude
     error: float = math.nan  # largest of all quantities looked at, each over its share of the target error
     slowest: str = ""  # that quantity
-    rhat: float = math.nan  # largest R-hat beyond its own noise
+    rhat: float = math.nan  # the largest
+    excess: float = math.nan  # the largest of those that noise does not explain
+    ess: float = math.nan  # effective draws of all chains in the slowest quantity
     mixed: bool = False
 
 

@@ -60,7 +60,15 @@ def look(potential: Potential, state: State) -> Look:
     slowest = max(scaled, key=lambda name: scaled[name], default="")
     mixing = _mixing(state, found)
     first = errors.get("train_discrepancy", math.inf)
-    return Look(first, scaled.get(slowest, math.inf), slowest, mixing.worst, mixing.mixed)
+    return Look(
+        relative_error=first,
+        error=scaled.get(slowest, math.inf),
+        slowest=slowest,
+        rhat=float(np.max(mixing.rhat, initial=1.0)),
+        excess=mixing.worst,
+        ess=float(np.min(mixing.ess, initial=math.inf)),
+        mixed=mixing.mixed,
+    )
 
 
 def _relative(series: Array) -> float:
