@@ -197,8 +197,8 @@ def _between(z: Array, groups: list[Array]) -> tuple[Array, Array]:
 def _noise(z: Array) -> _Noise:
     """Return what the autocorrelation inside chains, pooled over chains, says about the variance of means.
 
-    Autocovariances are summed over Geyer's initial positive sequence, up to MAX_LAGS of a chain. Those of a chain about its own mean lack the
-    variance v of that mean at every lag, and v is their weighted sum: solved for v.
+    Autocovariances are summed over Geyer's initial positive sequence, up to MAX_LAGS of a chain. Those of a chain
+    about its own mean lack the variance v of that mean at every lag, and v is their weighted sum: solved for v.
     """
     components, chains, length = z.shape
     centred = z - z.mean(axis=-1, keepdims=True)
@@ -206,7 +206,7 @@ def _noise(z: Array) -> _Noise:
     power = (transform.real**2 + transform.imag**2).sum(axis=1)
     lags = np.arange(length)
     covariance = np.fft.irfft(power, 2 * length)[:, :length] / (chains * (length - lags))
-    pairs = covariance.reshape(components, -1, 2).sum(axis=-1)
+    pairs = covariance.reshape(components, length // 2, 2).sum(axis=-1)
     kept = np.repeat(np.logical_and.accumulate(pairs > 0, axis=1), 2, axis=1)
     kept[:, max(MIN_LAGS, 2 * math.ceil(MAX_LAGS * length / 2)) :] = False
     weights = np.where(lags == 0, 1.0, 2.0) * (1 - lags / length) / length
