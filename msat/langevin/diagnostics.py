@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import fdtri, ndtri
 
-from msat.types import Array
+from msat.types import Array, Indices
 from msat.uncertainty import by_component
 
 RHAT_LIMIT = 1.01  # above it chains are said not to have mixed (Vehtari et al. 2021)
@@ -97,7 +97,7 @@ def _varies(x: Array) -> Array:
     return np.asarray((x != x[:, :1, :1]).any(axis=(1, 2)))
 
 
-def _superchains(kinds: Sequence[str]) -> list[Array]:
+def _superchains(kinds: Sequence[str]) -> list[Indices]:
     """Return the chains of each kind; nothing where there is one kind, or one of fewer chains than MIN_SUPERCHAIN."""
     groups = [np.flatnonzero(np.asarray(kinds) == kind) for kind in dict.fromkeys(kinds)]
     return groups if len(groups) > 1 and min(map(len, groups)) >= MIN_SUPERCHAIN else []
@@ -147,7 +147,7 @@ def _split_rhat(z: Array) -> Array:
     return np.asarray(np.sqrt(ratio + (length - 1) / length))
 
 
-def _view(z: Array, groups: list[Array], judged: bool) -> dict[str, Array]:
+def _view(z: Array, groups: list[Indices], judged: bool) -> dict[str, Array]:
     """Return the fields of Mixing by component, from one set of normal scores (components, chains, blocks)."""
     components, chains, length = z.shape
     result = {name: np.ones(components) for name in ("rhat", "nested", "excess")}
@@ -179,7 +179,7 @@ def _view(z: Array, groups: list[Array], judged: bool) -> dict[str, Array]:
     return result
 
 
-def _between(z: Array, groups: list[Array]) -> tuple[Array, Array]:
+def _between(z: Array, groups: list[Indices]) -> tuple[Array, Array]:
     """Return the spread of the superchains' means, in variances of one chain's mean, and the nested R-hat."""
     means = z.mean(axis=-1)
     sizes = np.array([len(group) for group in groups])
