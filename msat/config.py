@@ -188,6 +188,11 @@ class Config(Settings):
     theory: Theory = Field(Theory(), description="Theory.")
     langevin: LangevinSettings = Field(LangevinSettings(), description="Training.")
     reference: Reference = Field(Reference(), description="Trainings by another sampler, to compare with.")
+    theory_starts: bool = Field(
+        False,
+        description="Whether a quarter of the chains starts from neurons of the theory, where it has some (networks "
+        "that are not linear). Trainings then run again whenever the theory does.",
+    )
     saving: Saving = Field(Saving(), description="Checkpoints and final states of trainings.")
     checks: Checks = Field(Checks(), description="Comparison of theory and training.")
     loop_map: LoopMapSettings = Field(LoopMapSettings(), description="Map of where the loop equation has a solution.")
@@ -264,10 +269,10 @@ class Config(Settings):
         return [run for run in self.runs() if self.has_reference(run)]
 
     def starts(self, experiment: str) -> bool:
-        """Return whether the theory of an experiment has neurons that its trainings start from."""
-        return self.experiments[experiment].network.activation != "linear" and any(
-            levels.LEVELS[name].method == "action" for name in self.levels_of(experiment)
-        )
+        """Return whether trainings of an experiment start from neurons of its theory, which then has some."""
+        sampled = self.experiments[experiment].network.activation != "linear"
+        action = any(levels.LEVELS[name].method == "action" for name in self.levels_of(experiment))
+        return self.theory_starts and sampled and action
 
     def run_of(self, experiment: str, seed: str | int, chi: str = "") -> Run:
         """Return the run with the values of a file name's wildcards."""

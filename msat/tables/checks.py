@@ -92,14 +92,15 @@ def verdict(checks: pd.DataFrame, alpha: float) -> str:
     exact = checks[checks["level"].isin(JUDGES)]
     if exact.empty:
         return f"no experiment has the level {' or '.join(EXACT_NAMES)} or a reference: nothing was checked against it"
-    names = ", ".join(name for name in JUDGES if name in set(exact["level"]))
+    known = [name for name in JUDGES if name in set(exact["level"])]
+    names, agree = " and ".join(known), "; ".join(f"{name} and Langevin agree" for name in known)
     pooled = exact["chi2"].sum() / exact["chi2_dof"].sum()
     observables = exact["observables_chi2"].sum() / exact["observables_dof"].sum()
     return (
         f"chi-squared per degree of freedom of {names}, pooled over scales and seeds: {pooled:.2f} "
         f"({exact['chi2_dof'].sum()} mean train outputs)\n"
         f"the same of the scalar observables: {observables:.2f} ({exact['observables_dof'].sum()} values of "
-        f"{len(POOLED)} observables)\n{names} and Langevin agree (alpha = {alpha:g})."
+        f"{len(POOLED)} observables)\n{agree} (alpha = {alpha:g})."
     )
 
 

@@ -76,8 +76,8 @@ OBSERVABLE_WITH_MOMENT = Recipe(
     edits={
         "msat/langevin/moments.py": (
             _before(
-                """        "readout_norm": potential""",
-                """        "toy_moment": along.pow(4).mean(dim=0),
+                """        "readout_norm": tau""",
+                """        "toy_moment": along_draws.pow(4).mean(dim=0),
 """,
             ),
         ),

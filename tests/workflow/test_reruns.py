@@ -18,7 +18,7 @@ from tests.workflow.running import ROOT, planned_jobs, snakemake
 
 pytestmark = pytest.mark.workflow
 
-TASKS, SOLVE, TRAIN, MAPS_ = "task *", "solve *", "train *", "map *"
+TASKS, SOLVE, TRAIN, MAPS_ = "task *", "solve *", "train *|reference *", "map *"
 TABLES, CHECKS, FIGURES = "collect", "checks", "figure_*"
 READ = (TABLES, CHECKS, FIGURES)  # what reads results, not what makes them
 NOTHING = ()
@@ -39,7 +39,7 @@ TABLE = {
     # packages that do more than hold modules
     "activations/__init__.py": ("task index_erf", SOLVE, TRAIN, MAPS_, *READ),
     "figures/__init__.py": (FIGURES,),
-    "langevin/__init__.py": (TRAIN,),
+    "langevin/__init__.py langevin/samplers/__init__.py": (TRAIN,),
     "stages/__init__.py tables/__init__.py": (TABLES,),
     "__init__.py */__init__.py": NOTHING,
     # what only reads or shows settings: their values are in the jobs
@@ -55,7 +55,7 @@ TABLE = {
     "geometry.py": (SOLVE, TRAIN, MAPS_, TABLES),
     "activations/base.py": (SOLVE, TRAIN, MAPS_),
     "activations/linear.py": ("solve ising_linear", "train ising_linear", MAPS_),
-    "activations/erf.py": ("solve index_erf", "train index_erf"),
+    "activations/erf.py": ("solve index_erf", "train index_erf", "reference index_erf"),
     "activations/*.py": NOTHING,
     # a level, whatever of it, trains nothing
     "levels.py": (SOLVE, MAPS_, *READ),
@@ -70,6 +70,9 @@ TABLE = {
     # training: the dynamics and what they measure, not how a run is watched and saved
     "langevin/checkpoint.py langevin/interrupt.py langevin/progress.py": NOTHING,
     "langevin/packing.py": (TRAIN, TABLES),
+    "langevin/samplers/langevin.py": ("train *",),
+    "langevin/samplers/hmc.py": ("reference *",),
+    "langevin/samplers/*.py": NOTHING,
     "langevin/*.py": (TRAIN,),
     # observables are functions of what was measured
     "observables/evaluate.py": (SOLVE, TABLES),
@@ -94,7 +97,7 @@ TABLE = {
 def _row(name: str) -> tuple[str, ...] | None:
     for files, jobs in TABLE.items():
         if any(fnmatch(name, pattern) for pattern in files.split()):
-            return tuple(job.format(stem=Path(name).stem) for job in jobs)
+            return tuple(each.format(stem=Path(name).stem) for job in jobs for each in job.split("|"))
     return None
 
 
@@ -157,13 +160,14 @@ def _downstream(config: Config, jobs: set[str]) -> dict[str, int]:
     """The job table of a dry run in which these have another key: they, and all that reads them."""
     runs = config.runs()
     of = {job.split()[0]: {each.split()[-1] for each in jobs if each.startswith(job.split()[0])} for job in jobs}
-    made, solved, trained = (of.get(rule, set()) for rule in ("task", "solve", "train"))
-    solved, trained = solved | made, trained | made
+    made, solved, trained, judged = (of.get(rule, set()) for rule in ("task", "solve", "train", "reference"))
+    solved, trained, judged = solved | made, trained | made, judged | made
     counts = {
         "task": len({(run.experiment, run.seed) for run in runs if run.experiment in made}),
         "solve": len({(run.experiment, run.seed) for run in runs if run.experiment in solved}),
         "train": len([run for run in runs if run.experiment in trained]),
-        "collect": int(bool("collect" in jobs or solved or trained)),
+        "reference": len([run for run in config.references() if run.experiment in judged]),
+        "collect": int(bool("collect" in jobs or solved or trained or judged)),
     }
     counts["checks"] = int("checks" in jobs or counts["collect"])
     counts |= {name: int(name in of.get("map", ())) for name in MAPS}

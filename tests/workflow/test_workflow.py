@@ -28,13 +28,17 @@ FIGURE_RULES = {f"figure_{name}": count for name, count in TABLE_FIGURES.items()
 
 def test_everything_is_there_and_agrees(finished):
     results = finished / "results/smoke"
-    assert "exact and Langevin agree" in (results / "checks.txt").read_text()
+    assert "exact and Langevin agree; reference and Langevin agree" in (results / "checks.txt").read_text()
     for figure in ("discrepancies", "samples", "convergence"):
         for suffix in ("pdf", "png"):
             assert (results / f"figures/ising_linear/{figure}.{suffix}").stat().st_size > 10_000
     langevin = pd.read_parquet(results / "tables/langevin.parquet")
     assert len(langevin) == 4 + 2  # two seeds and one, two scales
-    assert langevin["target_met"].all()
+    reference = pd.read_parquet(results / "tables/reference.parquet")
+    assert set(zip(reference["experiment"], reference["sampler"], strict=True)) == {("index_erf", "hmc")}
+    for table in (langevin, reference):
+        assert table["target_met"].all()
+        assert table["mixed"].all()
     assert not list((results / "checkpoints").iterdir())
     assert not list(results.rglob("*.tmp"))
 

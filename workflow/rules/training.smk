@@ -1,5 +1,5 @@
 # Training: one ensemble of chains for each experiment, seed and scale, and for some a second one by another sampler.
-# Requires <results>/{experiment}/seed{seed}/data.npz, and theory.nc where its neurons are to start from
+# Requires <results>/{experiment}/seed{seed}/data.npz, and theory.nc where chains are to start from its neurons
 # Makes    <results>/{experiment}/seed{seed}/chi{chi}/langevin.nc, and reference.nc beside it
 
 
