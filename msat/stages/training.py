@@ -18,6 +18,7 @@ from msat.geometry import component_projection, decompose
 from msat.keys import digest
 from msat.langevin import checkpoint as checkpoints
 from msat.langevin import ensemble
+from msat.langevin.diagnostics import RHAT_LIMIT
 from msat.langevin.interrupt import Stop
 from msat.langevin.progress import Reporter
 from msat.langevin.settings import STOPPING_RULE, LangevinSettings, TrainingJob
@@ -56,12 +57,18 @@ def run(
         keep_copy(out, job.final_state.with_suffix(".nc"))
     if job.checkpoint is not None:
         job.checkpoint.unlink(missing_ok=True)
+    attributes, mixed = (
+        dataset.attrs,
+        f"R-hat is {dataset.attrs['rhat_max']:.3f}: chains may not have mixed; run longer",
+    )
+    if attributes["rhat_excess"] < RHAT_LIMIT:
+        mixed = f"{attributes['ess_min']:.0f} effective draws: too few to say that chains have mixed; run longer"
     texts = {
         "target_met": "the target error was not reached" if settings.steps is None else "",
-        "mixed": f"R-hat is {dataset.attrs['rhat_max']:.3f}: chains may not have mixed; run longer",
+        "mixed": mixed,
         "burn_in_converged": "burn-in ended at its maximum, not by its criterion",
     }
-    return [text for name, text in texts.items() if text and not dataset.attrs[name]]
+    return [text for name, text in texts.items() if text and not attributes[name]]
 
 
 def train(

@@ -130,4 +130,5 @@ def toy_integrator(
         "msat/langevin/settings.py": (('"euler_maruyama"]', '"euler_maruyama", "toy_integrator"]'),),
     },
 )
-RECIPES = (LEVEL, ACTIVATION, TASK, OBSERVABLE, OBSERVABLE_WITH_MOMENT, FIGURE, INTEGRATOR)
+SAMPLER = Recipe("A sampler", new=("msat/langevin/samplers/toy_sampler.py",))
+RECIPES = (LEVEL, ACTIVATION, TASK, OBSERVABLE, OBSERVABLE_WITH_MOMENT, FIGURE, SAMPLER, INTEGRATOR)

@@ -30,6 +30,7 @@ experiments:
 scales: {chi: [2]}
 seeds: [0]
 langevin: {chains: 4, steps: 256, integrator: toy_integrator, device: cpu}
+reference: {experiments: [toy_linear], sampler: toy_sampler, chains: 4, steps: 6400, device: cpu}
 checks: {alpha: 1.0e-12}  # the runs are too short to have errors that can be relied on
 figures: {formats: [png]}
 """
@@ -174,13 +175,20 @@ def test_figure(extended):
     assert "train" not in planned.split("Job stats:")[1].split("total")[0]
 
 
+def test_sampler(extended):
+    reference = _table(extended, "reference")
+    assert reference["sampler"].tolist() == ["toy_sampler"]
+    checks = _table(extended, "checks").set_index(["experiment", "level"])
+    assert abs(checks.loc[("toy_linear", "reference"), "train_discrepancy_z"]) < 6
+
+
 def test_integrator(files):
     assert {trained.attrs["integrator"] for _, trained in files.values()} == {"toy_integrator"}
 
 
 def test_schema_and_options_name_every_toy(extended):
     schema = json.dumps(json.loads((extended / "workflow/schemas/config.schema.json").read_text()))
-    for name in ("toy_level", "toy_activation", "toy_task", "toy_integrator"):
+    for name in ("toy_level", "toy_activation", "toy_task", "toy_sampler", "toy_integrator"):
         assert f'"{name}"' in schema, name
     assert "toy_level" in run_python(extended, "-m", "msat.cli", "solve", "--help")
     wrong = ["train", "--integrator", "none", "--data", "x.npz", "--out", "x.nc"]
