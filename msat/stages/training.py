@@ -57,10 +57,8 @@ def run(
         keep_copy(out, job.final_state.with_suffix(".nc"))
     if job.checkpoint is not None:
         job.checkpoint.unlink(missing_ok=True)
-    attributes, mixed = (
-        dataset.attrs,
-        f"R-hat is {dataset.attrs['rhat_max']:.3f}: chains may not have mixed; run longer",
-    )
+    attributes = dataset.attrs
+    mixed = f"R-hat is {attributes['rhat_max']:.3f}: chains may not have mixed; run longer"
     if attributes["rhat_excess"] < RHAT_LIMIT:
         mixed = f"{attributes['ess_min']:.0f} effective draws: too few to say that chains have mixed; run longer"
     texts = {
