@@ -47,7 +47,7 @@ def set_step_size(potential: Potential, settings: LangevinSettings, state: State
         state.step_size = math.exp(state.tuning.log_mean)
     else:
         state.curvature = top_curvature(potential, state.weights)
-        state.step_size = _FIRST / math.sqrt(state.curvature)
+        state.step_size = min(_FIRST / math.sqrt(state.curvature), _largest_tuned(settings))
     state.tuning = Tuning(centre=math.log(2 * state.step_size))
 
 
@@ -64,7 +64,7 @@ def advance(potential: Potential, settings: LangevinSettings, state: State, step
         leapfrogs = max(1, min(_MOST_LEAPFROGS, round(share * settings.trajectory / state.step_size)))
         acceptance = _trajectory(potential, state, leapfrogs)
         if state.phase == "burn_in" and settings.step_size is None:
-            _tune(state, settings.acceptance - acceptance)
+            _tune(state, settings.acceptance - acceptance, _largest_tuned(settings))
         outputs[step] = state.memory[-2]
     return outputs
 
@@ -103,13 +103,22 @@ def _trajectory(potential: Potential, state: State, leapfrogs: int) -> float:
     return float(probability.mean())
 
 
-def _tune(state: State, shortfall: float) -> None:
+def _largest_tuned(settings: LangevinSettings) -> float:
+    """Return the length of the shortest trajectory.
+
+    Where data hardly count every step is accepted, and tuning would go on to steps of any number of half turns of the
+    prior: those leave f where it was.
+    """
+    return min(_LENGTHS) * settings.trajectory
+
+
+def _tune(state: State, shortfall: float, largest: float) -> None:
     """Set the step size of the next trajectory of burn-in, after one that fell short of the acceptance wanted."""
     tuning = state.tuning
     tuning.trials += 1
     weight = 1 / (tuning.trials + _OFFSET)
     tuning.shortfall += weight * (shortfall - tuning.shortfall)
-    log_step = tuning.centre - math.sqrt(tuning.trials) / _SHRINKAGE * tuning.shortfall
+    log_step = min(tuning.centre - math.sqrt(tuning.trials) / _SHRINKAGE * tuning.shortfall, math.log(largest))
     tuning.log_mean += tuning.trials**-_FORGETTING * (log_step - tuning.log_mean)
     state.step_size = math.exp(log_step)
 
