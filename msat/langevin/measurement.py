@@ -95,7 +95,7 @@ def _account(state: State, settings: LangevinSettings) -> dict[str, float | bool
     if tallies.totals:  # by chain
         means = {name: tallies.mean(name) for name in tallies.totals}
         account |= {
-            "acceptance": float(means["acceptance"].mean()),
+            "acceptance_mean": float(means["acceptance"].mean()),
             "acceptance_lowest_chain": float(means["acceptance"].min()),
             "energy_error": float(means["energy_error"].mean()),
             "divergences": float(tallies.totals["divergences"].sum()),
