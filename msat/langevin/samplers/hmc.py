@@ -58,7 +58,7 @@ def block_steps(settings: LangevinSettings, step_size: float) -> int:
 
 def advance(potential: Potential, settings: LangevinSettings, state: State, steps: int) -> Tensor:
     """Move all chains by so many trajectories."""
-    outputs = state.weights[0].new_empty(steps, len(state.weights[0]), len(potential.y))
+    outputs = state.weights[0].new_empty(steps, len(state.weights[0]), len(potential.Z))
     for step in range(steps):
         share = _LENGTHS[(state.burn_in_steps + state.steps + step) % len(_LENGTHS)]
         leapfrogs = max(1, min(_MOST_LEAPFROGS, round(share * settings.trajectory / state.step_size)))
@@ -74,22 +74,39 @@ def largest_step_size(curvature: float) -> float:
     return math.inf
 
 
+def leapfrog(
+    potential: Potential, x: Weights, p: Weights, gradients: Weights, step_size: float, steps: int
+) -> tuple[Weights, Tensor]:
+    """Move positions and momenta in place; return the likelihood's gradients and the outputs where they arrive.
+
+    Args:
+        gradients: At the positions where they begin.
+        steps: At least 1.
+    """
+    kick(p, gradients, step_size / 2)
+    for step in range(steps):
+        rotate(x, p, step_size)
+        gradients, outputs = potential.forces(x, prior=False)
+        kick(p, gradients, step_size if step < steps - 1 else step_size / 2)
+    return gradients, outputs
+
+
+def acceptance_probability(error: Tensor) -> Tensor:
+    """Return ``min(1, exp(-error))`` of errors of the energy; 0 where one is not a number."""
+    return torch.exp(-error).clamp(max=1.0).nan_to_num(0.0)
+
+
 def _trajectory(potential: Potential, state: State, leapfrogs: int) -> float:
     """Move all chains by one trajectory, or leave them where they are; return the mean acceptance probability."""
-    *gradients, outputs, energy = state.memory
+    *gradients, _, energy = state.memory
     step_size = state.step_size
     x = tuple(layer.clone() for layer in state.weights)
     p = tuple(torch.empty_like(layer).normal_(generator=state.generator) for layer in x)
     before = energy + inner(p, p) / 2
-    kick(p, gradients, step_size / 2)
-    found = outputs
-    for leapfrog in range(leapfrogs):
-        rotate(x, p, step_size)
-        gradients, found = potential.forces(x, prior=False)
-        kick(p, gradients, step_size if leapfrog < leapfrogs - 1 else step_size / 2)
+    gradients, found = leapfrog(potential, x, p, gradients, step_size, leapfrogs)
     reached = potential.wide.energy(_wide(x))
     error = reached + inner(p, p) / 2 - before
-    probability = torch.exp(-error).clamp(max=1.0).nan_to_num(0.0)
+    probability = acceptance_probability(error)
     draw = torch.empty_like(probability).uniform_(generator=state.generator)
     accepted = draw < probability
     for old, new in zip((*state.weights, *state.memory), (*x, *gradients, found, reached), strict=True):
