@@ -48,6 +48,8 @@ DRAWS = 19  # from each posterior: ranks are 0 to 19
 # time between two draws, in units of the prior's relaxation (of hmc: trajectories), and how many of these are burn-in
 SPACING = {"langevin": (5.0, 4), "hmc": (6, 12), "underdamped": (8.0, 4)}
 
+MOST_STEPS = {"underdamped": 20_000, "langevin": 20_000, "hmc": 2000}  # of the study of condensed neurons
+
 
 def data(n_train, dimension, seed):
     """Return a task with normal inputs and labels, without symmetries that could hide an error."""
@@ -224,11 +226,10 @@ def study_condensed(seeds=(0, 1), chi=100.0, target_error=0.0025):
         cells = [f"{laplace[name].item():.5f} ± {laplace[f'{name}_mc_error'].item():.5f}" for name in SCORED]
         lines.append(f"| {seed} | laplace | | | {' | '.join(cells)} | | {time.perf_counter() - started:.0f} |")
         values = []
-        for sampler in ("hmc", "underdamped", "langevin"):
+        for sampler, max_steps in MOST_STEPS.items():
             started = time.perf_counter()
-            run = msat.train(
-                task, network, theory=theory, sampler=sampler, target_error=target_error, max_steps=40_000, seed=0
-            )
+            settings = {"sampler": sampler, "target_error": target_error, "max_steps": max_steps}
+            run = msat.train(task, network, theory=theory, **settings)
             at, attrs = run.isel(chi=0), run.attrs
             values.append([(at[name].item(), at[f"{name}_error"].item()) for name in SCORED])
             cells = [f"{value:.5f} ± {error:.5f}" for value, error in values[-1]]
@@ -236,6 +237,7 @@ def study_condensed(seeds=(0, 1), chi=100.0, target_error=0.0025):
                 f"| {seed} | {sampler} | {attrs['rhat_max']:.3f} | {attrs['rhat_excess']:.3f} | {' | '.join(cells)} "
                 f"| {at['steps'].item()} + {at['burn_in_steps'].item()} | {time.perf_counter() - started:.0f} |"
             )
+            print(lines[-1], file=sys.stderr, flush=True)
             good &= attrs["rhat_excess"] < 1.01
         pairs = np.array(values)  # (samplers, observables, 2)
         z = [
