@@ -67,6 +67,8 @@ def run(
         # the end may lie further than that of the run that saved the state: judge its last block again
         state.phase = "sampling"
         stopping.judge_sampling(potential, settings, state)
+    elif state.phase == "sampling":  # just begun, in blocks as long as another end wanted them
+        state.block = stopping.block_steps(settings, state, len(potential.y))
     while state.phase in ("burn_in", "sampling"):
         state.half = None  # of an end that lay nearer
         _advance_block(potential, settings, state)

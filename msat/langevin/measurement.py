@@ -89,16 +89,17 @@ def _account(state: State, settings: LangevinSettings) -> dict[str, float | bool
         "target_met": look.error < settings.target_error,
         "steps_needed": steps_needed(settings, state),
         "burn_in_converged": state.burn_in_converged,
-        "relaxation_times": state.steps * state.step_size,
+        "relaxation_times": state.steps * state.step_size,  # of hmc, below, of all leapfrog steps
         "block_steps": state.block * state.blocks.merged,
     }
     if tallies.totals:  # by chain
         means = {name: tallies.mean(name) for name in tallies.totals}
         account |= {
-            "acceptance": float(means["acceptance"].mean()),
+            "acceptance_mean": float(means["acceptance"].mean()),
             "acceptance_lowest_chain": float(means["acceptance"].min()),
             "energy_error": float(means["energy_error"].mean()),
             "divergences": float(tallies.totals["divergences"].sum()),
             "leapfrog_steps": float(means["leapfrogs"].mean()),
+            "relaxation_times": float(tallies.totals["leapfrogs"].mean()) * state.step_size,
         }
     return account

@@ -24,7 +24,7 @@ _ACCOUNT: dict[str, Any] = {
     "largest_error": np.nan,
     "slowest": "",
     "steps_needed": np.nan,
-    "acceptance": np.nan,
+    "acceptance_mean": np.nan,
     "energy_error": np.nan,
     "divergences": np.nan,
     "leapfrog_steps": np.nan,

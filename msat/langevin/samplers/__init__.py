@@ -26,7 +26,7 @@ SamplerName = Annotated[str, OneOf(NAMES)]  # in settings
 class Sampler(Protocol):
     """What a file of this folder defines."""
 
-    BIASED: bool  # whether the step size moves the stationary law, so that a run at half the step is to say by how much
+    MEASURES_BIAS: bool  # whether a run at half the step is to say how far the step size moves the stationary law
 
     def memory(self, potential: Potential, weights: Weights, generator: Generator) -> Weights:
         """Return what the sampler keeps from step to step beside the weights, at step 0."""

@@ -47,7 +47,7 @@ def set_step_size(potential: Potential, settings: LangevinSettings, state: State
         state.step_size = math.exp(state.tuning.log_mean)
     else:
         state.curvature = top_curvature(potential, state.weights)
-        state.step_size = _FIRST / math.sqrt(state.curvature)
+        state.step_size = min(_FIRST / math.sqrt(state.curvature), _largest_tuned(settings))
     state.tuning = Tuning(centre=math.log(2 * state.step_size))
 
 
@@ -58,13 +58,13 @@ def block_steps(settings: LangevinSettings, step_size: float) -> int:
 
 def advance(potential: Potential, settings: LangevinSettings, state: State, steps: int) -> Tensor:
     """Move all chains by so many trajectories."""
-    outputs = state.weights[0].new_empty(steps, len(state.weights[0]), len(potential.y))
+    outputs = state.weights[0].new_empty(steps, len(state.weights[0]), len(potential.Z))
     for step in range(steps):
         share = _LENGTHS[(state.burn_in_steps + state.steps + step) % len(_LENGTHS)]
         leapfrogs = max(1, min(_MOST_LEAPFROGS, round(share * settings.trajectory / state.step_size)))
         acceptance = _trajectory(potential, state, leapfrogs)
         if state.phase == "burn_in" and settings.step_size is None:
-            _tune(state, settings.acceptance - acceptance)
+            _tune(state, settings.acceptance - acceptance, _largest_tuned(settings))
         outputs[step] = state.memory[-2]
     return outputs
 
@@ -74,22 +74,39 @@ def largest_step_size(curvature: float) -> float:
     return math.inf
 
 
+def leapfrog(
+    potential: Potential, x: Weights, p: Weights, gradients: Weights, step_size: float, steps: int
+) -> tuple[Weights, Tensor]:
+    """Move positions and momenta in place; return the likelihood's gradients and the outputs where they arrive.
+
+    Args:
+        gradients: At the positions where they begin.
+        steps: At least 1.
+    """
+    kick(p, gradients, step_size / 2)
+    for step in range(steps):
+        rotate(x, p, step_size)
+        gradients, outputs = potential.forces(x, prior=False)
+        kick(p, gradients, step_size if step < steps - 1 else step_size / 2)
+    return gradients, outputs
+
+
+def acceptance_probability(error: Tensor) -> Tensor:
+    """Return ``min(1, exp(-error))`` of errors of the energy; 0 where one is not a number."""
+    return torch.exp(-error).clamp(max=1.0).nan_to_num(0.0)
+
+
 def _trajectory(potential: Potential, state: State, leapfrogs: int) -> float:
     """Move all chains by one trajectory, or leave them where they are; return the mean acceptance probability."""
-    *gradients, outputs, energy = state.memory
+    *gradients, _, energy = state.memory
     step_size = state.step_size
     x = tuple(layer.clone() for layer in state.weights)
     p = tuple(torch.empty_like(layer).normal_(generator=state.generator) for layer in x)
     before = energy + inner(p, p) / 2
-    kick(p, gradients, step_size / 2)
-    found = outputs
-    for leapfrog in range(leapfrogs):
-        rotate(x, p, step_size)
-        gradients, found = potential.forces(x, prior=False)
-        kick(p, gradients, step_size if leapfrog < leapfrogs - 1 else step_size / 2)
+    gradients, found = leapfrog(potential, x, p, gradients, step_size, leapfrogs)
     reached = potential.wide.energy(_wide(x))
     error = reached + inner(p, p) / 2 - before
-    probability = torch.exp(-error).clamp(max=1.0).nan_to_num(0.0)
+    probability = acceptance_probability(error)
     draw = torch.empty_like(probability).uniform_(generator=state.generator)
     accepted = draw < probability
     for old, new in zip((*state.weights, *state.memory), (*x, *gradients, found, reached), strict=True):
@@ -103,13 +120,22 @@ def _trajectory(potential: Potential, state: State, leapfrogs: int) -> float:
     return float(probability.mean())
 
 
-def _tune(state: State, shortfall: float) -> None:
+def _largest_tuned(settings: LangevinSettings) -> float:
+    """Return the length of the shortest trajectory.
+
+    Where data hardly count every step is accepted, and tuning would go on to steps of any number of half turns of the
+    prior: those leave f where it was.
+    """
+    return min(_LENGTHS) * settings.trajectory
+
+
+def _tune(state: State, shortfall: float, largest: float) -> None:
     """Set the step size of the next trajectory of burn-in, after one that fell short of the acceptance wanted."""
     tuning = state.tuning
     tuning.trials += 1
     weight = 1 / (tuning.trials + _OFFSET)
     tuning.shortfall += weight * (shortfall - tuning.shortfall)
-    log_step = tuning.centre - math.sqrt(tuning.trials) / _SHRINKAGE * tuning.shortfall
+    log_step = min(tuning.centre - math.sqrt(tuning.trials) / _SHRINKAGE * tuning.shortfall, math.log(largest))
     tuning.log_mean += tuning.trials**-_FORGETTING * (log_step - tuning.log_mean)
     state.step_size = math.exp(log_step)
 
