@@ -85,11 +85,11 @@ def of_race(rows: Sequence[Row]) -> list[str]:
     lines = [
         "## Samplers",
         "",
-        f"Effective samples per CPU second of three observables, and CPU seconds to an error of {TARGET:.0%} of the train "
-        "discrepancy, burn-in included. *Slowest* is the smallest of the three over that of `langevin`: below 1 is a loss "
-        "against it. *Off by* is the train discrepancy's deviation from `exact` (linear) or from the most precise sampler "
-        "without bias (others), in combined standard errors, and in per cent where that is beyond doubt: a bias above the "
-        "error asked for is never at it.",
+        f"Effective samples per CPU second of three observables, and CPU seconds to an error of {TARGET:.0%} of the "
+        "train discrepancy, burn-in included. *Slowest* is the smallest of the three over that of `langevin`: below 1 "
+        "is a loss against it. *Off by* is the train discrepancy's deviation from `exact` (linear) or from the most "
+        "precise sampler without bias (others), in combined standard errors, and in per cent where that is beyond "
+        "doubt: a bias above the error asked for never comes to it.",
     ]
     for name in dict.fromkeys(row.case.name for row in rows):
         mine = [row for row in rows if row.case.name == name]
