@@ -122,19 +122,27 @@ def _compare() -> click.Command:
 
 
 def _collect() -> click.Command:
-    def run(out: Path, theory: tuple[Path, ...], langevin: tuple[Path, ...], plan: Path | None, partial: bool) -> None:
+    def run(
+        out: Path,
+        theory: tuple[Path, ...],
+        langevin: tuple[Path, ...],
+        reference: tuple[Path, ...],
+        plan: Path | None,
+        partial: bool,
+    ) -> None:
         from msat.stages import tables
 
-        text = tables.run(out, theory or None, langevin or None, plan, partial)
+        text = tables.run(out, theory or None, langevin or None, plan, partial, reference or None)
         if text:
             print(text)
 
-    listed = "Instead of these: CSV with the columns experiment, seed, chi, theory, langevin."
+    listed = "Instead of these: CSV with the columns experiment, seed, chi, theory, langevin, reference."
     return command(
         run,
         _out("Folder for the tables."),
         option("--theory", "Results of msat solve; repeat it.", type=PATH, multiple=True),
         option("--langevin", "Results of msat train; repeat it.", type=PATH, multiple=True),
+        option("--reference", "Results of msat train by another sampler, to compare with.", type=PATH, multiple=True),
         click.Option(["--list", "plan"], help=listed, type=PATH),
         option("--partial", "Take what of --list exists, and say what is missing.", is_flag=True),
     )

@@ -20,6 +20,7 @@ from pydantic import Field, StringConstraints, create_model, model_validator
 from msat import figures, levels, tasks
 from msat.errors import InputError
 from msat.keys import digest, file_digest
+from msat.langevin.samplers import SamplerName
 from msat.langevin.settings import STOPPING_RULE, LangevinSettings, Saving
 from msat.network import Network, NetworkSettings
 from msat.settings import Seed, Settings
@@ -32,6 +33,7 @@ from msat.validation import validated
 ExperimentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Seeds = Annotated[list[Seed], Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0)]
+TrainingKind = Literal["langevin", "reference"]
 
 
 def _named(task: str) -> type[TaskSettings]:
@@ -98,6 +100,17 @@ class Theory(Settings):
     levels: Levels | None = Field(None, description="Levels of theory; null for all that an activation has.")
 
 
+class Reference(LangevinSettings):
+    """Trainings by another sampler, with which Langevin and every level are compared."""
+
+    experiments: list[ExperimentName] | None = Field(
+        None, description="Experiments that have them; null for all whose networks are not linear, [] for none."
+    )
+    seeds: Seeds | None = Field(None, description="Seeds that have them; null for the first of each experiment.")
+    sampler: SamplerName = Field("hmc", description="Sampler: hmc, which has no bias from its step, or underdamped.")
+    max_steps: int = Field(4000, ge=64, description="Most steps kept per chain (of hmc: trajectories).")
+
+
 class Checks(Settings):
     """When theory and training are said to disagree."""
 
@@ -149,9 +162,13 @@ class Run:
         return f"{self.results}/{self.experiment}/seed{self.seed}/chi{self.chi}/langevin.nc"
 
     @property
-    def final_state(self) -> str:
-        """Final state of the training: the same name for every version of it, so that one is kept."""
-        return f"{self.results}/states/{self.experiment}/seed{self.seed}/chi{self.chi}/langevin.pt"
+    def reference(self) -> str:
+        """Result of the training by another sampler, of runs that have one."""
+        return f"{self.results}/{self.experiment}/seed{self.seed}/chi{self.chi}/reference.nc"
+
+    def final_state(self, kind: str) -> str:
+        """Final state of the training or the reference: the same name for every version of it, so that one is kept."""
+        return f"{self.results}/states/{self.experiment}/seed{self.seed}/chi{self.chi}/{kind}.pt"
 
     def checkpoint(self, trajectory: str) -> str:
         """Checkpoint of the training whose trajectory has that digest."""
@@ -169,7 +186,8 @@ class Config(Settings):
     scales: Scales = Field(Scales(), description="Scales of every experiment that names none.")
     seeds: Seeds = Field([0, 1, 2], description="Seeds of data and chains.")
     theory: Theory = Field(Theory(), description="Theory.")
-    langevin: LangevinSettings = Field(LangevinSettings(), description="Langevin training.")
+    langevin: LangevinSettings = Field(LangevinSettings(), description="Training.")
+    reference: Reference = Field(Reference(), description="Trainings by another sampler, to compare with.")
     saving: Saving = Field(Saving(), description="Checkpoints and final states of trainings.")
     checks: Checks = Field(Checks(), description="Comparison of theory and training.")
     loop_map: LoopMapSettings = Field(LoopMapSettings(), description="Map of where the loop equation has a solution.")
@@ -232,6 +250,25 @@ class Config(Settings):
             for chi in self.scale_names(experiment)
         ]
 
+    def has_reference(self, run: Run) -> bool:
+        """Return whether a run of the grid is trained by another sampler too."""
+        chosen, seeds = self.reference.experiments, self.reference.seeds
+        if chosen is None:
+            named = self.experiments[run.experiment].network.activation != "linear"
+        else:
+            named = run.experiment in chosen
+        return named and run.seed in (seeds or self.seeds_of(run.experiment)[:1])
+
+    def references(self) -> list[Run]:
+        """Return the runs of the grid that have a reference."""
+        return [run for run in self.runs() if self.has_reference(run)]
+
+    def starts(self, experiment: str) -> bool:
+        """Return whether the theory of an experiment has neurons that its trainings start from."""
+        return self.experiments[experiment].network.activation != "linear" and any(
+            levels.LEVELS[name].method == "action" for name in self.levels_of(experiment)
+        )
+
     def run_of(self, experiment: str, seed: str | int, chi: str = "") -> Run:
         """Return the run with the values of a file name's wildcards."""
         return Run(self.results, experiment, int(seed), chi)
@@ -243,8 +280,9 @@ class Config(Settings):
 
     def plan(self) -> str:
         """Return the list of all runs and their files as CSV; no name in it can hold a comma."""
-        rows = [f"{run.experiment},{run.seed},{run.chi},{run.theory},{run.langevin}" for run in self.runs()]
-        return "\n".join(["experiment,seed,chi,theory,langevin", *rows, ""])
+        runs = [(run, run.reference if self.has_reference(run) else "") for run in self.runs()]
+        rows = [f"{run.experiment},{run.seed},{run.chi},{run.theory},{run.langevin},{other}" for run, other in runs]
+        return "\n".join(["experiment,seed,chi,theory,langevin,reference", *rows, ""])
 
     def task_options(self, experiment: str) -> dict[str, Any]:
         """Return the options of ``msat task`` for one experiment."""
@@ -255,14 +293,18 @@ class Config(Settings):
         chosen = {"chi": self.scale_names(experiment), "levels": self.levels_of(experiment)}
         return self.experiments[experiment].network.model_dump() | chosen
 
-    def training_of(self, experiment: str) -> dict[str, Any]:
-        """Return all that determines the trainings of one experiment beside code, data, scale and seed."""
-        return self.experiments[experiment].network.model_dump() | self.langevin.model_dump()
+    def settings_of(self, kind: TrainingKind) -> dict[str, Any]:
+        """Return the settings of trainings (``langevin``) or of references (``reference``)."""
+        return getattr(self, kind).model_dump(include=set(LangevinSettings.model_fields))
 
-    def trajectory(self, experiment: str, code: str) -> str:
+    def training_of(self, experiment: str, kind: TrainingKind) -> dict[str, Any]:
+        """Return all that determines the trainings of one experiment beside code, data, scale and seed."""
+        return self.experiments[experiment].network.model_dump() | self.settings_of(kind)
+
+    def trajectory(self, experiment: str, kind: TrainingKind, code: str) -> str:
         """Return a digest of what determines an experiment's trajectories: code, task and all but their ends."""
         task = self.experiments[experiment].task
-        key = {name: value for name, value in self.training_of(experiment).items() if name not in STOPPING_RULE}
+        key = {name: value for name, value in self.training_of(experiment, kind).items() if name not in STOPPING_RULE}
         files = [] if task.fetched else list(map(file_digest, task.files()))
         return digest(key | {"code": code, "task": task.model_dump(), "files": files})
 
@@ -278,6 +320,10 @@ def parse_config(values: Mapping[str, Any]) -> Config:
         if name not in config.experiments:
             known = ", ".join(config.experiments)
             raise InputError(f"config: select = {name!r}: no such experiment; known are {known}")
+    for name in config.reference.experiments or ():
+        if name not in config.experiments:
+            known = ", ".join(config.experiments)
+            raise InputError(f"config: reference.experiments = {name!r}: no such experiment; known are {known}")
     chosen = {}
     for name in config.select or config.experiments:
         experiment = config.experiments[name]

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import pickle
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from msat.errors import InputError
 from msat.langevin.moments import BlockMeans, Sums
-from msat.langevin.state import State
+from msat.langevin.state import Look, State, Tuning
 from msat.store import atomic
 
-_FORMAT = 3
+_FORMAT = 4
+_PARTS = {"blocks": BlockMeans, "sums": Sums, "tallies": Sums, "tuning": Tuning, "look": Look}
 
 
 def save(path: Path, key: str, state: State) -> None:
@@ -22,13 +24,27 @@ def save(path: Path, key: str, state: State) -> None:
     Args:
         key: Digest of everything that determines the trajectory; `load` refuses another.
     """
-    plain = {"generator": state.generator.get_state(), "blocks": vars(state.blocks), "sums": vars(state.sums)}
-    values = {**vars(state), **plain}
-    content = {"format": _FORMAT, "key": key, "device": device_name(state.weights[0].device), "state": values}
+    content = {"format": _FORMAT, "key": key, "device": device_name(state.weights[0].device), "state": _plain(state)}
     with atomic(path) as temporary, temporary.open("wb") as file:
         torch.save(content, file)
         file.flush()
         os.fsync(file.fileno())  # a node that dies now must not leave a name without content
+
+
+def _plain(state: State) -> dict[str, Any]:
+    """Return a state as tensors, numbers and dictionaries of them, which load without running code."""
+    parts = {name: vars(getattr(state, name)) for name in _PARTS}
+    half = None if state.half is None else _plain(state.half)
+    return {**vars(state), **parts, "generator": state.generator.get_state(), "half": half}
+
+
+def _rebuilt(values: dict[str, Any], device: torch.device) -> State:
+    """Return the state of a dictionary: the inverse of `_plain`."""
+    generator = torch.Generator(device=device)
+    generator.set_state(values["generator"].cpu())  # which is where every generator takes its state from
+    parts = {name: kind(**values[name]) for name, kind in _PARTS.items()}
+    half = None if values["half"] is None else _rebuilt(values["half"], device)
+    return State(**{**values, **parts, "generator": generator, "half": half})
 
 
 def device_name(device: torch.device) -> str:
@@ -53,7 +69,4 @@ def load(path: Path, key: str, device: torch.device) -> tuple[State, str]:
             f"checkpoint {path} belongs to another run (other data, parameters, seed, settings, device or code): "
             "remove it to start again"
         )
-    generator = torch.Generator(device=device)
-    generator.set_state(values.pop("generator").cpu())  # which is where every generator takes its state from
-    values |= {"blocks": BlockMeans(**values["blocks"]), "sums": Sums(**values["sums"])}
-    return State(generator=generator, **values), str(content.get("device"))
+    return _rebuilt(values, device), str(content.get("device"))

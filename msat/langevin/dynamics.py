@@ -1,4 +1,4 @@
-"""An ensemble of Langevin chains, advanced in one batch: burn-in, then sampling to a target error.
+"""An ensemble of chains, advanced in one batch: burn-in, sampling to a target error, and what the step size costs.
 
 The run is a sequence of blocks. Between blocks everything that determines the future is in a `State`, so
 a run can be saved and resumed at any block with the same result to the last bit. When to stop (`target_error`,
@@ -15,32 +15,38 @@ import torch
 
 from msat.errors import ComputationError
 from msat.langevin import stopping
-from msat.langevin.integrators import INTEGRATORS
-from msat.langevin.moments import BlockMeans, record
-from msat.langevin.potential import Potential, top_curvature
-from msat.langevin.starts import starting_points
+from msat.langevin.curvature import top_curvature
+from msat.langevin.moments import BlockMeans, Sums, record
+from msat.langevin.potential import Potential
+from msat.langevin.samplers import get_sampler
+from msat.langevin.starts import start_names, starting_points
 from msat.langevin.state import Progress, State
 
 if TYPE_CHECKING:
     from msat.langevin.settings import LangevinSettings
 
-STABILITY_LIMIT = 1.9  # of step size times curvature; a quadratic diverges at 2
+HALF_SHARE = 0.25  # of the sampled time, run again at half the step: half as many steps
+_HALF_BURN_IN = 1 / 8  # of that, thrown away
 
 
 def initial_state(
-    potential: Potential, settings: LangevinSettings, seed: int, device: torch.device
+    potential: Potential, settings: LangevinSettings, seed: int, device: torch.device, population: torch.Tensor | None
 ) -> tuple[Potential, State]:
     """Return the potential on its device in the precision of the dynamics, and the state of step 0.
 
     Args:
         seed: Seed of the generator of starts and noise, 64 bits.
+        population: Neurons of a theory to start from, see `starting_points`.
     """
     potential = potential.to(getattr(torch, settings.dtype), device)
     generator = torch.Generator(device=device).manual_seed(seed)
-    weights = starting_points(potential, settings.chains, generator)
-    noise = tuple(torch.empty_like(layer).normal_(generator=generator) for layer in weights)
-    state = State(weights, noise, generator, step_size=math.nan, curvature=math.nan)
-    _set_step_size(potential, settings, state)
+    weights = starting_points(potential, settings.chains, generator, population)
+    sampler = get_sampler(settings.sampler)
+    memory = sampler.memory(potential, weights, generator)
+    state = State(weights, memory, generator, step_size=math.nan, curvature=math.nan)
+    sampler.set_step_size(potential, settings, state)
+    state.starts = start_names(settings.chains, population is not None)
+    state.block = stopping.block_steps(settings, state, len(potential.y))
     return potential, state
 
 
@@ -61,64 +67,74 @@ def run(
         # the end may lie further than that of the run that saved the state: judge its last block again
         state.phase = "sampling"
         stopping.judge_sampling(potential, settings, state)
-        on_block(state, stopping.progress_of(settings, state))
-    while state.phase != "done":
+    while state.phase in ("burn_in", "sampling"):
+        state.half = None  # of an end that lay nearer
         _advance_block(potential, settings, state)
         if state.phase == "sampling":
             stopping.judge_sampling(potential, settings, state)
         elif stopping.segment_is_full(state):
-            state.burn_in_converged = stopping.largest_rhat(state) < settings.burn_in_rhat
-            state.blocks = BlockMeans()
-            # features have been learned since the last measurement, and the curvature moves with them
-            _set_step_size(potential, settings, state)
-            stopping.judge_burn_in(settings, state, len(potential.y))
+            _end_segment(potential, settings, state)
         on_block(state, stopping.progress_of(settings, state))
+    sampler = get_sampler(settings.sampler)
     curvature = top_curvature(potential, state.weights)
-    if curvature * state.step_size > STABILITY_LIMIT:
+    if state.step_size > (largest := sampler.largest_step_size(curvature)):
         raise ComputationError(
             f"step size {state.step_size:.3g} is too large for the curvature {curvature:.3g} at the end of the "
-            f"run (product above {STABILITY_LIMIT}): the chains cannot be trusted; lower step_safety or step_size"
+            f"run (above {largest:.3g}): the chains cannot be trusted; lower step_safety or step_size"
         )
     state.curvature = max(state.curvature, curvature)
+    if state.phase == "half_step":
+        state.half = state.half or _halved(state)
+        while state.half.phase != "done":
+            _advance_half(potential, settings, state.half, state.base_blocks)
+            on_block(state, stopping.progress_of(settings, state))
+        state.phase = "done"
+    on_block(state, stopping.progress_of(settings, state))
 
 
-def _set_step_size(potential: Potential, settings: LangevinSettings, state: State) -> None:
-    state.curvature = top_curvature(potential, state.weights)
-    if not math.isfinite(state.curvature) or state.curvature <= 0:
-        raise ComputationError(
-            f"the curvature of the potential is {state.curvature:.3g}: g, kappa or the data are outside the "
-            "range in which the dynamics can be computed"
-        )
-    # step_safety keeps the automatic one below the limit
-    state.step_size = settings.step_size or min(settings.max_step_size, settings.step_safety / state.curvature)
-    if state.step_size * state.curvature > STABILITY_LIMIT:
-        raise ComputationError(
-            f"step_size = {state.step_size:.3g} times the measured top curvature {state.curvature:.3g} is "
-            f"above {STABILITY_LIMIT}: the dynamics would diverge; use at most {1 / state.curvature:.3g}"
-        )
+def _end_segment(potential: Potential, settings: LangevinSettings, state: State) -> None:
+    """Judge a full segment of burn-in, and set the step of what follows."""
+    state.burn_in_converged = stopping.segment_agrees(potential, settings, state)
+    state.blocks, state.tallies = BlockMeans(), Sums()
+    # features have been learned since the last measurement, and the curvature moves with them
+    get_sampler(settings.sampler).set_step_size(potential, settings, state)
+    stopping.judge_burn_in(settings, state, len(potential.y))
+
+
+def _halved(state: State) -> State:
+    """Return a run at half the step that starts where a finished one stands; the finished one can still go on."""
+    weights, memory = (tuple(layer.clone() for layer in layers) for layers in (state.weights, state.memory))
+    generator = torch.Generator(device=state.generator.device)
+    generator.set_state(state.generator.get_state())
+    return State(weights, memory, generator, state.step_size / 2, state.curvature, block=2 * state.block)
+
+
+def _advance_half(potential: Potential, settings: LangevinSettings, half: State, base_blocks: int) -> None:
+    """Run one block at half the step, which is as long in time as one of the `base_blocks` of the whole run."""
+    wanted = math.ceil(HALF_SHARE * base_blocks)
+    _advance_block(potential, settings, half)
+    if half.phase == "burn_in":
+        if half.base_blocks >= _HALF_BURN_IN * wanted:
+            half.phase, half.blocks, half.tallies = "sampling", BlockMeans(), Sums()
+    elif half.base_blocks >= wanted and not half.blocks.pending:
+        half.phase = "done"
 
 
 def _advance_block(potential: Potential, settings: LangevinSettings, state: State) -> None:
-    """Run one block and add its moments. There is no host synchronisation within the block."""
-    integrate = INTEGRATORS[settings.integrator]
-    first, n_train = state.weights[0], len(potential.y)
-    length = stopping.block_length(settings, state, n_train)
-    outputs = torch.empty(length, len(first), n_train, dtype=first.dtype, device=first.device)
-    for step in range(length):
-        gradients, outputs[step] = potential.forces(state.weights)
-        integrate(state.weights, gradients, state.noise, state.step_size, state.generator)
+    """Run one block and add its moments."""
+    outputs = get_sampler(settings.sampler).advance(potential, settings, state, state.block)
     if state.phase == "burn_in":
-        state.burn_in_steps += length
+        state.burn_in_steps += state.block
     else:
-        state.steps += length
+        state.steps += state.block
     # One look at the chains a block: a diverged one stops the run here. 1e6 times the size of labels and
     # prior outputs is far outside any posterior and far inside float32.
     prior = math.sqrt(potential.network.g * float(potential.Z.double().square().sum(dim=1).max()))
     limit = 1e6 * (float(potential.y.abs().max()) + prior)
     if not bool(torch.isfinite(outputs).all()) or float(outputs.abs().max()) > limit:
         raise ComputationError(
-            f"Langevin dynamics diverged in {state.phase} after {state.burn_in_steps + state.steps} steps "
+            f"the dynamics diverged in {state.phase} after {state.burn_in_steps + state.steps} steps "
             f"with step size {state.step_size:.3g}: lower step_safety or step_size"
         )
     sums = state.sums if state.phase == "sampling" else None
-    record(potential, state.weights, outputs.double(), state.generator, state.blocks, sums)
+    record(potential, state.weights, outputs, state.generator, state.blocks, sums)

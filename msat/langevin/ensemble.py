@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from msat.geometry import Geometry
@@ -29,13 +30,24 @@ def key(network: Network, data_digest: str, seed: int) -> dict[str, Any]:
 
 
 def begin(
-    geometry: Geometry, network: Network, settings: LangevinSettings, key: Mapping[str, Any], device: torch.device
+    geometry: Geometry,
+    network: Network,
+    settings: LangevinSettings,
+    key: Mapping[str, Any],
+    device: torch.device,
+    population: Array | None = None,
 ) -> tuple[Potential, State]:
-    """Return the potential and the state of step 0, from the `key` of the ensemble."""
+    """Return the potential and the state of step 0, from the `key` of the ensemble.
+
+    Args:
+        population: Pre-activations of a theory's neurons on the training points, (neurons, P), from which a quarter of
+            the chains start.
+    """
     # TensorFloat-32 keeps ten bits of a product: the forces would be wrong in the third digit
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    return initial_state(make_potential(geometry, network), settings, derived_seed(key), device)
+    neurons = None if population is None else torch.from_numpy(np.array(population, dtype=np.float64))
+    return initial_state(make_potential(geometry, network), settings, derived_seed(key), device, neurons)
 
 
 def finish(

@@ -1,7 +1,8 @@
-"""One step of overdamped Langevin dynamics, ``d theta = -grad U dt + sqrt(2) dB`` (docs/theory.md, section 7).
+"""One step of a dynamics (docs/theory.md, section 7): all that samplers are put together from.
 
-An integrator updates positions in place, given the gradients at them, and keeps its noise in buffers of
-the same shapes that the caller stores from step to step.
+An integrator of overdamped Langevin dynamics, ``d theta = -grad U dt + sqrt(2) dB``, updates positions in place, given
+the gradients at them, and keeps its noise in buffers of the same shapes that the caller stores from step to step.
+`kick` and `rotate` are the two parts of a Hamiltonian step in whitened coordinates.
 """
 
 from __future__ import annotations
@@ -38,6 +39,21 @@ def leimkuhler_matthews(
         x.add_(gradient, alpha=-step_size).add_(xi, alpha=weight)
         xi.normal_(generator=generator)
         x.add_(xi, alpha=weight)
+
+
+def kick(momenta: Layers, gradients: Layers, time: float) -> None:
+    """Move momenta in place by a force that is constant for a time: ``p <- p - t grad``."""
+    for p, gradient in zip(momenta, gradients, strict=True):
+        p.add_(gradient, alpha=-time)
+
+
+def rotate(positions: Layers, momenta: Layers, time: float) -> None:
+    """Move positions and momenta in place under the standard normal prior alone, exactly: a rotation by an angle t."""
+    cosine, sine = math.cos(time), math.sin(time)
+    for x, p in zip(positions, momenta, strict=True):
+        before = x.clone()
+        x.mul_(cosine).add_(p, alpha=sine)
+        p.mul_(cosine).add_(before, alpha=-sine)
 
 
 INTEGRATORS: Mapping[str, Integrator] = {"leimkuhler_matthews": leimkuhler_matthews, "euler_maruyama": euler_maruyama}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Generator, Tensor
 
-from msat.langevin.potential import Potential, Weights, readout_posterior_mean
+from msat.langevin.potential import Potential, Readout, Weights, readout_law
 from msat.types import Array
 
 # kept for every chain, since chains are independent: functions of these get errors from leaving one out
@@ -78,40 +78,54 @@ class Sums:
 def record(
     potential: Potential, weights: Weights, outputs: Tensor, generator: Generator, blocks: BlockMeans, sums: Sums | None
 ) -> None:
-    """Add the moments of one block of training outputs, (steps, chains, P) in float64, and of its last weights.
+    """Add the moments of one block: of its training outputs (steps, chains, P), and of its last weights.
+
+    Means and covariance average the readout in closed form given the first layer at the end of the block
+    (Rao-Blackwell): less noise a draw than the outputs themselves, which are kept beside them as a check (`draws`).
 
     Args:
-        sums: None during burn-in: only what its end is judged by is kept then.
+        sums: None where only block series are kept.
     """
-    y = potential.y.double()
-    along = outputs @ y / y.norm()  # component of f along the target, (steps, chains)
+    exact = potential.wide
+    y = exact.y
+    length = y.norm()
+    along_draws = outputs.double() @ y / length  # component of f along the target, (steps, chains)
+    hidden = potential.hidden(weights)
+    wide, first_layer = hidden.double(), weights[0].double()
+    readout = readout_law(exact, wide)
+    mean, covariance = readout.mean_outputs, readout.covariance
+    along = mean @ y / length
+    f_test = potential.test_means((weights[0], readout.mean.to(hidden.dtype))).double()
+    tau = potential.network.tau
     values = {
-        "f_train": outputs.mean(dim=0),
-        "along": along.mean(dim=0),
-        "along_squared": along.square().mean(dim=0),
-        "readout_norm": potential.network.tau * weights[-1].double().square().sum(dim=1),
-        "first_layer_variance": weights[0].double().square().mean(dim=(1, 2)),
+        "f_train": mean,
+        "f_train_draws": outputs.double().mean(dim=0),
+        "f_test": f_test,
+        "along": along,
+        "along_squared": along.square() + (covariance @ y) @ y / length**2,
+        "squared": (mean.square() + covariance.diagonal(dim1=1, dim2=2)).mean(dim=1),
+        "along_test": f_test @ exact.y_test,
+        "along_draws": along_draws.mean(dim=0),
+        "along_squared_draws": along_draws.square().mean(dim=0),
+        "readout_norm": tau * readout.square,
+        "readout_norm_draws": tau * weights[-1].double().square().sum(dim=1),
+        "hidden_along": (wide @ y).square().mean(dim=1) / length**2,
+        "hidden_trace": wide.square().mean(dim=(1, 2)),
+        "first_layer_variance": first_layer.square().mean(dim=(1, 2)),
+        "weights_along": (first_layer @ exact.direction).square().mean(dim=1),
     }
     if sums is not None:
-        hidden = potential.hidden(weights)
-        wide, first_layer = hidden.double(), weights[0].double()
-        values["hidden_along"] = (wide @ y).square().mean(dim=1) / y.square().sum()
-        mean = potential.test_means(weights).double()
-        turn = len(blocks) % len(mean)  # one chain a block, in turn: this part varies little
-        one_chain = tuple(layer[turn] for layer in weights)
-        variance = potential.test_residual_variance(one_chain, generator).double()
-        rao_blackwell, conditional = readout_posterior_mean(potential, hidden)
-        values |= {"f_test": mean, "f_train_rb": rao_blackwell}
-        # 2 P^2 + r^2 numbers a chain, less than the Rao-Blackwell step holds for a moment
-        steps, chains, neurons = len(outputs), len(mean), wide.shape[1]
-        by_chain = outputs.transpose(0, 1)
-        sums.add("f_train", outputs.sum(dim=0), steps)
-        sums.add("ff_train", by_chain.mT @ by_chain, steps)
+        chains, neurons = wide.shape[:2]
+        # one chain a block, in turn: these parts vary little
+        turn = len(blocks) % chains
+        one, of_one = tuple(layer[turn] for layer in weights), Readout(*(tensor[turn] for tensor in readout))
+        sums.add("test_residual_variance", potential.test_residual_variance(one, generator).double(), 1)
+        sums.add("test_readout_variance", potential.test_readout_variance(one, hidden[turn], of_one), 1)
+        # P^2 + r^2 numbers a chain, less than the average over the readout holds for a moment
+        sums.add("f_train", mean, 1)
+        sums.add("ff_train", covariance + mean[:, :, None] * mean[:, None, :], 1)
         sums.add("hidden_kernel", wide.mT @ wide, neurons)
         sums.add("first_layer", first_layer.mT @ first_layer, neurons)
-        sums.add("f_test", mean, 1)
-        sums.add("f_test_squared", mean.square().sum(dim=0), chains)
-        sums.add("test_residual_variance", variance, 1)
-        sums.add("rb_covariance", conditional.sum(dim=0), chains)
-        sums.add("rb_outer", rao_blackwell.T @ rao_blackwell, chains)
+        sums.add("f_test", f_test, 1)
+        sums.add("f_test_squared", f_test.square().sum(dim=0), chains)
     blocks.append(values)

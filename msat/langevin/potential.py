@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -38,6 +39,9 @@ class Potential:
     Z_test: Tensor  # test inputs in the same coordinates, (Q, r)
     test_residual_sd: Tensor  # prior standard deviation of each test pre-activation outside the row space, (Q,)
     y: Tensor  # training labels, (P,)
+    # only what is measured depends on the rest
+    y_test: Tensor  # test labels, (Q,)
+    direction: Tensor  # row-space coordinates of the unit vector along which weights are looked at, (r,)
 
     @property
     def readout_scale(self) -> float:
@@ -48,6 +52,11 @@ class Potential:
     def rank(self) -> int:
         """Dimension r of the row space of the training inputs."""
         return self.Z.shape[1]
+
+    @cached_property
+    def wide(self) -> Potential:
+        """The same potential in float64."""
+        return self.to(torch.float64, self.y.device)
 
     def to(self, dtype: torch.dtype, device: torch.device) -> Potential:
         """Return the same potential in another precision or on another device."""
@@ -67,40 +76,69 @@ class Potential:
             return self.readout_scale * (_contract(b, A) @ self.Z.T)
         return self.readout_scale * _contract(b, self.hidden(weights))
 
-    def forces(self, weights: Weights) -> tuple[Weights, Tensor]:
-        """Return the gradients of U, shaped like the weights, and f (chains, P), docs/theory.md section 7."""
+    def forces(self, weights: Weights, prior: bool = True) -> tuple[Weights, Tensor]:
+        """Return the gradients of U, shaped like the weights, and f (chains, P), docs/theory.md section 7.
+
+        Args:
+            prior: Whether that of the prior, the weights themselves, is in them; else they are the likelihood's alone.
+        """
+        beta = 1.0 if prior else 0.0
         A, b = weights
         scale = self.readout_scale
         if self.activation.name == "linear":
             f = self.outputs(weights)
             pull = (scale / self.network.kappa) * ((f - self.y) @ self.Z)
-            grad_A = torch.baddbmm(A, b[:, :, None], pull[:, None, :])
-            grad_b = torch.baddbmm(b[:, :, None], A, pull[:, :, None])[:, :, 0]
+            grad_A = torch.baddbmm(A, b[:, :, None], pull[:, None, :], beta=beta)
+            grad_b = torch.baddbmm(b[:, :, None], A, pull[:, :, None], beta=beta)[:, :, 0]
             return (grad_A, grad_b), f
         h = A @ self.Z.T
         phi = self.activation.phi(h)
         f = scale * _contract(b, phi)
         residual = (scale / self.network.kappa) * (f - self.y)
-        grad_b = torch.baddbmm(b[:, :, None], phi, residual[:, :, None])[:, :, 0]
+        grad_b = torch.baddbmm(b[:, :, None], phi, residual[:, :, None], beta=beta)[:, :, 0]
         slopes = self.activation.derivative(h) * residual[:, None, :]
-        grad_A = torch.addcmul(A, slopes @ self.Z, b[:, :, None])
+        pull = slopes @ self.Z
+        grad_A = torch.addcmul(A, pull, b[:, :, None]) if prior else pull.mul_(b[:, :, None])
         return (grad_A, grad_b), f
 
     def energy(self, weights: Weights) -> Tensor:
         """Return U of every chain, (chains,)."""
         misfit = (self.outputs(weights) - self.y).square().sum(dim=1) / self.network.kappa
-        return (misfit + _inner(weights, weights)) / 2
+        return (misfit + inner(weights, weights)) / 2
 
-    def test_means(self, weights: Weights) -> Tensor:
-        """Return f at the test points averaged over the first layer outside the row space, (chains, Q).
+    def test_hidden(self, A: Tensor) -> Tensor:
+        """Return phi(h) at the test points averaged over the first layer outside the row space, (..., N, Q).
 
         The training data leave that part of the first layer at its prior, so the average is exact.
+
+        Args:
+            A: First layer, (..., N, r).
         """
+        smoothed: Tensor = self.activation.smoothed_mean(A @ self.Z_test.T, self.test_residual_sd)
+        return smoothed
+
+    def test_means(self, weights: Weights) -> Tensor:
+        """Return f at the test points averaged over the first layer outside the row space, (chains, Q)."""
         A, b = weights
         if self.activation.name == "linear":
             return self.readout_scale * (_contract(b, A) @ self.Z_test.T)
-        smoothed: Tensor = self.activation.smoothed_mean(A @ self.Z_test.T, self.test_residual_sd)
-        return self.readout_scale * _contract(b, smoothed)
+        return self.readout_scale * _contract(b, self.test_hidden(A))
+
+    def test_readout_variance(self, weights: Weights, hidden: Tensor, readout: Readout) -> Tensor:
+        """Return the variance of `test_means` over the readout given the first layer, for one chain, (Q,), in float64.
+
+        ``phi_* Cov(b) phi_*`` with ``Cov(b) = (1 + (g/(N kappa)) Phi Phi^T)^-1``, times g/N.
+
+        Args:
+            weights, hidden, readout: Of one chain: (N, r) and (N,); (N, P); its law of the readout.
+        """
+        phi_test = self.readout_scale * self.test_hidden(weights[0]).double()  # (N, Q)
+        phi, kappa = self.readout_scale * hidden.double(), self.network.kappa
+        if phi.shape[0] < phi.shape[1]:  # kappa (Phi Phi^T + kappa)^-1
+            half = torch.linalg.solve_triangular(readout.factor, phi_test, upper=False)
+            return kappa * half.square().sum(dim=0)
+        half = torch.linalg.solve_triangular(readout.factor, phi.mT @ phi_test, upper=False)
+        return phi_test.square().sum(dim=0) - half.square().sum(dim=0)
 
     def test_residual_variance(self, weights: Weights, generator: torch.Generator) -> Tensor:
         """Return an unbiased estimate of the variance of f about `test_means` for one chain, (Q,).
@@ -130,22 +168,35 @@ def _contract(b: Tensor, A: Tensor) -> Tensor:
 def make_potential(geometry: Geometry, network: Network) -> Potential:
     """Return the `Potential` of a network at its scale on decomposed data, in float64 on the CPU."""
     space = geometry.row_space
-    arrays = (space.train, space.test, space.test_residual_sd, np.array(geometry.y_train))
-    return Potential(network, get_activation(network.activation), *(torch.from_numpy(array) for array in arrays))
+    arrays = (space.train, space.test, space.test_residual_sd, geometry.y_train, geometry.y_test, geometry.direction)
+    # a copy: torch takes no array that may not be written to
+    tensors = (torch.from_numpy(np.array(array)) for array in arrays)
+    return Potential(network, get_activation(network.activation), *tensors)
 
 
-def readout_posterior_mean(potential: Potential, hidden: Tensor) -> tuple[Tensor, Tensor]:
-    """Return ``E[f | V, y]`` (chains, P) and ``Cov(f | V, y)`` (chains, P, P), in float64.
+class Readout(NamedTuple):
+    """The law of the readout given the first layer, which is Gaussian, in float64."""
 
-    Given the first layer the readout is Gaussian: with ``K = (g/N) sum_i phi_i phi_i^T`` and
-    ``A = (K + kappa)^-1`` they are ``K A y`` and ``kappa K A`` (docs/theory.md, section 7).
+    mean_outputs: Tensor  # E[f | V, y] on the training points, (chains, P)
+    covariance: Tensor  # Cov(f | V, y), (chains, P, P)
+    mean: Tensor  # E[b | V, y], (chains, N)
+    square: Tensor  # E[|b|^2 | V, y], (chains,)
+    factor: Tensor  # Cholesky factor of K + kappa, or of its N by N form, of every chain
+
+
+def readout_law(potential: Potential, hidden: Tensor) -> Readout:
+    """Return what averaging over the readout gives in closed form (Rao-Blackwell).
+
+    With ``K = (g/N) sum_i phi_i phi_i^T`` and ``A = (K + kappa)^-1``: ``E f = K A y``, ``Cov f = kappa K A``,
+    ``E b = sqrt(g/N) Phi A y`` and ``E|b|^2 = |E b|^2 + N - tr K A`` (docs/theory.md, section 7).
 
     Args:
         hidden: ``phi(h)`` on the training points, (chains, N, P).
     """
     phi = potential.readout_scale * hidden.double()
     y, kappa = potential.y.double(), potential.network.kappa
-    wide = phi.shape[1] < phi.shape[2]  # N < P: the same matrix through an N by N system
+    width = phi.shape[1]
+    wide = width < phi.shape[2]  # N < P: the same matrix through an N by N system
     K = phi @ phi.mT if wide else phi.mT @ phi
     noisy = K.clone()
     noisy.diagonal(dim1=1, dim2=2).add_(kappa)
@@ -153,31 +204,15 @@ def readout_posterior_mean(potential: Potential, hidden: Tensor) -> tuple[Tensor
     if wide:
         half = torch.linalg.solve_triangular(factor, phi, upper=False)
         shrink = half.mT @ half
+        mean = torch.cholesky_solve((phi @ y)[:, :, None], factor)[:, :, 0]
     else:
         shrink = torch.cholesky_solve(K, factor)
-    return shrink @ y, kappa * shrink
+        mean = (phi @ torch.cholesky_solve(y.expand(len(phi), -1)[:, :, None], factor))[:, :, 0]
+    trace = shrink.diagonal(dim1=1, dim2=2).sum(dim=1)
+    return Readout(shrink @ y, kappa * shrink, mean, mean.square().sum(dim=1) + width - trace, factor)
 
 
-def top_curvature(potential: Potential, weights: Weights, iterations: int = 40) -> float:
-    """Return the largest curvature of U met by any chain at its present state.
-
-    Power iteration on Hessian-vector products, directional derivatives of the forces, in float64.
-    """
-    exact = potential.to(torch.float64, weights[0].device)
-    weights = tuple(layer.double() for layer in weights)
-    # a fixed start that no symmetry of the network makes orthogonal to the top eigenvector
-    ramps = [torch.arange(layer.numel(), device=layer.device).double().reshape(layer.shape) for layer in weights]
-    image = [*(torch.cos(ramp) for ramp in ramps[:-1]), torch.sin(ramps[-1])]
-    image[-2] = image[-2] + weights[-1][:, :, None]
-    for _ in range(iterations):
-        norm = torch.sqrt(_inner(image, image))
-        vector = tuple(layer / norm.reshape(-1, *(1 for _ in layer.shape[1:])) for layer in image)
-        # the exact directional derivative: a finite difference would straddle the kinks of ReLU
-        _, image = torch.func.jvp(lambda *state: exact.forces(state)[0], weights, vector)[:2]
-    return float(_inner(vector, image).max())
-
-
-def _inner(first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:
-    """Return the scalar product of two sets of weights for every chain, (chains,)."""
-    parts = [(u * v).flatten(1).sum(dim=1) for u, v in zip(first, second, strict=True)]
+def inner(first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:
+    """Return the scalar product of two sets of weights for every chain, (chains,), in float64."""
+    parts = [(u.double() * v.double()).flatten(1).sum(dim=1) for u, v in zip(first, second, strict=True)]
     return torch.stack(parts).sum(dim=0)

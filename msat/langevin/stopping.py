@@ -1,4 +1,4 @@
-"""When burn-in ends, when a run is good enough, and which saved states a run passes through."""
+"""When burn-in ends, when a run is good enough, and which saved states a run passes through (docs/theory.md, 7c)."""
 
 from __future__ import annotations
 
@@ -10,31 +10,88 @@ import numpy as np
 from msat.langevin import diagnostics
 from msat.langevin.moments import CAPACITY
 from msat.langevin.potential import Potential
-from msat.langevin.state import BURN_IN_BLOCKS, Progress, State
+from msat.langevin.samplers import get_sampler
+from msat.langevin.state import BURN_IN_BLOCKS, Look, Progress, State
+from msat.types import Array
 from msat.uncertainty import standard_error
 
 if TYPE_CHECKING:
     from msat.langevin.settings import LangevinSettings
 
-MIN_BLOCKS = 256  # base blocks sampled before a standard error is believed
-CHECK_EVERY = 16  # blocks between two looks at the standard error
-MONITORS = ("along", "readout_norm", "first_layer_variance")
+FIRST_LOOK = 32  # base blocks
+BURN_IN_ESS = 8  # effective draws of a chain in the last segment of burn-in, at least
+_GROWTH = 1.25  # each look comes a quarter later than the one before
+# what is looked at, and how many times the target error of the train discrepancy is its own: the relative error of
+# a variance from n independent draws is sqrt(2/n), whatever its size
+SHARES = {
+    "train_discrepancy": 1,
+    "test_discrepancy": 4,
+    "readout_norm": 10,
+    "hidden_along": 10,
+    "hidden_trace": 10,
+    "first_layer_variance": 10,
+    "weights_along": 10,
+    "variance_along": 40,
+    "variance": 40,
+}
 
 
-def largest_rhat(state: State, *others: str) -> float:
-    """Return the largest R-hat of the scalar monitors, and others, over the blocks of the present phase."""
-    return float(np.max([np.max(diagnostics.rhat(state.blocks.array(name))) for name in (*MONITORS, *others)]))
+def quantities(potential: Potential, state: State) -> dict[str, Array]:
+    """Return block series (chains, blocks) whose means are what is looked at, to first order in the noise."""
+    blocks = {name: state.blocks.array(name) for name in state.blocks.blocks}
+    y, y_test, along, f = potential.wide.y, potential.wide.y_test, blocks["along"], blocks["f_train"]
+    centre, centre_f = along.mean(), f.mean(axis=(0, 1))
+    found = {
+        "train_discrepancy": float(y.norm()) - along,
+        "test_discrepancy": float(y_test @ y_test) - blocks["along_test"],
+        "variance_along": blocks["along_squared"] - 2 * centre * along + centre**2,
+        "variance": blocks["squared"] - 2 * (f @ centre_f) / len(y) + centre_f @ centre_f / len(y),
+    }
+    # some are not there on some data: no test points, labels without a direction
+    named = found | {name: blocks[name] for name in SHARES if name in blocks}
+    return {name: series for name, series in named.items() if np.all(np.isfinite(series)) and np.ptp(series) > 0}
 
 
-def block_length(settings: LangevinSettings, state: State, n_train: int) -> int:
-    """Return the steps of one base block: one relaxation time of the prior, or 1/256 of a fixed run."""
+def look(potential: Potential, state: State) -> Look:
+    """Return the errors of all quantities over their shares of the target, and whether chains have mixed in them."""
+    found = quantities(potential, state)
+    errors = {name: _relative(series) for name, series in found.items()}
+    scaled = {name: error / SHARES[name] for name, error in errors.items()}
+    slowest = max(scaled, key=lambda name: scaled[name], default="")
+    mixing = _mixing(state, found)
+    first = errors.get("train_discrepancy", math.inf)
+    return Look(
+        relative_error=first,
+        error=scaled.get(slowest, math.inf),
+        slowest=slowest,
+        rhat=float(np.max(mixing.rhat, initial=1.0)),
+        excess=mixing.worst,
+        ess=float(np.min(mixing.ess, initial=math.inf)),
+        mixed=mixing.mixed,
+    )
+
+
+def _relative(series: Array) -> float:
+    value = abs(float(series.mean()))
+    return float(standard_error(series)) / value if value else math.inf
+
+
+def _mixing(state: State, found: dict[str, Array]) -> diagnostics.Mixing:
+    scalars = [series[:, :, None] for series in found.values()]
+    components = np.concatenate([*scalars, state.blocks.array("f_train")], axis=-1)
+    return diagnostics.mixing(components, state.starts)
+
+
+def block_steps(settings: LangevinSettings, state: State, n_train: int) -> int:
+    """Return the steps of one base block of the present phase: the sampler's, or 1/256 of a fixed run."""
     # outputs of a block are held twice, in float64 at most: below half a gigabyte
     memory = 2**25 // (len(state.weights[0]) * n_train)
     if state.phase == "burn_in":
         share = settings.max_burn_in // BURN_IN_BLOCKS
     else:
         share = (settings.steps or settings.max_steps) // CAPACITY
-    return max(1, min(round(1 / state.step_size), memory, share))
+    own = get_sampler(settings.sampler).block_steps(settings, state.step_size)
+    return max(1, min(own, memory, share))
 
 
 def passes_through(settings: LangevinSettings, state: State, n_train: int) -> bool:
@@ -45,12 +102,10 @@ def passes_through(settings: LangevinSettings, state: State, n_train: int) -> bo
     """
     if state.phase == "burn_in" or not state.steps:
         return True
-    base_blocks = state.blocks.merged * len(state.blocks) + len(state.blocks.pending)
-    length = state.steps // base_blocks
     # where the block before this one ended; just after a merger it was half as long
-    before = state.steps - length * max(1, state.blocks.merged // 2)
+    before = state.steps - state.block * max(1, state.blocks.merged // 2)
     return (
-        length == block_length(settings, state, n_train)
+        state.block == block_steps(settings, state, n_train)
         and before < (settings.steps or settings.max_steps)
         and (settings.steps is not None or state.lowest_error >= settings.target_error)
     )
@@ -58,47 +113,67 @@ def passes_through(settings: LangevinSettings, state: State, n_train: int) -> bo
 
 def segment_is_full(state: State) -> bool:
     """Return whether the present segment of burn-in has ended."""
-    return len(state.blocks) * state.blocks.merged >= state.segment_blocks
+    return not state.blocks.pending and state.base_blocks >= state.segment_blocks
+
+
+def segment_agrees(potential: Potential, settings: LangevinSettings, state: State) -> bool:
+    """Return whether the chains of a full segment of burn-in agree, and drift no more.
+
+    A drift is an autocorrelation as long as the segment: it leaves few effective draws.
+    """
+    found = _mixing(state, quantities(potential, state))
+    settled = float(np.min(found.ess, initial=np.inf)) >= BURN_IN_ESS * len(state.weights[0])
+    return settled and found.worst < settings.burn_in_rhat
 
 
 def judge_burn_in(settings: LangevinSettings, state: State, n_train: int) -> None:
     """After a segment: start sampling if its chains agreed, else a segment twice as long, of the new step size."""
-    next_segment = 2 * state.segment_blocks * block_length(settings, state, n_train)
+    state.block = block_steps(settings, state, n_train)
+    next_segment = 2 * state.segment_blocks * state.block
     if state.burn_in_converged or state.burn_in_steps + next_segment > settings.max_burn_in:
         state.phase = "sampling"
+        state.block = block_steps(settings, state, n_train)
     else:
         state.segment_blocks *= 2
 
 
 def judge_sampling(potential: Potential, settings: LangevinSettings, state: State) -> None:
-    """Stop at the stated number of steps, or when precise and mixed enough, or at the most steps allowed."""
+    """Stop at the stated number of steps, or when precise and mixed enough, or at the most steps allowed.
+
+    Looks come at growing intervals, at the same blocks wherever the run is to end: a run that goes on from a finished
+    one must not look where one in one go would not.
+    """
     if state.blocks.pending:
         return  # only whole blocks are averaged, so that means and error bars use the same draws
-    limit = settings.steps or settings.max_steps
-    full = state.steps >= limit
-    if not full and len(state.blocks) % CHECK_EVERY:
+    blocks = state.base_blocks
+    full = state.steps >= (settings.steps or settings.max_steps)
+    due = blocks >= max(FIRST_LOOK, math.ceil(_GROWTH * state.looked)) or blocks == state.looked
+    if not (due or full):
         return
-    along = state.blocks.array("along")
-    value = abs(float(potential.y.double().norm()) - float(along.mean()))  # P/|y| times the train discrepancy
-    state.relative_error = float(standard_error(along)) / value if value else math.inf
-    state.rhat = largest_rhat(state, "f_train")
-    believed = len(state.blocks) * state.blocks.merged >= MIN_BLOCKS and state.rhat < diagnostics.RHAT_LIMIT
-    enough = settings.steps is None and believed and state.relative_error < settings.target_error
+    if due:
+        state.looked = blocks
+    state.look = look(potential, state)
+    enough = settings.steps is None and state.look.mixed and state.look.error < settings.target_error
     if full or enough:
-        state.phase = "done"
-    elif believed:
-        state.lowest_error = min(state.lowest_error, state.relative_error)
+        state.phase = "half_step" if get_sampler(settings.sampler).MEASURES_BIAS else "done"
+    elif state.look.mixed:
+        state.lowest_error = min(state.lowest_error, state.look.error)
+
+
+def steps_needed(settings: LangevinSettings, state: State) -> int:
+    """Return the steps after which the errors found would have met their targets: they fall as the root of steps."""
+    if not math.isfinite(state.look.error):
+        return 0
+    return math.ceil(state.steps * (state.look.error / settings.target_error) ** 2)
 
 
 def progress_of(settings: LangevinSettings, state: State) -> Progress:
     """Return where a run is, for whoever shows it."""
     if state.phase == "burn_in":
         return Progress("burn-in", state.burn_in_steps)
-    total = settings.steps
-    if total is None and math.isfinite(state.relative_error):
-        # the error falls with the square root of the steps, and R-hat - 1 in proportion to them
-        needed = state.steps * max(
-            (state.relative_error / settings.target_error) ** 2, (state.rhat - 1) / (diagnostics.RHAT_LIMIT - 1)
-        )
-        total = min(settings.max_steps, max(state.steps, math.ceil(needed)))
-    return Progress("sampling", state.steps, total, state.relative_error, state.rhat)
+    if state.half is not None:
+        return Progress("half step", state.half.burn_in_steps + state.half.steps)
+    total, found = settings.steps, state.look
+    if total is None and math.isfinite(found.error):
+        total = min(settings.max_steps, max(state.steps, steps_needed(settings, state)))
+    return Progress("sampling", state.steps, total, found.relative_error, found.rhat)

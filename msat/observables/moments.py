@@ -38,7 +38,6 @@ class Moments:
     first_layer: Callable[[Array], float] | None = None
     readout_norm: float = float("nan")  # <|w|^2>
     # of training only
-    mean_train_rb: Array | None = None  # Rao-Blackwell mean outputs, (P,)
     first_layer_variance: float = float("nan")  # mean square of whitened first-layer weights
     averages: Mapping[str, Any] = field(default_factory=dict)  # of all that `msat.langevin.moments` records, by name
 

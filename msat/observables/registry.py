@@ -84,9 +84,21 @@ class Observable:
 
 
 def _train_discrepancy(series: Series, m: Moments) -> Array:
+    return np.asarray(_of_along(m, series["along"]))
+
+
+def _of_along(m: Moments, along: Any) -> Any:
     y = m.frame.y_train
     length = np.linalg.norm(y)
-    return np.asarray((length**2 - length * series["along"]) / len(y))
+    return (length**2 - length * along) / len(y)
+
+
+def _gap(means: Mapping[str, Any], m: Moments) -> Any:
+    return np.linalg.norm(m.frame.y_train) * (means["along"] - means["along_draws"]) / len(m.frame.y_train)
+
+
+def _norm_gap(means: Mapping[str, Any], m: Moments) -> Any:
+    return (means["readout_norm_draws"] - means["readout_norm"]) / m.readout_norm
 
 
 def _variance_along(series: Series, m: Moments) -> Array:
@@ -120,13 +132,23 @@ OBSERVABLES = (
         printed=True,
     ),
     Observable(
-        "train_discrepancy_rb",
-        "the same of the Rao-Blackwell mean, the readout averaged analytically",
-        lambda m: np.nan if m.mean_train_rb is None else discrepancy(m.frame.y_train, m.mean_train_rb),
-        needs=("mean_train_rb",),
+        "train_discrepancy_draws",
+        "train_discrepancy of the outputs themselves, without the average over the readout",
+        lambda m: _of_along(m, m.averages["along_draws"]),
+        needs=("averages",),
         units="label^2",
-        series=lambda s, m: (m.frame.y_train @ m.frame.y_train - s["along_rb"]) / len(m.frame.y_train),
+        series=lambda s, m: _of_along(m, s["along_draws"]),
         theory=False,
+    ),
+    Observable(
+        "readout_gap",
+        "train_discrepancy_draws minus train_discrepancy: 0 where readouts follow their law given the first layer",
+        lambda m: _gap(m.averages, m) if "along_draws" in m.averages else 0.0,
+        needs=("readout_norm",),
+        units="label^2",
+        series=lambda s, m: _gap(s, m),
+        compared=True,
+        pooled=False,
     ),
     Observable(
         "test_discrepancy",
@@ -145,6 +167,15 @@ OBSERVABLES = (
         lambda m: along_target(m.frame.y_train, m.covariance_train),
         series=_variance_along,
         printed=True,
+    ),
+    Observable(
+        "readout_norm_gap",
+        "mean of |w|^2 over draws minus readout_norm, over readout_norm: 0 for the same reason",
+        lambda m: _norm_gap(m.averages, m) if "readout_norm_draws" in m.averages else 0.0,
+        needs=("readout_norm",),
+        series=lambda s, m: _norm_gap(s, m),
+        compared=True,
+        pooled=False,
     ),
     _of_kernel(
         "hidden_kernel_along_target",
@@ -192,6 +223,7 @@ OBSERVABLES = (
         "E[(1/N) sum_i (V_i.u)^2] D / g_v; 1 under the prior; NaN where a level does not give it",
         lambda m: weight_alignment(m.first_layer(m.frame.direction), m.frame.direction) if m.first_layer else np.nan,
         needs=("first_layer",),
+        series=lambda s, m: weight_alignment(s["weights_along"], m.frame.direction),
         compared=True,
         printed=True,
     ),

@@ -55,6 +55,13 @@ THEORY = (
     Variable("effective_sample_size", (), "independent neurons that a sampled level is worth; NaN for closed forms"),
     Variable("anneal_difference", (), "relative difference in y.ft of a downward anneal; NaN for closed forms"),
     Variable("note", (), "what a reader must know of the level on these data"),
+    Variable(
+        "population",
+        ("chi", "neuron", "train"),
+        "pre-activations of neurons of the tree level: trainings may start from them; sampled networks only",
+        "1",
+        True,
+    ),
     *DATA,
     Variable("teacher_component", ("degree",), "learned_component of the test labels", "label", True),
 )
@@ -63,9 +70,8 @@ TRAINING = (
     *MOMENTS,
     Variable("mean_train_error", _TRAIN, "standard error of mean_train", "label"),
     Variable("mean_test_error", _TEST, "standard error of mean_test", "label"),
-    Variable("mean_train_rb", _TRAIN, "Rao-Blackwell estimate of mean_train", "label"),
-    Variable("mean_train_rb_error", _TRAIN, "standard error of mean_train_rb", "label"),
-    Variable("covariance_train_rb", _MATRIX, "Rao-Blackwell estimate of covariance_train", "label^2"),
+    Variable("mean_train_draws", _TRAIN, "mean_train without the average over the readout", "label"),
+    Variable("mean_train_draws_error", _TRAIN, "standard error of mean_train_draws", "label"),
     Variable("error_correlation_train", _MATRIX, "correlation between the errors of mean_train"),
     Variable("chain_mean_train", ("chain", "train"), "mean_train of each chain", "label"),
     Variable("train_discrepancy_blocks", _BLOCKS, "train discrepancy of successive blocks", "label^2"),
@@ -76,13 +82,14 @@ TRAINING = (
     Variable("curvature", (), "largest curvature of the potential met, in whitened coordinates"),
     Variable("steps", (), "steps kept per chain", "step"),
     Variable("burn_in_steps", (), "steps thrown away per chain", "step"),
-    Variable("start", ("chain",), "how the chain started: prior, zero or informed", "1", True),
+    Variable("start", ("chain",), "how the chain started: prior, zero, informed or theory", "1", True),
     *DATA,
     Variable("direction", ("row",), "row-space coordinates of the unit vector of weight_alignment", "1", True),
     Variable("component_projection", ("degree", "test"), "maps test outputs to learned_component", "1", True),
 )
 
-# what observables of training are functions of: the averages of every chain and their block series; files hold a
+# what observables of training are functions of: the averages of every chain and their block series, averaged over the
+# readout in closed form where that is possible; files hold a
 # symmetric matrix as its lower triangle, row by row, along `pair` (training points) or `row_pair` (row space)
 CHAIN_MOMENTS = (
     Variable("moment_f_train", ("chain", "train"), "mean output of each chain on the training points", "label"),
@@ -96,12 +103,24 @@ CHAIN_MOMENTS = (
     Variable("moment_f_test", ("chain", "test"), "mean output of each chain on the test points", "label"),
 )
 SERIES = (
-    Variable("series_along", _BLOCKS, "block means of y.f/|y|", "label"),
-    Variable("series_along_squared", _BLOCKS, "block means of (y.f/|y|)^2", "label^2"),
-    Variable("series_along_rb", _BLOCKS, "y.f of the Rao-Blackwell mean of each block", "label^2"),
+    Variable("series_along", _BLOCKS, "y.f/|y| in each block", "label"),
+    Variable("series_along_squared", _BLOCKS, "(y.f/|y|)^2 in each block", "label^2"),
+    Variable("series_squared", _BLOCKS, "|f|^2/P in each block", "label^2"),
+    Variable("series_along_draws", _BLOCKS, "block means of y.f/|y|, without the average over the readout", "label"),
+    Variable("series_along_squared_draws", _BLOCKS, "block means of (y.f/|y|)^2, without that average", "label^2"),
     Variable("series_along_test", _BLOCKS, "y.f on the test points in each block", "label^2"),
     Variable("series_components", ("chain", "block", "degree"), "learned_component in each block", "label"),
     Variable("series_hidden_along", _BLOCKS, "y.H y/|y|^2 in each block"),
+    Variable("series_hidden_trace", _BLOCKS, "tr H/P in each block"),
     Variable("series_readout_norm", _BLOCKS, "|w|^2 in each block"),
+    Variable("series_readout_norm_draws", _BLOCKS, "|w|^2 in each block, without the average over the readout"),
+    Variable("series_weights_along", _BLOCKS, "(1/N) sum_i (a_i.u)^2 in each block, u the direction"),
     Variable("series_first_layer_variance", _BLOCKS, "mean square of whitened weights in each block"),
+)
+# at half the step, of a sampler that measures the bias of its own
+HALF_SERIES = tuple(
+    Variable(
+        f"half_{item.name}", ("chain", "half_block", *item.dimensions[2:]), f"{item.text}, at half the step", item.units
+    )
+    for item in SERIES
 )

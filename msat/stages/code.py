@@ -27,13 +27,13 @@ def theory(activation: str, levels: Sequence[str]) -> str:
     return code_digest("msat.stages.theory", *found)
 
 
-def training(activation: str) -> str:
-    """Return the digest of the code that determines what a training measures, and nothing else.
+def training(activation: str, sampler: str) -> str:
+    """Return the digest of the code that determines what a training by a sampler measures, and nothing else.
 
     Not the observables, which are functions of what is measured and are applied again on reading; nor progress,
     signals, and what of it a file holds at which size (`msat.stages.measured`): what reads takes both.
     """
-    return code_digest("msat.langevin.ensemble", f"msat.activations.{activation}")
+    return code_digest("msat.langevin.ensemble", f"msat.langevin.samplers.{sampler}", f"msat.activations.{activation}")
 
 
 def tables() -> str:

@@ -16,10 +16,10 @@ import xarray as xr
 from msat.geometry import COMPONENT_DEGREES, Geometry
 from msat.langevin.packing import full
 from msat.network import Network
-from msat.observables.evaluate import error_series, measured, without_each
+from msat.observables.evaluate import error_series, measured, step_bias, without_each
 from msat.observables.moments import Frame, Moments
 from msat.observables.registry import BY_NAME
-from msat.observables.variables import CHAIN_MOMENTS, SERIES, TRAINING, Variable
+from msat.observables.variables import CHAIN_MOMENTS, HALF_SERIES, SERIES, TRAINING, Variable
 from msat.store import attributes, load_dataset
 from msat.types import Array, output_dimensions
 from msat.uncertainty import error_product, standard_error
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 LARGEST_MOMENTS = 64_000_000  # bytes of matrices of all chains beyond which the file goes without them
 
-_DECLARED = {variable.name: variable for variable in (*TRAINING, *CHAIN_MOMENTS, *SERIES)}
+_DECLARED = {variable.name: variable for variable in (*TRAINING, *CHAIN_MOMENTS, *SERIES, *HALF_SERIES)}
 _MATRICES = tuple(v.name.removeprefix("moment_") for v in CHAIN_MOMENTS if v.dimensions[-1] in ("pair", "row_pair"))
 
 
@@ -50,6 +50,7 @@ def dataset(
     values = dict(measurement.variables)
     start = values.pop("start")
     values |= {f"series_{name}": array for name, array in measurement.series.items()}
+    values |= {f"half_series_{name}": array for name, array in measurement.half_series.items()}
     values |= {f"moment_{name}": array for name, array in measurement.by_chain.items()}
     values |= {name: getattr(geometry, name) for name in ("y_train", "y_test", "prior_kernel", "direction")}
     if projection is not None:
@@ -64,7 +65,7 @@ def dataset(
 
 
 def _variable(name: str, array: Any) -> tuple[tuple[str, ...], Array, dict[str, str]]:
-    what = _DECLARED.get(name) or BY_NAME[name.removesuffix("_error")]
+    what = _DECLARED.get(name) or BY_NAME[name.removesuffix("_error").removesuffix("_step_bias")]
     array, dimensions = np.asarray(array), what.dimensions
     if not (isinstance(what, Variable) and what.own_dimensions):
         array, dimensions = array[None], ("chi", *dimensions)
@@ -86,6 +87,8 @@ def observe(result: xr.Dataset) -> xr.Dataset:
     slope, bend = (error_series(name, series, whole) for name in ("evidence_slope", "evidence_bend"))
     found["evidence_error_correlation"] = error_product(slope, bend)
     found["train_discrepancy_blocks"] = error_series("train_discrepancy", series, whole)
+    if half := _named(at, "half_series_"):
+        found |= step_bias(series, half, whole, standard_error)
     return result.assign({name: _variable(name, value) for name, value in found.items()})
 
 
@@ -115,7 +118,6 @@ def _moments(at: xr.Dataset, series: Mapping[str, Array]) -> tuple[Moments, list
             hidden_kernel=hidden_kernel,
             first_layer=None if weights is None else lambda u: float(u @ weights @ u),
             readout_norm=float(averages["readout_norm"]),
-            mean_train_rb=at["mean_train_rb"].to_numpy(),
             first_layer_variance=float(averages["first_layer_variance"]),
             averages={**averages, **means},
         )

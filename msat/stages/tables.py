@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from msat.stages import measured
 from msat.store import atomic, check_writable, load_attributes, load_dataset
 from msat.tables import TABLES, rows
 from msat.tables.checks import check_table
-from msat.tables.compare import compare, printed
+from msat.tables.compare import better, compare, compare_samplers, printed
 from msat.tables.evidence import evidence_tables
 from msat.tables.files import write_table
 from msat.tables.spool import Spool
@@ -27,6 +28,7 @@ _PLACE = ["experiment", "seed", "chi"]
 _TYPES: dict[Any, Any] = {"experiment": str, "seed": int, "chi": float, "theory": str, "langevin": str}
 
 Key = tuple[str, int]  # experiment and seed
+_AtScale = tuple[float, Path]
 
 
 def run(
@@ -35,15 +37,18 @@ def run(
     langevin: Sequence[Path] | None = None,
     plan: Path | None = None,
     partial: bool = False,
+    reference: Sequence[Path] | None = None,
 ) -> str:
     """Write the tables of `msat.tables.TABLES` into a folder and return what is missing, or "".
 
     Args:
         out: The folder.
         theory, langevin: Results of both stages, in any order.
-        plan: Instead of these: CSV with the columns experiment, seed, chi, theory, langevin.
+        plan: Instead of these: CSV with the columns experiment, seed, chi, theory, langevin, and reference where there
+            are some.
         partial: Whether to take what of the plan exists. The checks then say how many seeds are planned, and a table
             `missing` lists what has not finished.
+        reference: Results of trainings by another sampler, which those of `langevin` are compared with.
 
     Raises:
         InputError: If results are given neither or both ways, are not results, or do not belong together.
@@ -56,11 +61,11 @@ def run(
         out.mkdir(parents=True, exist_ok=True)
     check_writable(out / "theory.csv")
     if plan is None:
-        collect_files(theory or (), langevin or (), out)
+        collect_files(theory or (), langevin or (), out, reference or ())
         return ""
     planned = read_list(plan)
     if not partial:
-        collect_files(_paths(planned["theory"]), _paths(planned["langevin"]), out)
+        collect_files(*(_paths(planned[name]) for name in ("theory", "langevin")), out, _paths(planned["reference"]))
         return ""
     lacks = ~planned[["theory", "langevin"]].map(os.path.exists).rename(columns={"langevin": "training"})
     # what a run lacks, or ""; a training without its theory counts for nothing
@@ -68,7 +73,9 @@ def run(
     there = planned["missing"] == ""
     if not there.any():
         raise InputError(f"--list {plan}: no run has finished yet")
-    collect_files(_paths(planned["theory"][~lacks["theory"]]), _paths(planned["langevin"][there]), out, planned)
+    references = [path for path in _paths(planned["reference"][there]) if path.exists()]
+    langevin = _paths(planned["langevin"][there])
+    collect_files(_paths(planned["theory"][~lacks["theory"]]), langevin, out, references, planned)
     write_table(planned.loc[~there, [*_PLACE, "missing"]], out / "missing")
     return _report(planned)
 
@@ -92,10 +99,12 @@ def read_list(path: Path) -> pd.DataFrame:
     """
     try:
         # as strings first: the reader's own floats may be off in the last digit
-        planned = pd.read_csv(path, usecols=list(_TYPES), dtype=str, keep_default_na=False).astype(_TYPES)
+        found = pd.read_csv(path, dtype=str, keep_default_na=False)
+        planned = found.reindex(columns=[*_TYPES, "reference"], fill_value="")
+        planned = found[list(_TYPES)].astype(_TYPES).assign(reference=planned["reference"])
     except FileNotFoundError:
         raise InputError(f"--list {path}: no such file") from None
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError):
         raise InputError(f"--list {path}: must be CSV with the columns {', '.join(_TYPES)}") from None
     if planned.empty:
         raise InputError(f"--list {path}: names no run")
@@ -114,7 +123,11 @@ def _report(planned: pd.DataFrame) -> str:
 
 
 def collect_files(
-    theory: Sequence[Path], langevin: Sequence[Path], folder: Path, planned: pd.DataFrame | None = None
+    theory: Sequence[Path],
+    langevin: Sequence[Path],
+    folder: Path,
+    reference: Sequence[Path] = (),
+    planned: pd.DataFrame | None = None,
 ) -> None:
     """Write the tables of `msat.tables.TABLES` over result files, as CSV and parquet, into a folder.
 
@@ -124,25 +137,24 @@ def collect_files(
     Args:
         theory, langevin: Result files, in any order.
         folder: Where the tables go.
+        reference: Results of trainings by another sampler.
         planned: All runs, if there are to be more: the checks name the number of planned seeds too.
 
     Raises:
         InputError: If a file is not a result, or a training result has no theory of its experiment, seed, data and
             network.
     """
-    runs: dict[Key, list[tuple[float, Path]]] = {}
-    for path in langevin:
-        attributes = load_attributes(path, "langevin")
-        runs.setdefault(_key(attributes), []).append((float(attributes["chi"]), path))
+    runs, references = _by_run(langevin), _by_run(reference)
     solved = {_key(load_attributes(path, "theory")): path for path in theory}
-    for label, seed in runs:
+    for label, seed in (*runs, *references):
         if (label, seed) not in solved:
             raise InputError(f"no theory result for experiment {label!r}, seed {seed}")
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="msat-collect-")))
         spools = {name: Spool(scratch / name) for name in TABLES}
         for key, path in sorted(solved.items()):
-            for name, table in _of_run(load_dataset(path, "theory"), sorted(runs.get(key, []))):
+            found = (sorted(group.get(key, [])) for group in (runs, references))
+            for name, table in _of_run(load_dataset(path, "theory"), *found):
                 spools[name].append(table)
         checks = check_table(spools["comparison"].whole())
         if planned is not None:
@@ -154,15 +166,26 @@ def collect_files(
             spool.write(stack, folder / name)
 
 
+def _by_run(paths: Sequence[Path]) -> dict[Key, list[_AtScale]]:
+    """Return scale and path of training results by experiment and seed."""
+    runs: dict[Key, list[_AtScale]] = {}
+    for path in paths:
+        attributes = load_attributes(path, "langevin")
+        runs.setdefault(_key(attributes), []).append((float(attributes["chi"]), path))
+    return runs
+
+
 def _key(attributes: Mapping[str, Any]) -> Key:
     return str(attributes.get("label", "")), int(attributes["seed"])
 
 
 def _paths(names: pd.Series[str]) -> list[Path]:
-    return [Path(name) for name in names.unique()]
+    return [Path(name) for name in names.unique() if name]
 
 
-def _of_run(theory: xr.Dataset, runs: Sequence[tuple[float, Path]]) -> Iterator[tuple[str, pd.DataFrame]]:
+def _of_run(
+    theory: xr.Dataset, runs: Sequence[_AtScale], references: Sequence[_AtScale]
+) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield name and rows of one table after the other, scale by scale of one theory result and its trainings."""
     scales = np.sort(theory["chi"].to_numpy())
     near = np.isclose(scales[:, None], [chi for chi, _ in runs], rtol=1e-9, atol=0)  # (scales, runs)
@@ -172,19 +195,29 @@ def _of_run(theory: xr.Dataset, runs: Sequence[tuple[float, Path]]) -> Iterator[
     along: dict[str, list[pd.DataFrame]] = {"theory": [], "langevin": []}
     for chi, here in zip(scales, near, strict=True):
         trained = [measured.load(path) for (_, path), at in zip(runs, here, strict=True) if at]
-        for name, table in _of_scale(theory.sel(chi=[chi]), trained).items():
+        others = [measured.load(path) for at, path in references if np.isclose(at, chi, rtol=1e-9, atol=0)]
+        for name, table in _of_scale(theory.sel(chi=[chi]), trained, others).items():
             if name in along:
                 along[name].append(table)
             yield name, table
     yield from evidence_tables(*map(_joined, along.values())).items()
 
 
-def _of_scale(theory: xr.Dataset, langevin: Sequence[xr.Dataset]) -> dict[str, pd.DataFrame]:
-    """Return the tables whose rows are of one scale each, at one scale."""
+def _of_scale(
+    theory: xr.Dataset, langevin: Sequence[xr.Dataset], references: Sequence[xr.Dataset]
+) -> dict[str, pd.DataFrame]:
+    """Return the tables whose rows are of one scale each, at one scale.
+
+    Where there is a reference, levels are compared with the better of the two measurements, and these with each other.
+    """
+    judges = [reduce(better, references, item) for item in langevin]
+    compared = [compare(theory, judge) for judge in judges]
+    compared += [compare_samplers(reference, item) for item in langevin for reference in references]
     return {
         "theory": rows.theory_table(theory),
         "langevin": _joined(map(rows.langevin_table, langevin)),
-        "comparison": _joined(compare(theory, item) for item in langevin),
+        "reference": _joined(map(rows.langevin_table, references)),
+        "comparison": _joined(compared),
         "samples": _joined(rows.samples_table(theory, item) for item in langevin),
         "chains": _joined(map(rows.chains_table, langevin)),
         "components": _joined(map(rows.components_table, (theory, *langevin))),

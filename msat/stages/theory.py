@@ -114,6 +114,9 @@ def solve(
                 kind = _KINDS.get(name, np.float64)
                 arrays[name] = np.empty((len(levels), len(scales), *np.shape(value)), dtype=kind)
             arrays[name][levels.index(level), column] = value
+        if prediction.population is not None:
+            shape = len(scales), *prediction.population.shape
+            arrays.setdefault("population", np.full(shape, np.nan, dtype=np.float32))[column] = prediction.population
     dataset = _dataset(arrays, levels, scales, geometry, projection)
     about = {name: value for name, value in network.parameters().items() if name != "chi"}  # a dimension here
     about |= {"seed": settings.seed, "data_digest": task.digest(), "device": "cpu", "dtype": "float64"}
@@ -125,7 +128,9 @@ def solve(
 def _values(prediction: Prediction, frame: Frame) -> dict[str, Any]:
     """Return everything that the file holds of one level at one scale, by name."""
     values = {
-        variable.name: getattr(prediction, variable.name) for variable in THEORY if hasattr(prediction, variable.name)
+        variable.name: getattr(prediction, variable.name)
+        for variable in THEORY
+        if hasattr(prediction, variable.name) and not variable.own_dimensions
     }
     for name in _MEANS:
         parts = [getattr(batch, name) for batch in prediction.batches]

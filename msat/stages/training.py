@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import xarray as xr
 
@@ -24,9 +26,10 @@ from msat.langevin.stopping import passes_through
 from msat.network import Network
 from msat.provenance import environment
 from msat.stages import code, measured
-from msat.store import check_not_input, check_writable, keep_copy, save_dataset
+from msat.store import check_not_input, check_writable, keep_copy, load_dataset, save_dataset
 from msat.tasks.base import Task
 from msat.tasks.storage import load_task
+from msat.types import Array
 from msat.validation import validated
 
 
@@ -45,7 +48,8 @@ def run(
         if path is not None:
             check_writable(path, option)
     check_not_input(data, out)
-    dataset = _train(load_task(data), network, settings, job, progress=True)
+    theory = None if job.theory is None else load_dataset(job.theory, "theory")
+    dataset = _train(load_task(data), network, settings, job, theory, progress=True)
     dataset.attrs["label"] = label
     save_dataset(out, dataset)
     if job.final_state is not None and job.keep_state:
@@ -60,14 +64,24 @@ def run(
     return [text for name, text in texts.items() if text and not dataset.attrs[name]]
 
 
-def train(task: Task, network: Network, *, seed: int = 0, progress: bool = False, **options: Any) -> xr.Dataset:
-    """Return the posterior moments measured on an ensemble of Langevin-trained networks.
+def train(
+    task: Task,
+    network: Network,
+    *,
+    seed: int = 0,
+    theory: xr.Dataset | None = None,
+    progress: bool = False,
+    **options: Any,
+) -> xr.Dataset:
+    """Return the posterior moments measured on an ensemble of trained networks.
 
     Args:
         task, network: Data and network, at one scale.
         seed: Seed of starts and noise; with data and network it fixes the trajectory on one device and thread count.
+        theory: Result of `msat.solve` on the same data and network: a quarter of the chains starts from its neurons,
+            where it has some at the scale.
         progress: Whether to show progress on standard error.
-        **options: Fields of `msat.langevin.settings.LangevinSettings` (chains, target_error, steps, device, ...) and of
+        **options: Fields of `msat.langevin.settings.LangevinSettings` (sampler, chains, target_error, ...) and of
             `msat.langevin.settings.TrainingJob`: threads, and the files that the run is saved to. To `checkpoint` it is
             saved while it goes on, and at the end of the present block on SIGTERM, SIGUSR1 or SIGINT; from it it
             resumes. The file is left in place: remove it once the result is stored, as the command line does. In
@@ -78,7 +92,7 @@ def train(task: Task, network: Network, *, seed: int = 0, progress: bool = False
     Returns:
         xarray.Dataset: Dimensions chi (size 1), train (and train_), test, chain; variables and attributes as in
             docs/formats.md. Errors are Monte Carlo standard errors that account for autocorrelation. The attributes
-            `target_met`, `burn_in_converged` and `rhat_max` say whether to trust it.
+            `target_met`, `mixed` and `burn_in_converged` say whether to trust it.
 
     Raises:
         InputError: If an option is not allowed, the device is not there, or the checkpoint is of another run.
@@ -93,28 +107,39 @@ def train(task: Task, network: Network, *, seed: int = 0, progress: bool = False
         (1, 4)
     """
     job = {"seed": seed, **{name: options.pop(name) for name in TrainingJob.model_fields if name in options}}
-    return _train(task, network, validated(LangevinSettings, options), validated(TrainingJob, job), progress)
+    return _train(task, network, validated(LangevinSettings, options), validated(TrainingJob, job), theory, progress)
 
 
-def _train(task: Task, network: Network, settings: LangevinSettings, job: TrainingJob, progress: bool) -> xr.Dataset:
+def _train(
+    task: Task,
+    network: Network,
+    settings: LangevinSettings,
+    job: TrainingJob,
+    theory: xr.Dataset | None,
+    progress: bool,
+) -> xr.Dataset:
     started = time.perf_counter()
     device = find_device(settings.device)
     torch.set_num_threads(job.threads)
     key = ensemble.key(network, task.digest(), job.seed)
     geometry = decompose(task, network)
-    potential, state = ensemble.begin(geometry, network, settings, key, device)
+    population = None if theory is None else neurons_of(theory, task, network)
+    potential, state = ensemble.begin(geometry, network, settings, key, device, population)
     trajectory = digest(
         {
             **key,
             "settings": settings.model_dump(exclude=set(STOPPING_RULE)),
             "device": device.type,
             "threads": job.threads,
-            "code": code.training(network.activation),
+            "code": code.training(network.activation, settings.sampler),
+            "starts": "" if population is None else hashlib.sha256(population.tobytes()).hexdigest(),
             "torch": torch.__version__,
         }
     )
     projection = component_projection(task.direction, task.x_test)
-    with Reporter(f"langevin chi={network.chi:g} seed={job.seed} on {device.type}", quiet=not progress) as reporter:
+    with Reporter(
+        f"{settings.sampler} chi={network.chi:g} seed={job.seed} on {device.type}", quiet=not progress
+    ) as reporter:
         reporter.note(_device_line(settings.device, device, job.threads))
         with Stop() if job.checkpoint is not None else nullcontext(Stop()) as stop:
             saved = _Saved(job, trajectory, device, reporter, stop)
@@ -133,9 +158,27 @@ def _train(task: Task, network: Network, settings: LangevinSettings, job: Traini
         dataset = measured.dataset(measurement, geometry, network, projection, about)
         reporter.note(
             f"done: {state.steps:,} steps after {state.burn_in_steps:,} of burn-in, relative error "
-            f"{state.relative_error:.2%}, R-hat at most {state.rhat:.3f}"
+            f"{state.look.relative_error:.2%}, R-hat at most {state.look.rhat:.3f}"
         )
     return dataset
+
+
+def neurons_of(theory: xr.Dataset, task: Task, network: Network) -> Array | None:
+    """Return the pre-activations of a theory's neurons at a network's scale, (neurons, P); None if it has none there.
+
+    Raises:
+        InputError: If the theory is about other data or another network.
+    """
+    for name, value in {**network.parameters(), "data_digest": task.digest()}.items():
+        if name != "chi" and theory.attrs[name] != value:
+            raise InputError(
+                f"--theory is about other data or another network: {name} = {theory.attrs[name]}, not {value}"
+            )
+    at = np.flatnonzero(np.isclose(theory["chi"].to_numpy(), network.chi, rtol=1e-9, atol=0))
+    if "population" not in theory or not len(at):
+        return None
+    neurons = theory["population"].to_numpy()[at[0]]
+    return neurons if np.all(np.isfinite(neurons)) else None
 
 
 @dataclass

@@ -4,6 +4,7 @@
 TABLES = (
     "theory",
     "langevin",
+    "reference",
     "comparison",
     "samples",
     "chains",

@@ -8,8 +8,9 @@ from scipy import special, stats
 
 from msat.levels import EXACT_NAMES
 from msat.observables.registry import COMPARED, Observable
-from msat.tables.compare import normal_score, worst_score, z_score
+from msat.tables.compare import REFERENCE, normal_score, worst_score, z_score
 
+JUDGES = (*EXACT_NAMES, REFERENCE)  # what has no approximation: where training disagrees, one of the two is wrong
 POOLED = tuple(observable.name for observable in COMPARED if observable.pooled)
 
 
@@ -63,13 +64,13 @@ def _pooled(observable: Observable, group: pd.DataFrame) -> tuple[float, float, 
 
 
 def disagreements(checks: pd.DataFrame, alpha: float) -> list[str]:
-    """Return a line for each quantity in which an exact level and training disagree; none if they agree.
+    """Return a line for each quantity in which an exact level, or a reference, and training disagree; none if they agree.
 
-    Both are right, or one of them is wrong: such a level has no approximation. With m tests in all, a p-value
+    Both are right, or one of them is wrong: these have no approximation. With m tests in all, a p-value
     below ``alpha / m`` is a disagreement (Bonferroni), so a false alarm in the whole table is rarer than
     alpha. A level that did not converge, or predicts NaN, is a disagreement.
     """
-    exact = checks[checks["level"].isin(EXACT_NAMES)]
+    exact = checks[checks["level"].isin(JUDGES)]
     # some observables do not exist on some data; any other missing number is a disagreement
     tests = [item.name for item in COMPARED if not (item.optional and exact[f"{item.name}_p"].isna().all())]
     tests.append("chi2")
@@ -88,9 +89,9 @@ def disagreements(checks: pd.DataFrame, alpha: float) -> list[str]:
 
 def verdict(checks: pd.DataFrame, alpha: float) -> str:
     """Return the last lines of a summary whose checks found no disagreement."""
-    exact = checks[checks["level"].isin(EXACT_NAMES)]
+    exact = checks[checks["level"].isin(JUDGES)]
     if exact.empty:
-        return f"no experiment has the level {' or '.join(EXACT_NAMES)}: nothing was checked against it"
+        return f"no experiment has the level {' or '.join(EXACT_NAMES)} or a reference: nothing was checked against it"
     names = " and ".join(dict.fromkeys(exact["level"]))
     pooled = exact["chi2"].sum() / exact["chi2_dof"].sum()
     observables = exact["observables_chi2"].sum() / exact["observables_dof"].sum()
@@ -116,7 +117,7 @@ def shortfalls(checks: pd.DataFrame) -> list[str]:
 
 def unconverged(checks: pd.DataFrame) -> list[str]:
     """Return a line for each level whose solver did not converge; that of an exact one is a disagreement."""
-    rows = checks[~checks["converged"] & ~checks["level"].isin(EXACT_NAMES)]
+    rows = checks[~checks["converged"] & ~checks["level"].isin(JUDGES)]
     return [f"{row.experiment}, chi = {row.chi:g}: {row.level} did not converge" for row in rows.itertuples()]
 
 

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy import special
 
+from msat.errors import InputError
 from msat.observables.registry import COMPARED
-from msat.tables.rows import keys, langevin_table, matching_scale, theory_table
+from msat.tables.rows import check_same, keys, langevin_table, matching_scale, theory_table
+from msat.types import Array
+
+
+REFERENCE = "reference"  # stands where a level's name does in rows that compare two samplers
+
+
+class _Predicted(NamedTuple):
+    """What a measurement is compared with: a level of theory, or another measurement."""
+
+    name: str
+    converged: bool
+    scalars: Mapping[str, float]  # of every compared observable, with its error as ``name_mc_error``
+    mean: Array  # mean outputs on the training points, (P,)
+    error: Array  # their errors, (P,)
+    correlation: Array | None  # of these errors, (P, P); None where they are none or small
 
 
 def compare(theory: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
@@ -19,7 +36,7 @@ def compare(theory: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
     For every compared observable q, ``q_error`` includes the Monte Carlo error that a sampled level gives, and
     ``q_z = (measured - predicted) / error``; that of jackknifed observables follows Student's t with
     ``jackknife_dof`` degrees of freedom. ``chi2_variance`` is the variance of ``chi2`` under agreement, ``2 tr R^2``
-    with R the correlation of the measurement's errors.
+    with R the correlation of the errors.
 
     Raises:
         InputError: If the two files are not about the same data and network, or theory lacks the scale.
@@ -32,28 +49,69 @@ def compare(theory: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
         >>> table["level"].tolist(), bool(abs(table["train_discrepancy_z"][1]) < 10)
         (['nngp', 'exact'], True)
     """
-    at, chi = langevin.isel(chi=0), matching_scale(theory, langevin)
-    measured = langevin_table(langevin).iloc[0]
-    variance = 2 * float(np.sum(at["error_correlation_train"].to_numpy() ** 2))
+    chi = matching_scale(theory, langevin)
     rows = []
-    for _, prediction in theory_table(theory.sel(chi=[chi])).iterrows():
-        level = prediction["level"]
-        row = keys(langevin, chi) | {"level": level, "converged": bool(prediction["converged"])}
-        for name in (observable.name for observable in COMPARED):
-            error = np.hypot(measured[f"{name}_error"], prediction[f"{name}_mc_error"])
-            row |= {name: prediction[name], f"{name}_langevin": measured[name], f"{name}_error": error}
-            row[f"{name}_z"] = z_score(measured[name], prediction[name], error)
-        row["jackknife_dof"] = int(measured["jackknife_dof"])
-        predicted = theory.sel(chi=chi, level=level)
-        difference = at["mean_train"].to_numpy() - predicted["mean_train"].to_numpy()
-        total_error = np.hypot(at["mean_train_error"].to_numpy(), predicted["mean_train_mc_error"].to_numpy())
-        # an output that cannot vary (a sample of zeros) has no error, and tests nothing if it agrees
-        tested = ~((total_error == 0) & (np.abs(difference) < 1e-12))
-        z = difference[tested] / total_error[tested]
-        row |= {"chi2": float(z @ z), "chi2_dof": len(z), "chi2_variance": variance}
-        row |= {name: measured[name] for name in ("mixed", "target_met", "rhat_max")}
-        rows.append(row)
+    for _, row in theory_table(theory.sel(chi=[chi])).iterrows():
+        at = theory.sel(chi=chi, level=row["level"])
+        scalars = {str(name): value for name, value in row.items()}
+        outputs = (at[name].to_numpy() for name in ("mean_train", "mean_train_mc_error"))
+        rows.append(_row(langevin, chi, _Predicted(row["level"], bool(row["converged"]), scalars, *outputs, None)))
     return pd.DataFrame(rows)
+
+
+def compare_samplers(reference: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
+    """Return a row of the table `comparison` whose level is `REFERENCE`: one sampler's measurement against another's.
+
+    Both have errors; that of jackknifed observables is judged by the degrees of freedom of the fewer chains.
+
+    Raises:
+        InputError: If the two files are not about the same data, network and scale.
+    """
+    check_same(reference, langevin, "the reference")
+    if float(reference["chi"][0]) != float(langevin["chi"][0]):
+        raise InputError("the reference and the training are of different scales")
+    found, at = langevin_table(reference).iloc[0], reference.isel(chi=0)
+    scalars = {item.name: found[item.name] for item in COMPARED}
+    scalars |= {f"{item.name}_mc_error": found[f"{item.name}_error"] for item in COMPARED}
+    outputs = (at[name].to_numpy() for name in ("mean_train", "mean_train_error", "error_correlation_train"))
+    row = _row(langevin, float(langevin["chi"][0]), _Predicted(REFERENCE, True, scalars, *outputs))
+    row["jackknife_dof"] = min(row["jackknife_dof"], int(found["jackknife_dof"]))
+    for name in ("mixed", "target_met"):
+        row[name] = bool(row[name]) and bool(found[name])
+    return pd.DataFrame([row])
+
+
+def _row(measurement: xr.Dataset, chi: float, predicted: _Predicted) -> dict[str, Any]:
+    """Return the row of one prediction against a measurement."""
+    at, measured = measurement.isel(chi=0), langevin_table(measurement).iloc[0]
+    row = keys(measurement, chi) | {"level": predicted.name, "converged": predicted.converged}
+    row["measured_by"] = measured["sampler"]
+    for name in (observable.name for observable in COMPARED):
+        value, error = (
+            predicted.scalars[name],
+            np.hypot(measured[f"{name}_error"], predicted.scalars[f"{name}_mc_error"]),
+        )
+        row |= {name: value, f"{name}_langevin": measured[name], f"{name}_error": error}
+        row[f"{name}_z"] = z_score(measured[name], value, error)
+    row["jackknife_dof"] = int(measured["jackknife_dof"])
+    difference, error = at["mean_train"].to_numpy() - predicted.mean, at["mean_train_error"].to_numpy()
+    total = np.hypot(error, predicted.error)
+    # an output that cannot vary (a sample of zeros) has no error, and tests nothing if it agrees
+    tested = ~((total == 0) & (np.abs(difference) < 1e-12))
+    z = difference[tested] / total[tested]
+    correlation = at["error_correlation_train"].to_numpy()
+    if predicted.correlation is not None:  # of the difference of two independent means
+        scale = np.where(total > 0, total, 1.0)
+        parts = [(correlation, error), (predicted.correlation, predicted.error)]
+        correlation = sum(r * np.outer(e / scale, e / scale) for r, e in parts)
+    row |= {"chi2": float(z @ z), "chi2_dof": len(z), "chi2_variance": 2 * float(np.sum(correlation**2))}
+    return row | {name: measured[name] for name in ("mixed", "target_met", "rhat_max")}
+
+
+def better(first: xr.Dataset, second: xr.Dataset) -> xr.Dataset:
+    """Return of two measurements of one law the one that has mixed, else that of the smaller error."""
+    rank = [(not bool(item.attrs["mixed"]), float(item["train_discrepancy_error"][0])) for item in (first, second)]
+    return first if rank[0] <= rank[1] else second
 
 
 def printed(comparison: pd.DataFrame) -> str:

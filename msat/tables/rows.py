@@ -17,6 +17,18 @@ from msat.observables.registry import SCALARS
 from msat.observables.variables import THEORY, TRAINING, Variable
 from msat.uncertainty import standard_error
 
+# what of the account of a run is in its attributes, and what a file without it stands for
+_ACCOUNT: dict[str, Any] = {
+    "sampler": "langevin",
+    "rhat_excess": np.nan,
+    "largest_error": np.nan,
+    "slowest": "",
+    "steps_needed": np.nan,
+    "acceptance": np.nan,
+    "energy_error": np.nan,
+    "divergences": np.nan,
+    "leapfrog_steps": np.nan,
+}
 COMPONENTS = ["experiment", "seed", "chi", "gamma", "source", "degree", "strength", "error", "teacher"]
 
 
@@ -50,6 +62,7 @@ def langevin_table(langevin: xr.Dataset) -> pd.DataFrame:
     row |= {name: bool(attributes[name]) for name in ("mixed", "target_met", "burn_in_converged")}
     row |= {"target_error": float(attributes["target_error"]), "chains": int(attributes["chains"])}
     row |= {name: attributes[name] for name in ("device", "dtype", "wall_time_s")}
+    row |= {name: attributes.get(name, missing) for name, missing in _ACCOUNT.items()}
     return pd.DataFrame([row])
 
 
@@ -114,16 +127,21 @@ def matching_scale(theory: xr.Dataset, langevin: xr.Dataset) -> float:
     Raises:
         InputError: If the two are not about the same data and network, or theory lacks the scale.
     """
-    for name in (*NetworkSettings.model_fields, "data_digest"):
-        predicted, measured = theory.attrs[name], langevin.attrs[name]
-        if predicted != measured:
-            raise InputError(f"theory and training differ in {name}: {predicted} against {measured}")
+    check_same(theory, langevin, "theory")
     chi, scales = float(langevin["chi"][0]), theory["chi"].to_numpy()
     match = scales[np.isclose(scales, chi, rtol=1e-9, atol=0)]
     if not len(match):
         known = ", ".join(f"{value:g}" for value in scales)
         raise InputError(f"theory holds no scale chi = {chi:g}, only {known}")
     return float(match[0])
+
+
+def check_same(one: xr.Dataset, langevin: xr.Dataset, called: str) -> None:
+    """Raise InputError unless a result is about the data and the network of a training."""
+    for name in (*NetworkSettings.model_fields, "data_digest"):
+        expected, measured = one.attrs[name], langevin.attrs[name]
+        if expected != measured:
+            raise InputError(f"{called} and training differ in {name}: {expected} against {measured}")
 
 
 def _scalars(variables: Sequence[Variable]) -> list[str]:

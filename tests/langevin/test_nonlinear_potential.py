@@ -7,7 +7,8 @@ import torch
 from msat.activations import NAMES as ACTIVATIONS
 from msat.activations import get_activation
 from msat.geometry import decompose
-from msat.langevin.potential import make_potential, top_curvature
+from msat.langevin.curvature import top_curvature
+from msat.langevin.potential import make_potential
 from msat.network import Network
 from tests.conftest import Z_LIMIT
 

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from msat.geometry import decompose
-from msat.langevin.potential import make_potential, readout_posterior_mean, top_curvature
+from msat.langevin.curvature import top_curvature
+from msat.langevin.potential import Readout, make_potential, readout_law
 from msat.network import Network
 
 
@@ -70,20 +71,48 @@ def test_readout_posterior_given_the_first_layer(small_task, width):
     network = Network(width=width, g_w=0.7, kappa_0=0.3)
     potential = make_potential(decompose(small_task, network), network)
     hidden = torch.randn(2, width, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    mean, covariance = readout_posterior_mean(potential, hidden)
+    mean, covariance, readout, square, _ = readout_law(potential, hidden)
     for chain in range(2):
         phi = hidden[chain].numpy()
+        precision = np.eye(width) + network.tau / network.kappa * phi @ phi.T
+        centre = np.linalg.solve(precision, np.sqrt(network.tau) / network.kappa * phi @ small_task.y_train)
+        np.testing.assert_allclose(readout[chain], centre, atol=1e-11)
+        assert square[chain].item() == pytest.approx(centre @ centre + np.trace(np.linalg.inv(precision)), rel=1e-11)
         K = network.tau * phi.T @ phi
         noisy = K + network.kappa * np.eye(6)
         np.testing.assert_allclose(mean[chain], K @ np.linalg.solve(noisy, small_task.y_train), atol=1e-11)
         np.testing.assert_allclose(covariance[chain], network.kappa * K @ np.linalg.solve(noisy, np.eye(6)), atol=1e-11)
 
 
+@pytest.mark.parametrize("width", [4, 9])
+@pytest.mark.parametrize("activation", ["linear", "erf"])
+def test_variance_over_the_readout_at_test_points(small_task, width, activation):
+    """Against the covariance of the readout, written out."""
+    network = Network(width=width, activation=activation, g_w=0.7, kappa_0=0.3)
+    potential = make_potential(decompose(small_task, network), network)
+    generator = torch.Generator().manual_seed(1)
+    weights = tuple(torch.randn(*s, generator=generator, dtype=torch.float64) for s in ((width, potential.rank), (width,)))
+    hidden = potential.hidden((weights[0],))
+    readout = Readout(*(tensor[0] for tensor in readout_law(potential, hidden[None])))
+    found = potential.test_readout_variance(weights, hidden, readout)
+    phi, phi_test = hidden.numpy(), potential.test_hidden(weights[0]).numpy()
+    covariance = np.linalg.inv(np.eye(width) + network.tau / network.kappa * phi @ phi.T)
+    np.testing.assert_allclose(found, network.tau * np.einsum("iq,ij,jq->q", phi_test, covariance, phi_test), atol=1e-12)
+
+
+def test_forces_without_the_prior_leave_the_weights_out(potential, state):
+    whole, f = potential.forces(state)
+    likelihood, same = potential.forces(state, prior=False)
+    assert torch.equal(f, same)
+    for gradient, part, layer in zip(whole, likelihood, state, strict=True):
+        np.testing.assert_allclose(gradient - layer, part, atol=1e-12)
+
+
 def test_layers_of_equal_shape_get_different_noise_and_starts(potential):
     from msat.langevin.dynamics import initial_state
     from msat.langevin.settings import LangevinSettings
 
-    _, state = initial_state(potential, LangevinSettings(chains=3), seed=1, device=torch.device("cpu"))
+    _, state = initial_state(potential, LangevinSettings(chains=3), 1, torch.device("cpu"), None)
     assert not torch.equal(state.weights[0][0, :, 0], state.weights[1][0])
-    assert not torch.equal(state.noise[0][0, :, 0], state.noise[1][0])
+    assert not torch.equal(state.memory[0][0, :, 0], state.memory[1][0])
     assert not torch.equal(state.weights[0][0], state.weights[0][2])

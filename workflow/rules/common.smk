@@ -65,10 +65,42 @@ def theory_values(wildcards):
 
 
 @cache
-def trajectory(experiment):
-    """A digest of what determines the trajectories of an experiment, which names its checkpoints."""
+def training_code(experiment, kind):
     activation = CONFIG.experiments[experiment].network.activation
-    return CONFIG.trajectory(experiment, code.training(activation))
+    return code.training(activation, getattr(CONFIG, kind).sampler)
+
+
+@cache
+def trajectory(experiment, kind):
+    """A digest of what determines the trajectories of an experiment, which names its checkpoints."""
+    return CONFIG.trajectory(experiment, kind, training_code(experiment, kind))
+
+
+def training_input(wildcards):
+    """The data; and the theory whose neurons are started from: another theory is no reason to train again."""
+    place = f"<results>/{wildcards.experiment}/seed{wildcards.seed}"
+    files = {"data": f"{place}/data.npz"}
+    if CONFIG.starts(wildcards.experiment):
+        files["theory"] = ancient(f"{place}/theory.nc")
+    return files
+
+
+def training_job(kind, wildcards):
+    values = CONFIG.training_of(wildcards.experiment, kind)
+    return {"code": training_code(wildcards.experiment, kind), **values}
+
+
+def training_flags(kind, wildcards, input):
+    theory = {"theory": input.theory} if CONFIG.starts(wildcards.experiment) else {}
+    return flags(CONFIG.training_of(wildcards.experiment, kind) | theory)
+
+
+def checkpoint(kind, wildcards):
+    return CONFIG.run_of(**wildcards).checkpoint(trajectory(wildcards.experiment, kind))
+
+
+def final_state(kind, wildcards):
+    return CONFIG.run_of(**wildcards).final_state(kind)
 
 
 def task_files(wildcards):
@@ -95,24 +127,33 @@ def theory_mb(wildcards, attempt):
     return attempt * theory_cost.theory_mb(sizes.n_train, sizes.n_test, *steps)
 
 
-def training_mb(wildcards, attempt):
+def training_mb(kind, wildcards, attempt):
     at = experiment_of(wildcards)
-    chains, width = CONFIG.langevin.chains, at.network.width
+    chains, width = getattr(CONFIG, kind).chains, at.network.width
     return attempt * training_cost.training_mb(chains, width, *at.task.sizes())
 
 
 @cache
-def expected_minutes(experiment):
+def expected_minutes(experiment, kind):
     """Minutes of a training that goes on to the most steps allowed, without the start."""
-    at, langevin = CONFIG.experiments[experiment], CONFIG.langevin
+    at, settings = CONFIG.experiments[experiment], getattr(CONFIG, kind)
     n_train, _, dimension = at.task.sizes()
-    sizes = langevin.chains, at.network.width, n_train, dimension
-    steps = langevin.steps or langevin.max_steps
-    burn_in = min(langevin.max_burn_in, langevin.max_steps)
-    return training_cost.expected_minutes(*sizes, steps, burn_in)
+    sizes = settings.chains, at.network.width, n_train, dimension
+    steps = settings.steps or settings.max_steps
+    burn_in = min(settings.max_burn_in, settings.max_steps)
+    evaluations = training_cost.evaluations(settings.sampler)
+    return training_cost.expected_minutes(
+        *sizes, evaluations * steps, evaluations * burn_in
+    )
 
 
-def training_group(wildcards):
+def training_minutes(kind, wildcards, attempt):
+    return training_cost.asked_minutes(
+        expected_minutes(wildcards.experiment, kind), attempt
+    )
+
+
+def training_group(kind, wildcards):
     """Trainings that are too short for a submission of their own share one, where the profile groups."""
-    short = training_cost.is_short(expected_minutes(wildcards.experiment))
+    short = training_cost.is_short(expected_minutes(wildcards.experiment, kind))
     return "short_training" if short else None

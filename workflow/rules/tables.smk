@@ -1,7 +1,7 @@
 # Tables: tidy CSV and parquet over all experiments, seeds and scales.
-# Requires every theory.nc and langevin.nc
+# Requires every theory.nc, langevin.nc and reference.nc
 # Makes    <results>/tables/plan.csv, and
-#          <results>/tables/{theory,langevin,comparison,samples,chains,components,evidence,evidence_maximum,checks}.{csv,parquet}
+#          <results>/tables/{theory,langevin,reference,comparison,samples,chains,components,evidence,evidence_maximum,checks}.{csv,parquet}
 
 
 rule tables:
@@ -24,7 +24,10 @@ rule plan:
     priority: 100
     localrule: True
     params:
-        job=[f"{run.experiment} {run.seed} {run.chi}" for run in RUNS],
+        job=[
+            f"{run.experiment} {run.seed} {run.chi} {CONFIG.has_reference(run)}"
+            for run in RUNS
+        ],
     message:
         "List of all runs"
     run:
@@ -37,6 +40,7 @@ rule collect:
         plan="<results>/tables/plan.csv",
         theory=sorted({run.theory for run in RUNS}),
         langevin=[run.langevin for run in RUNS],
+        reference=[run.reference for run in CONFIG.references()],
     output:
         csv=report(
             expand("<results>/tables/{table}.csv", table=TABLES),

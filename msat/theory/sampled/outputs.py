@@ -13,10 +13,12 @@ from msat.theory.action import Expansion, Saddle, Solution, fluctuations
 from msat.theory.prediction import Outputs, Prediction, nothing
 from msat.theory.sampled.action import SampledAction
 from msat.theory.sampled.cumulants import LoopWeights, loop_weights
-from msat.theory.sampled.population import Snapshots
+from msat.theory.sampled.population import BLOCKS, Snapshots
 from msat.theory.sampled.problem import Problem
 from msat.theory.sampled.test_points import Average, Averages, at_test_points
 from msat.types import Array, Indices
+
+POPULATION = 512  # neurons that a file keeps of each scale
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +39,11 @@ class Sample:
     action_error: float
     effective_sample_size: float
 
+    def neurons(self, problem: Problem) -> Array:
+        """Return the pre-activations of `POPULATION` neurons of the last snapshot, spread over its blocks."""
+        last = self.snapshots.positions[-self.snapshots.rows * BLOCKS :]
+        return np.asarray(last[:: -(-len(last) // POPULATION)] @ problem.space.train.T)
+
 
 def answered(sample: Sample, levels: Mapping[str, ModuleType], problem: Problem) -> dict[str, Prediction]:
     """Return the predictions of levels by name; those about one measure share the features of its test points.
@@ -54,7 +61,7 @@ def answered(sample: Sample, levels: Mapping[str, ModuleType], problem: Problem)
     for group in measures.values():
         points = at_test_points(sample.snapshots, list(group.values()), problem)
         for (name, averages), outputs in zip(group.items(), points, strict=True):
-            found[name] = _prediction(sample, solutions[name], averages, *outputs)
+            found[name] = _prediction(problem, sample, solutions[name], averages, *outputs)
     sizes, worth = (len(problem.y), len(problem.space.test)), sample.effective_sample_size
     return {
         name: found.get(name) or nothing(*sizes, 2, effective_sample_size=worth, **solution.account())
@@ -74,7 +81,13 @@ def _average(expansion: Expansion, rows: Indices | slice = slice(None)) -> Avera
 
 
 def _prediction(
-    sample: Sample, solution: Solution, averages: Averages, mean: Array, by_batch: Array, variance: Array
+    problem: Problem,
+    sample: Sample,
+    solution: Solution,
+    averages: Averages,
+    mean: Array,
+    by_batch: Array,
+    variance: Array,
 ) -> Prediction:
     whole, positions = averages.whole, sample.snapshots.positions
     action, network = whole.action, whole.action.network
@@ -96,6 +109,7 @@ def _prediction(
         batches=batches,
         log_evidence_mc_error=error,
         effective_sample_size=sample.effective_sample_size,
+        population=sample.neurons(problem),
         **_train(whole, positions),
         **solution.account(),
     )
