@@ -51,14 +51,12 @@ def main() -> int:
     def say(line: str) -> None:
         print(f"{time.perf_counter() - started:6.0f} s  {line}", file=sys.stderr, flush=True)
 
+    path = options.out / "RESULTS.md"
     for section in options.only:
         say(section)
         parts[section] = makers[section]()
-    lines = [*report.head(options.quick), *(line for part in parts.values() for line in ("", *part))]
-    path = options.out / "RESULTS.md"
-    temporary = path.with_suffix(f".{os.getpid()}")
-    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    temporary.replace(path)
+        lines = [*report.head(options.quick), *(line for part in parts.values() for line in ("", *part))]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")  # each time: a long run may be stopped
     say(f"written: {os.path.relpath(path)}")
     return 0
 

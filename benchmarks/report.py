@@ -12,11 +12,11 @@ import msat
 from benchmarks.cases import OBSERVABLES
 from benchmarks.neural_tangents import LIMIT
 from benchmarks.race import PEERS, TARGET, Row
-from benchmarks.samplers import of_msat
 from benchmarks.sizes import Cost, Size
 from benchmarks.small_networks import Agreement
 from benchmarks.step import StepCost
 from benchmarks.theory import TheoryCost
+from msat.langevin.samplers import NAMES
 
 HEADS = {"along": "y.f", "readout_norm": "readout norm", "hidden_along": "hidden kernel along y"}
 SHOWN = ("nngp", "tree_level", "laplace", "exact")  # levels compared with NUTS
@@ -135,7 +135,7 @@ def of_requirements(rows: Sequence[Row]) -> list[str]:
         case = next(iter(here.values())).case
         if case.network.activation == "relu":
             continue
-        ours = [here[sampler] for sampler in of_msat.names()]
+        ours = [here[sampler] for sampler in NAMES]
         fast, soon = max(ours, key=lambda row: row.slowest), min(ours, key=lambda row: row.to_target)
         at_width = case.network.chi == case.network.width
         if at_width and len(ours) > 1:
