@@ -22,7 +22,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="tiny sizes, in about a minute: does everything run?")
     parser.add_argument("--only", choices=SECTIONS, nargs="+", default=SECTIONS, help="sections to measure")
-    parser.add_argument("--no-peers", action="store_true", help="the samplers of msat only")
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder of RESULTS.md and results.png")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -32,7 +31,7 @@ def main() -> int:
 
     def samplers() -> list[str]:
         for case in cases.cases(options.quick):
-            peers = not options.no_peers and case.network.activation != "relu"
+            peers = case.network.activation != "relu"
             rows.extend(race.race(case, race.QUICK if options.quick else race.FULL, peers, say))
         figure.draw(rows, options.out / "results.png")
         for line in report.missing_peers(rows):

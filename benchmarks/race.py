@@ -4,8 +4,8 @@ Effective samples are the observable's posterior variance over the squared stand
 are those of squared error times time. The posterior variance is one number for all: that of the draws of msat's first
 unbiased sampler, or of its Langevin chains.
 
-The naive loop cannot be burnt in here. It is charged the time in which it draws as many effective samples of its slowest
-observable as msat's Langevin chains could have drawn in their burn-in: the same ensemble, burnt in by the same rule.
+The naive loop cannot be burnt in here. It is charged the time in which it draws as many effective samples of its
+slowest observable as msat's Langevin chains draw in the time of their burn-in: the same ensemble, by the same rule.
 """
 
 from __future__ import annotations

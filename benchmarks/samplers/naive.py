@@ -56,8 +56,8 @@ class Naive:
         A, b = (layer[:NETWORKS].double() for layer in self._starts)
         network, D = self.case.network, self.X.shape[1]
         # Z = sqrt(g_v/D) X R for an orthonormal basis R (D, r) of the row space; outside it weights have their prior
-        X = torch.tensor(self.case.task.x_train)
-        basis = torch.linalg.lstsq(X, torch.tensor(self.case.inputs) / math.sqrt(network.g_v / D)).solution
+        scaled = self.case.inputs / math.sqrt(network.g_v / D)
+        basis = torch.from_numpy(np.linalg.lstsq(self.case.task.x_train, scaled)[0])
         outside = torch.randn(*A.shape[:2], D, dtype=torch.float64, generator=self.generator)
         outside -= outside @ basis @ basis.T
         V = math.sqrt(network.g_v / D) * (A @ basis.T + outside)
