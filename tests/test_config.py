@@ -106,7 +106,7 @@ def test_an_experiment_may_have_its_own_scales_and_seeds():
     ("path", "value", "message"),
     [
         ("experimnets", {}, "experimnets: unknown key; known are results, experiments, select"),
-        ("langevin.chians", 3, "langevin.chians: unknown key; known are chains"),
+        ("langevin.chians", 3, "langevin.chians: unknown key; known are sampler, chains"),
         ("experiments.a.network.depth", 2, "experiments.a.network.depth: unknown key"),
         ("experiments.a.network.width", "100", "experiments.a.network.width = '100'"),
         ("experiments.a.network.width", 0, "experiments.a.network.width = 0: must be an integer from 1"),
@@ -218,13 +218,31 @@ def test_the_grid_and_its_paths():
     assert runs[1] == config.run_of("a", "0", "2.15")
     assert runs[1].theory == "out/a/seed0/theory.nc"
     assert runs[1].langevin == "out/a/seed0/chi2.15/langevin.nc"
-    assert runs[1].final_state == "out/states/a/seed0/chi2.15/langevin.pt"
+    assert runs[1].final_state("langevin") == "out/states/a/seed0/chi2.15/langevin.pt"
     assert runs[1].checkpoint("f00") == "out/checkpoints/a-seed0-chi2.15-f00.pt"
     assert len({run.langevin for run in runs}) == len(runs)
     assert config.plan().splitlines()[:2] == [
-        "experiment,seed,chi,theory,langevin",
-        "a,0,1,out/a/seed0/theory.nc,out/a/seed0/chi1/langevin.nc",
+        "experiment,seed,chi,theory,langevin,reference",
+        "a,0,1,out/a/seed0/theory.nc,out/a/seed0/chi1/langevin.nc,",
     ]
+
+
+def test_which_runs_have_a_reference():
+    erf = {"task": {"name": "ising"}, "network": {"width": 10, "activation": "erf"}, "seeds": [7, 8]}
+    values = _changed("experiments.b", erf) | {"scales": {"chi": [1, 2]}, "seeds": [0, 1]}
+
+    def found(**reference):
+        config = parse_config(values | {"reference": reference})
+        listed = [line.split(",") for line in config.plan().splitlines()[1:]]
+        assert [row[5] for row in listed if row[5]] == [run.reference for run in config.references()]
+        return [(run.experiment, run.seed, run.chi) for run in config.references()]
+
+    assert found() == [("b", 7, "1"), ("b", 7, "2")]
+    assert found(seeds=[0, 8]) == [("b", 8, "1"), ("b", 8, "2")]
+    assert found(experiments=["a"], seeds=[1]) == [("a", 1, "1"), ("a", 1, "2")]
+    assert found(experiments=[]) == []
+    with pytest.raises(InputError, match=r"reference\.experiments = 'c': no such experiment; known are a, b"):
+        found(experiments=["c"])
 
 
 def test_names_of_scales_are_made_and_matched_by_one_rule():
@@ -239,7 +257,7 @@ def test_names_of_scales_are_made_and_matched_by_one_rule():
 
 def test_the_trajectory_is_named_without_its_end():
     def named(code="f00", **langevin):
-        return parse_config(_changed("langevin", langevin)).trajectory("a", code)
+        return parse_config(_changed("langevin", langevin)).trajectory("a", "langevin", code)
 
     assert named() == named(target_error=0.1, max_steps=999)
     assert len({named(), named(chains=4), named("f01")}) == 3

@@ -11,7 +11,7 @@ from msat.figures import Declaration, style
 
 NEEDS = Declaration("experiment", ("langevin", "chains", "samples", "theory"))
 _RHAT_LIMIT = 1.01
-_START_MARKERS = {"prior": "o", "zero": "s", "informed": "^"}
+_START_MARKERS = {"prior": "o", "zero": "s", "informed": "^", "theory": "D"}
 
 
 def draw(langevin: style.Table, chains: style.Table, samples: style.Table, theory: style.Table) -> style.Figure:
@@ -28,10 +28,15 @@ def draw(langevin: style.Table, chains: style.Table, samples: style.Table, theor
 
 
 def _mixing(axes: style.Axes, langevin: style.Table) -> None:
-    axes.plot(langevin["chi"], langevin["rhat_max"], "o", color=style.color(None), markerfacecolor="white")
+    for mixed, marker, color, label in ((True, "o", style.color(None), "mixed"), (False, "x", "C3", "not mixed")):
+        rows = langevin[langevin["mixed"] == mixed]
+        if len(rows) or mixed:
+            axes.plot(rows["chi"], rows["rhat_max"], marker, color=color, markerfacecolor="white", label=label)
     axes.axhline(_RHAT_LIMIT, **style.LIMIT)
     corner = axes.get_yaxis_transform()
-    axes.annotate("limit", (1, _RHAT_LIMIT), (0, 2), corner, "offset points", ha="right", fontsize=7)
+    axes.annotate("above: by noise alone?", (1, _RHAT_LIMIT), (0, 2), corner, "offset points", ha="right", fontsize=7)
+    if not langevin["mixed"].all():
+        axes.legend()
     axes.set_ylim(0.9995, max(1.015, 1.002 * float(langevin["rhat_max"].max())))
     axes.ticklabel_format(axis="y", useOffset=False)
     axes.set_ylabel(r"largest $\hat R$ of a run")
@@ -41,8 +46,8 @@ def _mixing(axes: style.Axes, langevin: style.Table) -> None:
 def _precision(axes: style.Axes, langevin: style.Table) -> None:
     target = 100 * float(langevin["target_error"].iloc[0])
     highest = target
-    plain = ("train_discrepancy", "o", style.color(None), "plain mean")
-    for name, marker, color, label in (plain, ("train_discrepancy_rb", "x", style.palette()[0], "Rao-Blackwell")):
+    plain = ("train_discrepancy_draws", "x", style.palette()[0], "of the draws themselves")
+    for name, marker, color, label in (("train_discrepancy", "o", style.color(None), "readout averaged"), plain):
         relative = 100 * langevin[f"{name}_error"] / langevin[name].abs()
         axes.plot(langevin["chi"], relative, marker, color=color, markerfacecolor="white", label=label)
         highest = max(highest, float(relative.max()))
@@ -60,6 +65,8 @@ def _starts(axes: style.Axes, chains: style.Table, langevin: style.Table) -> Non
     z = (at["train_discrepancy"] - mean.loc[at.index].to_numpy()) / at["train_discrepancy_error"]
     for position, (start, marker) in enumerate(_START_MARKERS.items()):
         chosen = z[(at["start"] == start).to_numpy()]
+        if not len(chosen):
+            continue
         chi = chosen.index.get_level_values("chi") * 1.12 ** (position - 1)
         axes.plot(chi, chosen, marker, color=style.palette()[position], markersize=2.2, alpha=0.7, label=start)
     for limit in (-2, 2):
@@ -67,7 +74,7 @@ def _starts(axes: style.Axes, chains: style.Table, langevin: style.Table) -> Non
     extent = max(5.0, 1.1 * float(np.abs(z).max()))
     axes.set_ylim(-extent, 1.35 * extent)
     axes.set_ylabel("chain minus ensemble\n(standard errors of the chain)")
-    axes.legend(title="start of the chain", loc="upper center", ncols=3)
+    axes.legend(title="start of the chain", loc="upper center", ncols=4, columnspacing=0.8, handletextpad=0.1)
     style.chi_axis(axes)
 
 

@@ -6,22 +6,25 @@ an R-hat beyond that speaks of chains in different places (docs/mixing.md: the r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import fdtri, ndtri
 
-from msat.types import Array
+from msat.types import Array, Indices
 from msat.uncertainty import by_component
 
 RHAT_LIMIT = 1.01  # above it chains are said not to have mixed (Vehtari et al. 2021)
 MIN_ESS = 400.0  # effective draws of all chains below which no R-hat is believed (Vehtari et al. 2021)
 MIN_CHAIN_ESS = 20.0  # effective draws of a chain: below, its autocorrelation cannot be told from its drift
-FALSE_ALARMS = 1e-3  # share of looks at mixed chains, over all components together, that noise may spoil
-MIN_CHAINS = 4
-MIN_SUPERCHAIN = 4  # chains of one kind of start
-MIN_HALF = 8  # blocks in a half chain
+FALSE_ALARMS = 1e-2  # share of looks at mixed chains, over all components together, that noise may spoil
+MAX_LAGS = 0.05  # share of a chain within which autocorrelation counts as noise: what lasts longer is no mixing
+MIN_LAGS = 4  # even in a short chain
+MIN_CHAINS = 4  # below, and below MIN_HALF, the noise is not known
+MIN_SUPERCHAIN = 4  # chains of every kind of start
+MIN_HALF = 8  # blocks in half a chain
 
 
 class Mixing(NamedTuple):
@@ -51,10 +54,11 @@ def rhat(blocks: Array) -> Array:
     for one chain and for fewer than 4 blocks.
     """
     x = _whole_halves(by_component(blocks))
-    value = np.ones(len(x))
-    varies = _varies(x)
-    value[varies] = np.fmax(*(_split_rhat(scores) for scores in _scores(x[varies])))
-    return value.reshape(blocks.shape[2:])
+    value = np.ones((2, len(x)))
+    for row, z in zip(value, _scores(x), strict=True):
+        varies = _varies(z)
+        row[varies] = _split_rhat(z[varies])
+    return np.asarray(value.max(axis=0).reshape(blocks.shape[2:]))
 
 
 def mixing(blocks: Array, kinds: Sequence[str]) -> Mixing:
@@ -69,19 +73,14 @@ def mixing(blocks: Array, kinds: Sequence[str]) -> Mixing:
         kinds: Kind of start of each chain. The chains of one kind are a superchain (Margossian et al. 2024).
     """
     x = _whole_halves(by_component(blocks))
-    components, chains, length = x.shape
-    result = {name: np.ones(components) for name in ("rhat", "excess")}
-    result["ess"] = np.full(components, float(chains * length))
+    _, chains, length = x.shape
     groups = _superchains(kinds)
-    result["nested"] = np.full(components, 1.0 if groups else np.nan)
-    varies = _varies(x)
     judged = chains >= MIN_CHAINS and length >= 2 * MIN_HALF
-    if varies.any():
-        views = [_view(scores, groups, judged, 2 * components) for scores in _scores(x[varies])]
-        for name, pick in (("rhat", np.maximum), ("nested", np.maximum), ("ess", np.minimum), ("excess", np.maximum)):
-            result[name][varies] = pick(*(view[name] for view in views))
+    views = [_view(z, groups, judged) for z in _scores(x)]
+    result = {name: np.maximum(*(view[name] for view in views)) for name in ("rhat", "nested", "excess")}
+    result["ess"] = np.minimum(*(view["ess"] for view in views))
     worst = float(np.max(result["excess"], initial=1.0))
-    enough = bool(np.all(result["ess"][varies] >= max(MIN_ESS, MIN_CHAIN_ESS * chains)))
+    enough = bool(np.all(result["ess"][_varies(x)] >= max(MIN_ESS, MIN_CHAIN_ESS * chains)))
     return Mixing(**result, worst=worst, mixed=judged and enough and worst < RHAT_LIMIT)
 
 
@@ -94,11 +93,11 @@ def _whole_halves(x: Array) -> Array:
 
 
 def _varies(x: Array) -> Array:
-    """Return which components vary at all: an output that is always the same has mixed."""
+    """Return which components vary at all: what is always the same has mixed."""
     return np.asarray((x != x[:, :1, :1]).any(axis=(1, 2)))
 
 
-def _superchains(kinds: Sequence[str]) -> list[Array]:
+def _superchains(kinds: Sequence[str]) -> list[Indices]:
     """Return the chains of each kind; nothing where there is one kind, or one of fewer chains than MIN_SUPERCHAIN."""
     groups = [np.flatnonzero(np.asarray(kinds) == kind) for kind in dict.fromkeys(kinds)]
     return groups if len(groups) > 1 and min(map(len, groups)) >= MIN_SUPERCHAIN else []
@@ -107,7 +106,9 @@ def _superchains(kinds: Sequence[str]) -> list[Array]:
 def _scores(x: Array) -> tuple[Array, Array]:
     """Return the normal scores of series and of their distances from the median, which show the tails."""
     median = np.median(x.reshape(len(x), x.shape[1] * x.shape[2]), axis=1)
-    return _normal_scores(x), _normal_scores(np.abs(x - median[:, None, None]))
+    with np.errstate(invalid="ignore"):  # infinite draws
+        distance = np.abs(x - median[:, None, None])
+    return _normal_scores(x), _normal_scores(distance)
 
 
 def _normal_scores(x: Array) -> Array:
@@ -132,7 +133,7 @@ def _normal_scores(x: Array) -> Array:
 
 def _halves(z: Array) -> Array:
     """Return series (components, chains, blocks) as half chains (components, 2 chains, blocks/2)."""
-    return z.reshape(len(z), -1, z.shape[-1] // 2)
+    return z.reshape(len(z), 2 * z.shape[1], z.shape[2] // 2)
 
 
 def _split_rhat(z: Array) -> Array:
@@ -146,29 +147,39 @@ def _split_rhat(z: Array) -> Array:
     return np.asarray(np.sqrt(ratio + (length - 1) / length))
 
 
-def _view(z: Array, groups: list[Array], judged: bool, tests: int) -> dict[str, Array]:
+def _view(z: Array, groups: list[Indices], judged: bool) -> dict[str, Array]:
     """Return the fields of Mixing by component, from one set of normal scores (components, chains, blocks)."""
-    rhat = _split_rhat(z)
-    nothing = np.full(len(z), np.nan)
+    components, chains, length = z.shape
+    result = {name: np.ones(components) for name in ("rhat", "nested", "excess")}
+    result["ess"] = np.full(components, float(chains * length))
+    if not groups:
+        result["nested"][:] = np.nan
+    varies = _varies(z)
+    z = z[varies]
+    result["rhat"][varies] = rhat = _split_rhat(z)
     if not judged:
-        return {"rhat": rhat, "nested": nothing, "ess": nothing, "excess": rhat}
+        result["excess"][varies] = rhat
+        result["ess"][varies] = np.nan
+        return result
     noise = _noise(z)
+    alarm = FALSE_ALARMS / (components * 2 * (2 if groups else 1))  # bulk and tails, halves and superchains
     means = _halves(z).mean(axis=-1)
-    alarm = FALSE_ALARMS / (tests * (2 if groups else 1))
-    dof = means.shape[1] - 1
-    excess = np.where(means.var(axis=1, ddof=1) <= fdtri(dof, noise.dof, 1 - alarm) * noise.half, 1.0, rhat)
-    nested = nothing
+    dof = 2 * chains - 1
+    explained = means.var(axis=1, ddof=1) <= fdtri(dof, noise.dof, 1 - alarm) * noise.half
+    excess = np.where(explained, 1.0, rhat)
     if groups:
         spread, nested = _between(z, groups)
         dof = len(groups) - 1
-        unexplained = ~(spread <= fdtri(dof, noise.dof, 1 - alarm) * noise.chain)
-        excess = np.maximum(excess, np.where(unexplained, nested, 1.0))
+        explained = spread <= fdtri(dof, noise.dof, 1 - alarm) * noise.chain
+        excess = np.maximum(excess, np.where(explained, 1.0, nested))
+        result["nested"][varies] = nested
+    result["excess"][varies] = excess
     with np.errstate(invalid="ignore"):  # chains that stand still have no effective draws
-        ess = z.shape[1] * noise.variance / noise.chain
-    return {"rhat": rhat, "nested": nested, "ess": np.nan_to_num(ess), "excess": excess}
+        result["ess"][varies] = np.nan_to_num(chains * noise.variance / noise.chain)
+    return result
 
 
-def _between(z: Array, groups: list[Array]) -> tuple[Array, Array]:
+def _between(z: Array, groups: list[Indices]) -> tuple[Array, Array]:
     """Return the spread of the superchains' means, in variances of one chain's mean, and the nested R-hat."""
     means = z.mean(axis=-1)
     sizes = np.array([len(group) for group in groups])
@@ -186,8 +197,8 @@ def _between(z: Array, groups: list[Array]) -> tuple[Array, Array]:
 def _noise(z: Array) -> _Noise:
     """Return what the autocorrelation inside chains, pooled over chains, says about the variance of means.
 
-    Autocovariances are summed over Geyer's initial positive sequence. Those of a chain about its own mean lack the
-    variance v of that mean at every lag, and v is their weighted sum: solved for v.
+    Autocovariances are summed over Geyer's initial positive sequence, up to MAX_LAGS of a chain. Those of a chain
+    about its own mean lack the variance v of that mean at every lag, and v is their weighted sum: solved for v.
     """
     components, chains, length = z.shape
     centred = z - z.mean(axis=-1, keepdims=True)
@@ -195,14 +206,17 @@ def _noise(z: Array) -> _Noise:
     power = (transform.real**2 + transform.imag**2).sum(axis=1)
     lags = np.arange(length)
     covariance = np.fft.irfft(power, 2 * length)[:, :length] / (chains * (length - lags))
-    pairs = covariance.reshape(components, -1, 2).sum(axis=-1)
+    pairs = covariance.reshape(components, length // 2, 2).sum(axis=-1)
     kept = np.repeat(np.logical_and.accumulate(pairs > 0, axis=1), 2, axis=1)
-    kept[:, -2:] = False  # all lags together have no noise left
+    kept[:, max(MIN_LAGS, 2 * math.ceil(MAX_LAGS * length / 2)) :] = False
     weights = np.where(lags == 0, 1.0, 2.0) * (1 - lags / length) / length
     chain = (kept * covariance) @ weights / (1 - kept @ weights)
+    variance = covariance[:, 0] + chain
     half = length // 2
     half_weights = np.where(lags == 0, 1.0, 2.0) * np.maximum(1 - lags / half, 0) / half
-    true = kept * (covariance + chain[:, None])
+    of_half = (kept * (covariance + chain[:, None])) @ half_weights
+    # draws that repel each other: no more effective draws than arviz-stats allows, log10 of all draws for each
+    least = variance / np.log10(chains * length)
     # as for a spectral density at zero frequency, smoothed over twice the lags that are kept
     dof = chains * length / np.maximum(2 * kept.sum(axis=1) - 1, 1)
-    return _Noise(chain, true @ half_weights, covariance[:, 0] + chain, dof)
+    return _Noise(np.maximum(chain, least / length), np.maximum(of_half, least / half), variance, dof)

@@ -112,6 +112,12 @@ def _evidence_bend(series: Series, m: Moments) -> Array:
     return np.asarray(0.25 * (spread - len(y) * _train_discrepancy(series, m) / kappa))
 
 
+def _weights_along(m: Moments) -> float:
+    if "weights_along" in m.averages:  # training measures it as a series
+        return float(m.averages["weights_along"])
+    return m.first_layer(m.frame.direction) if m.first_layer else float("nan")
+
+
 def _bulk(m: Moments) -> float:
     others = len(m.hidden_kernel) - 1
     return float(np.trace(m.hidden_kernel) - m.hidden_outlier) / others if others else float("nan")
@@ -143,7 +149,7 @@ OBSERVABLES = (
     Observable(
         "readout_gap",
         "train_discrepancy_draws minus train_discrepancy: 0 where readouts follow their law given the first layer",
-        lambda m: _gap(m.averages, m) if "along_draws" in m.averages else 0.0,
+        lambda m: _gap(m.averages, m) if m.averages else 0.0 * m.readout_norm,
         needs=("readout_norm",),
         units="label^2",
         series=lambda s, m: _gap(s, m),
@@ -171,7 +177,7 @@ OBSERVABLES = (
     Observable(
         "readout_norm_gap",
         "mean of |w|^2 over draws minus readout_norm, over readout_norm: 0 for the same reason",
-        lambda m: _norm_gap(m.averages, m) if "readout_norm_draws" in m.averages else 0.0,
+        lambda m: _norm_gap(m.averages, m) if m.averages else 0.0 * m.readout_norm,
         needs=("readout_norm",),
         series=lambda s, m: _norm_gap(s, m),
         compared=True,
@@ -221,7 +227,7 @@ OBSERVABLES = (
     Observable(
         "weight_alignment",
         "E[(1/N) sum_i (V_i.u)^2] D / g_v; 1 under the prior; NaN where a level does not give it",
-        lambda m: weight_alignment(m.first_layer(m.frame.direction), m.frame.direction) if m.first_layer else np.nan,
+        lambda m: weight_alignment(_weights_along(m), m.frame.direction),
         needs=("first_layer",),
         series=lambda s, m: weight_alignment(s["weights_along"], m.frame.direction),
         compared=True,

@@ -64,7 +64,7 @@ def _pooled(observable: Observable, group: pd.DataFrame) -> tuple[float, float, 
 
 
 def disagreements(checks: pd.DataFrame, alpha: float) -> list[str]:
-    """Return a line for each quantity in which an exact level, or a reference, and training disagree; none if they agree.
+    """Return a line for each quantity in which an exact level, or a reference, and training disagree.
 
     Both are right, or one of them is wrong: these have no approximation. With m tests in all, a p-value
     below ``alpha / m`` is a disagreement (Bonferroni), so a false alarm in the whole table is rarer than
@@ -92,7 +92,7 @@ def verdict(checks: pd.DataFrame, alpha: float) -> str:
     exact = checks[checks["level"].isin(JUDGES)]
     if exact.empty:
         return f"no experiment has the level {' or '.join(EXACT_NAMES)} or a reference: nothing was checked against it"
-    names = " and ".join(dict.fromkeys(exact["level"]))
+    names = ", ".join(name for name in JUDGES if name in set(exact["level"]))
     pooled = exact["chi2"].sum() / exact["chi2_dof"].sum()
     observables = exact["observables_chi2"].sum() / exact["observables_dof"].sum()
     return (

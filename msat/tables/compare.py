@@ -15,7 +15,6 @@ from msat.observables.registry import COMPARED
 from msat.tables.rows import check_same, keys, langevin_table, matching_scale, theory_table
 from msat.types import Array
 
-
 REFERENCE = "reference"  # stands where a level's name does in rows that compare two samplers
 
 

@@ -51,7 +51,8 @@ class Prediction(Outputs):
             closed forms.
         anneal_difference: Relative difference in ``y.ft`` between the tree level of a downward and of the upward
             anneal; NaN for closed forms.
-        population: Pre-activations on the training points of neurons of the tree level, (neurons, P), of sampling solvers.
+        population: Pre-activations on the training points of neurons of the tree level, (neurons, P); None for closed
+            forms.
         note: What a reader must know of this level on these data; empty if nothing.
     """
 

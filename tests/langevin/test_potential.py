@@ -91,13 +91,17 @@ def test_variance_over_the_readout_at_test_points(small_task, width, activation)
     network = Network(width=width, activation=activation, g_w=0.7, kappa_0=0.3)
     potential = make_potential(decompose(small_task, network), network)
     generator = torch.Generator().manual_seed(1)
-    weights = tuple(torch.randn(*s, generator=generator, dtype=torch.float64) for s in ((width, potential.rank), (width,)))
+    weights = tuple(
+        torch.randn(*s, generator=generator, dtype=torch.float64) for s in ((width, potential.rank), (width,))
+    )
     hidden = potential.hidden((weights[0],))
     readout = Readout(*(tensor[0] for tensor in readout_law(potential, hidden[None])))
     found = potential.test_readout_variance(weights, hidden, readout)
     phi, phi_test = hidden.numpy(), potential.test_hidden(weights[0]).numpy()
     covariance = np.linalg.inv(np.eye(width) + network.tau / network.kappa * phi @ phi.T)
-    np.testing.assert_allclose(found, network.tau * np.einsum("iq,ij,jq->q", phi_test, covariance, phi_test), atol=1e-12)
+    np.testing.assert_allclose(
+        found, network.tau * np.einsum("iq,ij,jq->q", phi_test, covariance, phi_test), atol=1e-12
+    )
 
 
 def test_forces_without_the_prior_leave_the_weights_out(potential, state):

@@ -22,6 +22,7 @@ from msat.observables.functions import (
 )
 from msat.observables.moments import Frame, Moments
 from msat.observables.registry import BY_NAME, OBSERVABLES
+from msat.observables.variables import SERIES
 from msat.tasks.base import Task
 from msat.uncertainty import standard_error
 from tests.conftest import Z_LIMIT
@@ -158,10 +159,11 @@ def test_monte_carlo_errors_follow_from_batches(moments):
 def test_errors_of_training_are_of_the_series_or_of_chains_left_out(moments):
     whole, without = moments
     rng = np.random.default_rng(4)
-    names = ("along", "along_squared", "along_rb", "along_test", "hidden_along", "readout_norm")
-    series = {name: rng.normal(size=(8, 16)) for name in (*names, "first_layer_variance")}
+    names = [item.name.removeprefix("series_") for item in SERIES if len(item.dimensions) == 2]
+    series = {name: rng.normal(size=(8, 16)) for name in names}
+    whole = replace(whole, averages={**whole.averages, **{name: blocks.mean() for name, blocks in series.items()}})
     series["components"] = rng.normal(size=(8, 16, 3))
-    found = measured(replace(whole, mean_train_rb=whole.mean_train), without, series, standard_error)
+    found = measured(whole, without, series, standard_error)
     assert set(found) == {f"{item.name}{suffix}" for item in OBSERVABLES for suffix in ("", "_error")}
     y = whole.frame.y_train
     error = standard_error(np.linalg.norm(y) * series["along"] / len(y))

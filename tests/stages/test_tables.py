@@ -5,6 +5,7 @@ import re
 import weakref
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,11 +15,12 @@ from msat.levels import LAPLACE, NNGP
 from msat.stages import measured, tables
 from msat.store import load_dataset, save_dataset
 from msat.tables import TABLES, spool
-from msat.tables.checks import check_table
-from msat.tables.compare import compare, printed
+from msat.tables.checks import check_table, disagreements
+from msat.tables.compare import compare, compare_samplers, printed
 from msat.tables.evidence import evidence_tables
 from msat.tables.files import read_table
 from msat.tables.rows import chains_table, components_table, langevin_table, samples_table, theory_table
+from tests.conftest import Z_LIMIT
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,7 @@ def _expected(theories, trained):
     found = {
         "theory": _stacked([theory_table(item) for item in theories]),
         "langevin": _stacked([langevin_table(item) for item in trained]),
+        "reference": pd.DataFrame(),
         "comparison": _stacked([compare(*pair) for pair in pairs]),
         "samples": _stacked([samples_table(*pair) for pair in pairs]),
         "chains": _stacked([chains_table(item) for item in trained]),
@@ -83,6 +86,57 @@ def test_files_give_the_tables_of_datasets(sweep, tmp_path, held, monkeypatch):
             pd.testing.assert_frame_equal(
                 found[columns], table[columns].reset_index(drop=True), check_dtype=False, check_exact=True
             )
+
+
+def test_levels_are_compared_with_the_better_of_two_samplers(small_task, tmp_path):
+    """A reference of many steps and one of few: the first judges levels, the second is judged alone."""
+    network = msat.Network(width=7, activation="erf", kappa_0=0.4)
+    options = {"chains": 8, "seed": 3}
+    found = {
+        "theory": msat.solve(small_task, network, levels=["nngp", "rescaling"]),
+        "langevin": msat.train(small_task, network, steps=3000, **options),
+        "good": msat.train(small_task, network, sampler="hmc", steps=1500, **options),
+        "poor": msat.train(small_task, network, sampler="hmc", steps=64, **options),
+    }
+    for name, result in found.items():
+        result.attrs |= {"label": "a", "seed": 3}
+        save_dataset(tmp_path / f"{name}.nc", result)
+    for name, judge in (("good", "hmc"), ("poor", "langevin")):
+        row = f"a,3,1,{tmp_path}/theory.nc,{tmp_path}/langevin.nc,{tmp_path}/{name}.nc"
+        (tmp_path / "plan.csv").write_text(f"experiment,seed,chi,theory,langevin,reference\n{row}\n")
+        (tmp_path / name).mkdir()
+        tables.run(tmp_path / name, plan=tmp_path / "plan.csv")
+        comparison = read_table(tmp_path / name / "comparison.parquet").set_index("level")
+        assert comparison["measured_by"].to_dict() == {"nngp": judge, "rescaling": judge, "reference": "langevin"}
+        against = comparison.loc["reference"]
+        expected = [float(found[key]["train_discrepancy"][0]) for key in ("langevin", name)]
+        errors = [float(found[key]["train_discrepancy_error"][0]) for key in ("langevin", name)]
+        assert against["train_discrepancy_z"] == pytest.approx((expected[0] - expected[1]) / np.hypot(*errors))
+        assert abs(against["train_discrepancy_z"]) < Z_LIMIT
+        assert against["jackknife_dof"] == 7
+        reference = read_table(tmp_path / name / "reference.parquet")
+        assert reference["sampler"].tolist() == ["hmc"]
+        assert 0.5 < reference["acceptance"][0] < 1
+        checks = read_table(tmp_path / name / "checks.parquet")
+        assert not disagreements(checks, 1e-6)
+        shifted = checks.assign(readout_norm_p=checks["readout_norm_p"].where(checks["level"] != "reference", 1e-12))
+        assert "a, chi = 1: reference and Langevin disagree in readout_norm" in disagreements(shifted, 1e-6)[0]
+    names = {"theory": "theory", "langevin": "langevin", "reference": "poor"}
+    flags = {option: [tmp_path / f"{name}.nc"] for option, name in names.items()}
+    (tmp_path / "flags").mkdir()
+    tables.run(tmp_path / "flags", **flags)
+    for path in (tmp_path / "flags").glob("*.csv"):
+        assert path.read_text() == (tmp_path / "poor" / path.name).read_text()
+
+
+def test_a_reference_of_another_network_is_refused(small_task, small_network):
+    trained = msat.train(small_task, small_network, steps=64, chains=4)
+    other = msat.train(small_task, small_network.at(3.0), steps=64, chains=4)
+    with pytest.raises(InputError, match="of different scales"):
+        compare_samplers(other, trained)
+    other.attrs["width"] = 8
+    with pytest.raises(InputError, match="the reference and training differ in width: 8 against 7"):
+        compare_samplers(other, trained)
 
 
 def test_flags_give_the_same_as_a_list(sweep, tmp_path):

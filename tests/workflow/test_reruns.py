@@ -114,7 +114,9 @@ def _keys(config: Config) -> dict[str, str]:
         task, activation = experiment.task, experiment.network.activation
         keys[f"task {name}"] = code.task(task.name, task.activations())
         keys[f"solve {name}"] = code.theory(activation, config.levels_of(name))
-        keys[f"train {name}"] = code.training(activation)
+        keys[f"train {name}"] = code.training(activation, config.langevin.sampler)
+        if any(run.experiment == name for run in config.references()):
+            keys[f"reference {name}"] = code.training(activation, config.reference.sampler)
     return keys
 
 
