@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +37,13 @@ class Budget(NamedTuple):
 FULL, QUICK = Budget(4, 2.0, 0.75), Budget(2, 0.1, 0.1)
 
 
+class Deviation(NamedTuple):
+    """Of a mean from the truth: in combined standard errors, and relative where it is beyond doubt, else 0."""
+
+    z: float
+    bias: float
+
+
 @dataclass
 class Row:
     """How one sampler did on one case.
@@ -45,8 +52,8 @@ class Row:
         per_second: Effective samples per processor second by observable.
         burn_in, sampling: Processor seconds.
         error: Standard error of the train discrepancy after that, relative.
-        deviation: Of the train discrepancy from the truth, in combined standard errors.
-        bias: Of the train discrepancy, relative, where it is beyond doubt; else 0.
+        deviations: From the truth: exact, or of the most precise unbiased sampler; of ``along`` relative to the train
+            discrepancy.
     """
 
     case: Case
@@ -58,8 +65,7 @@ class Row:
     error: float
     compiled: float = 0.0
     rhat: float = math.nan
-    deviation: float = math.nan
-    bias: float = 0.0
+    deviations: dict[str, Deviation] = field(default_factory=dict)
     missing: str = ""
 
     @property
@@ -70,7 +76,8 @@ class Row:
     @property
     def to_target(self) -> float:
         """Processor seconds, burn-in included, to `TARGET`."""
-        return estimates.seconds_to(TARGET, self.burn_in, self.sampling, self.error, self.bias)
+        bias = self.deviations["along"].bias if self.deviations else 0.0
+        return estimates.seconds_to(TARGET, self.burn_in, self.sampling, self.error, bias)
 
 
 def absent(case: Case, sampler: str, why: str) -> Row:
@@ -142,23 +149,23 @@ def _judged(case: Case, ready: Sequence[_Running]) -> list[Row]:
     reference = next((entrant for entrant in chains if entrant.unbiased), chains[0])
     variances = {name: float(draws.var()) for name, draws in reference.ends.items()}
     finished = [running for running in ready if not running.failed]
-    means = {id(running): _mean(running.entrant, variances["along"]) for running in finished}
-    truth, truth_error = _truth(case, finished, means)
-    size = float(case.y @ case.y) - truth  # P times the train discrepancy
+    means = [{name: _mean(running.entrant, name, variances[name]) for name in OBSERVABLES} for running in finished]
+    unbiased = [found for found, running in zip(means, finished, strict=True) if running.entrant.unbiased]
+    truths = {name: min((found[name] for found in unbiased or means[:1]), key=_by_error) for name in OBSERVABLES}
+    if case.truth is not None:
+        truths["along"] = _Mean(case.truth, 0.0)
+    sizes = {name: truth.value for name, truth in truths.items()}
+    sizes["along"] = float(case.y @ case.y) - truths["along"].value  # P times the train discrepancy
     best: dict[str, Row] = {}
     burn_in_draws = math.nan  # effective samples of the slowest observable that Langevin's burn-in cost
-    for running in finished:
-        row = _row(case, running, variances, size, means[id(running)][1])
+    for found, running in zip(means, finished, strict=True):
+        row = _row(case, running, variances, found["along"].error / sizes["along"])
         if running.entrant is chains[0]:
             burn_in_draws = row.burn_in * row.slowest
         if running.entrant.equilibrium:
             row.burn_in = burn_in_draws / row.slowest
         else:
-            mean, error = means[id(running)]
-            # the truth's own entrant deviates by nothing
-            combined = math.hypot(error, truth_error) if mean != truth else math.inf
-            row.deviation = (truth - mean) / combined if mean != truth else math.nan
-            row.bias = estimates.significant(mean - truth, combined) / size
+            row.deviations = {name: _deviation(found[name], truths[name], sizes[name]) for name in OBSERVABLES}
         if row.sampler not in best or row.to_target < best[row.sampler].to_target:
             best[row.sampler] = row
     for running in ready:
@@ -167,24 +174,35 @@ def _judged(case: Case, ready: Sequence[_Running]) -> list[Row]:
     return list(best.values())
 
 
-def _mean(entrant: Entrant, variance: float) -> tuple[float, float]:
-    """Return an entrant's best mean of y.f, and its standard error."""
-    series = entrant.series
+class _Mean(NamedTuple):
+    """A mean and its standard error."""
+
+    value: float
+    error: float
+
+
+def _by_error(mean: _Mean) -> float:
+    return mean.error
+
+
+def _mean(entrant: Entrant, name: str, variance: float) -> _Mean:
+    """Return an entrant's best mean of an observable."""
+    series = entrant.series["best" if name == "along" and "best" in entrant.series else name]
     if entrant.equilibrium:
-        return float(series["along"].mean()), estimates.slow_standard_error(series["along"], variance)
-    best = series.get("best", series["along"])
-    return float(best.mean()), estimates.standard_error(best)
+        return _Mean(float(series.mean()), estimates.slow_standard_error(series, variance))
+    return _Mean(float(series.mean()), estimates.standard_error(series))
 
 
-def _truth(case: Case, finished: Sequence[_Running], means: dict[int, tuple[float, float]]) -> tuple[float, float]:
-    """Return the mean of y.f that others are judged by, and its error: exact, or of the best unbiased sampler."""
-    if case.truth is not None:
-        return case.truth, 0.0
-    unbiased = [running for running in finished if running.entrant.unbiased] or finished[:1]
-    return min((means[id(running)] for running in unbiased), key=lambda found: found[1])
+def _deviation(found: _Mean, truth: _Mean, size: float) -> Deviation:
+    if found == truth:  # the truth's own
+        return Deviation(math.nan, 0.0)
+    combined, difference = math.hypot(found.error, truth.error), found.value - truth.value
+    return Deviation(
+        difference / combined, math.copysign(estimates.significant(difference, combined), difference) / size
+    )
 
 
-def _row(case: Case, running: _Running, variances: dict[str, float], size: float, error: float) -> Row:
+def _row(case: Case, running: _Running, variances: dict[str, float], error: float) -> Row:
     entrant, seconds = running.entrant, running.seconds
     series = entrant.series
     per_second = {}
@@ -196,7 +214,7 @@ def _row(case: Case, running: _Running, variances: dict[str, float], size: float
         per_second[name] = variance / spread**2 / seconds
     mixed = math.nan if entrant.equilibrium else max(estimates.rhat(series[name]) for name in OBSERVABLES)
     return Row(
-        case, entrant.name, entrant.setting, per_second, running.burn_in, seconds, error / size, running.compiled, mixed
+        case, entrant.name, entrant.setting, per_second, running.burn_in, seconds, error, running.compiled, mixed
     )
 
 
