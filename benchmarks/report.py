@@ -87,10 +87,10 @@ def of_race(rows: Sequence[Row]) -> list[str]:
         "",
         f"Effective samples per CPU second of three observables, and CPU seconds to an error of {TARGET:.0%} of the "
         "train discrepancy, burn-in included. *Slowest* is the smallest of the three over that of `langevin`: below 1 "
-        "is a loss against it. *Off by* is the deviation of y.f from `exact` (linear) or from the most precise "
-        "sampler without bias, in combined standard errors, and where that is beyond doubt as a bias in per cent of the "
-        "train discrepancy: one above the error asked for never comes to it. *Others off by* is the larger deviation of "
-        "readout norm and hidden kernel likewise, in per cent of themselves.",
+        "is a loss against it. *Off by* is the deviation of y.f from `exact` (linear) or from the most precise sampler "
+        "without bias, in combined standard errors, and where that is beyond doubt as a bias in per cent of the train "
+        "discrepancy: one above the error asked for never comes to it. *Others off by* is the larger deviation of the "
+        "readout norm and the hidden kernel likewise, in per cent of themselves.",
     ]
     for name in dict.fromkeys(row.case.name for row in rows):
         mine = [row for row in rows if row.case.name == name]
