@@ -36,7 +36,7 @@ def main() -> int:
         figure.draw(rows, options.out / "results.png")
         for line in report.missing_peers(rows):
             say(line)
-        return [*report.of_requirements(rows), "", *report.of_race(rows), "", "![](results.png)"]
+        return [*report.of_requirements(rows), "", *report.of_race(rows)]
 
     makers: dict[str, Callable[[], list[str]]] = {
         "step": lambda: report.of_step(step.measure(options.quick)),

@@ -34,7 +34,7 @@ class Budget(NamedTuple):
     seconds_each: float
 
 
-FULL, QUICK = Budget(4, 2.0, 0.75), Budget(2, 0.1, 0.1)
+FULL, QUICK = Budget(3, 2.0, 0.75), Budget(2, 0.1, 0.1)
 
 
 class Deviation(NamedTuple):

@@ -21,7 +21,7 @@ from benchmarks.cases import OBSERVABLES, Case, observe
 from benchmarks.samplers import Chunk
 from msat.activations import get_activation
 
-NETWORKS, THIN, SAFETY = 4, 20, 0.5
+NETWORKS, THIN, SAFETY = 4, 5, 0.5
 
 
 class Naive:
