@@ -94,7 +94,7 @@ def of_race(rows: Sequence[Row]) -> list[str]:
         "",
         "![Effective samples per CPU second and time to a 1 % error against the scale](results.png)",
         "",
-        "Top: effective samples of the slowest observable. Bottom: time to the error; a sampler with a larger bias has no "
+        "Top: effective samples of the slowest observable. Bottom: time to the error; one with a larger bias has no "
         "point. Solid lines are samplers of msat; ReLU networks are run with these alone.",
     ]
     for name in dict.fromkeys(row.case.name for row in rows):
