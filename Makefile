@@ -20,7 +20,7 @@ help:
 	@echo "make format     what ruff and snakefmt correct by themselves"
 	@echo "make docs       the generated tables of docs/formats.md and the config schema"
 	@echo "make hooks      ruff, snakefmt and mypy before every commit (pre-commit)"
-	@echo "make bench      measurements, printed; never part of the tests"
+	@echo "make bench      measurements beside other samplers: benchmarks/RESULTS.md; twenty minutes"
 	@echo "make report     the HTML report of the last default run"
 	@echo "make lock       refresh requirements.lock from pyproject.toml"
 	@echo "make clean      remove results and caches (not .venv)"
@@ -81,7 +81,7 @@ hooks: $(STAMP)
 	$(BIN)/pre-commit install
 
 bench: $(STAMP)
-	for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	$(BIN)/python -m benchmarks
 
 lock:
 	rm -rf .venv-lock

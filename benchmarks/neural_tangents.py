@@ -3,31 +3,20 @@
 neural-tangents has had no release since 2023 and runs on jax 0.4.23 and NumPy 1 only, so its kernels are
 kept in reference_neural_tangents.json; its own environment is needed only to compute them anew:
 
-    python benchmarks/bench_neural_tangents.py            compare msat with the stored kernels (seconds)
-    python benchmarks/bench_neural_tangents.py --fresh    compute them anew and store them
-
     python3.11 -m venv venv-nt
     venv-nt/bin/pip install neural-tangents==0.6.5 jax==0.4.23 jaxlib==0.4.23 "numpy<2" "scipy<1.13"
-    PYTHONPATH=. venv-nt/bin/python benchmarks/bench_neural_tangents.py --fresh
+    TF_CPP_MIN_LOG_LEVEL=3 venv-nt/bin/python -m benchmarks.neural_tangents
 
 (about 2.5 GB, since neural-tangents imports tensorflow). Conventions: ``stax.Dense(1, W_std=s)`` has weights
 of variance ``s^2 / fan-in`` and no bias, so ``W_std = sqrt(g_v)`` makes pre-activations of covariance
 ``(g_v / D) X X^T`` and a second layer with ``W_std = sqrt(g)`` multiplies the dual kernel by g;
 ``stax.Erf()`` is ``erf(h)``, ``stax.Gelu()`` the exact ``h Phi(h)``.
-
-Prints the largest absolute difference of each kernel in units of its largest entry and exits with 1 where
-one is above 1e-6.
 """
 
-import os
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from __future__ import annotations
 
 import argparse
 import json
-import sys
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,14 +24,13 @@ from pathlib import Path
 import numpy as np
 
 from msat.activations import get_activation
-from msat.errors import InputError
 
 REFERENCE = Path(__file__).with_name("reference_neural_tangents.json")
 
 ACTIVATIONS = ("linear", "erf", "relu", "gelu", "quadratic")
 G_V = (0.5, 1.0, 4.0)
 READOUT = 0.7  # the second layer's g
-LIMIT = 1e-6
+LIMIT = 1e-6  # above it kernels disagree
 
 
 def make_inputs():
@@ -57,14 +45,10 @@ def make_inputs():
 def neural_tangents_kernel(x, activation, g_v):
     """Return neural-tangents' NNGP kernel (P, P) of a two-layer network, over the readout's g.
 
-    Parameters
-    ----------
-    x
-        Inputs (P, D).
-    activation
-        Name out of `ACTIVATIONS`.
-    g_v
-        Prior variance scale of the first layer.
+    Args:
+        x: Inputs (P, D).
+        activation: Name out of `ACTIVATIONS`.
+        g_v: Prior variance scale of the first layer.
     """
     import jax
 
@@ -86,14 +70,14 @@ def neural_tangents_kernel(x, activation, g_v):
 def make_reference(path):
     """Compute all kernels with neural-tangents and write them, with inputs and versions, to a JSON file."""
     if find_spec("neural_tangents") is None:
-        raise SystemExit("--fresh needs neural-tangents in an environment of its own: see this script's head")
+        raise SystemExit("neural-tangents needs an environment of its own: see this file's head")
     x = make_inputs()
     kernels = {
         activation: {f"{g_v:g}": neural_tangents_kernel(x, activation, g_v).tolist() for g_v in G_V}
         for activation in ACTIVATIONS
     }
     parts = {
-        "about": "NNGP kernels over g by neural-tangents; made by bench_neural_tangents.py --fresh",
+        "about": "NNGP kernels over g by neural-tangents; made by benchmarks/neural_tangents.py",
         "versions": {name: version(name) for name in ("neural-tangents", "jax", "jaxlib", "numpy")},
         "x": x.tolist(),
     }
@@ -105,40 +89,20 @@ def make_reference(path):
     temporary.replace(path)
 
 
-def run(reference):
-    """Print the largest difference for each activation and g_v, and return whether all are small."""
+def compare():
+    """Return the largest difference of each kernel in units of its largest entry: by activation, a list over `G_V`."""
+    reference = json.loads(REFERENCE.read_text(encoding="utf-8"))
     x = np.array(reference["x"])
-    print("largest |K - K_neural_tangents| / max |K_neural_tangents|, by g_v")
-    print("activation " + "".join(f"{g_v:>10g}" for g_v in G_V))
-    good = True
+    found = {}
     for name, kernels in reference["kernels"].items():
-        try:
-            activation = get_activation(name)
-        except InputError:
-            print(f"{name:10s}  not an activation of this msat")
-            continue
-        differences = []
-        for g_v in G_V:
-            theirs = np.array(kernels[f"{g_v:g}"])
-            ours = activation.dual_kernel(g_v / x.shape[1] * x @ x.T)
-            differences.append(np.max(np.abs(ours - theirs)) / np.max(np.abs(theirs)))
-        print(f"{name:10s} " + "".join(f"{difference:10.1e}" for difference in differences))
-        good = good and max(differences) < LIMIT
-    return good
-
-
-def main():
-    """Make the reference where asked to, and compare."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--fresh", action="store_true", help="compute the kernels anew and store them")
-    if parser.parse_args().fresh:
-        make_reference(REFERENCE)
-    if not REFERENCE.exists():
-        raise SystemExit(f"{REFERENCE.name} is not there: make it with --fresh")
-    good = run(json.loads(REFERENCE.read_text(encoding="utf-8")))
-    print(f"all below {LIMIT:g}" if good else f"above {LIMIT:g}: the kernels disagree")
-    sys.exit(0 if good else 1)
+        activation = get_activation(name)
+        theirs = [np.array(kernels[f"{g_v:g}"]) for g_v in G_V]
+        ours = [activation.dual_kernel(g_v / x.shape[1] * x @ x.T) for g_v in G_V]
+        found[name] = [float(np.max(np.abs(a - b)) / np.max(np.abs(b))) for a, b in zip(ours, theirs, strict=True)]
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    arguments = argparse.ArgumentParser(description="Compute the stored kernels of neural-tangents anew.")
+    arguments.parse_args()
+    make_reference(REFERENCE)
