@@ -300,7 +300,8 @@ class Config(Settings):
 
     def settings_of(self, kind: TrainingKind) -> dict[str, Any]:
         """Return the settings of trainings (``langevin``) or of references (``reference``)."""
-        return getattr(self, kind).model_dump(include=set(LangevinSettings.model_fields))
+        settings: LangevinSettings = getattr(self, kind)
+        return settings.model_dump(include=set(LangevinSettings.model_fields))
 
     def training_of(self, experiment: str, kind: TrainingKind) -> dict[str, Any]:
         """Return all that determines the trainings of one experiment beside code, data, scale and seed."""

@@ -135,10 +135,11 @@ class Potential:
         phi_test = self.readout_scale * self.test_hidden(weights[0]).double()  # (N, Q)
         phi, kappa = self.readout_scale * hidden.double(), self.network.kappa
         if phi.shape[0] < phi.shape[1]:  # kappa (Phi Phi^T + kappa)^-1
-            half = torch.linalg.solve_triangular(readout.factor, phi_test, upper=False)
+            half: Tensor = torch.linalg.solve_triangular(readout.factor, phi_test, upper=False)
             return kappa * half.square().sum(dim=0)
         half = torch.linalg.solve_triangular(readout.factor, phi.mT @ phi_test, upper=False)
-        return phi_test.square().sum(dim=0) - half.square().sum(dim=0)
+        whole: Tensor = phi_test.square().sum(dim=0)
+        return whole - half.square().sum(dim=0)
 
     def test_residual_variance(self, weights: Weights, generator: torch.Generator) -> Tensor:
         """Return an unbiased estimate of the variance of f about `test_means` for one chain, (Q,).

@@ -81,9 +81,9 @@ def step_bias(
         if observable.series is None or observable.dimensions:
             continue
         at = [observable.series(part, moments) for part in (series, half)]
-        errors = [float(standard_error(part)) for part in at]
+        error, half_error = (float(standard_error(part)) for part in at)
         values[f"{observable.name}_step_bias"] = 4 / 3 * float(at[0].mean() - at[1].mean())
-        values[f"{observable.name}_step_bias_error"] = 4 / 3 * float(np.hypot(*errors))
+        values[f"{observable.name}_step_bias_error"] = 4 / 3 * float(np.hypot(error, half_error))
     return values
 
 

@@ -229,7 +229,7 @@ OBSERVABLES = (
         "E[(1/N) sum_i (V_i.u)^2] D / g_v; 1 under the prior; NaN where a level does not give it",
         lambda m: weight_alignment(_weights_along(m), m.frame.direction),
         needs=("first_layer",),
-        series=lambda s, m: weight_alignment(s["weights_along"], m.frame.direction),
+        series=lambda s, m: s["weights_along"] + weight_alignment(0.0, m.frame.direction),
         compared=True,
         printed=True,
     ),

@@ -65,7 +65,8 @@ def run(
         return ""
     planned = read_list(plan)
     if not partial:
-        collect_files(*(_paths(planned[name]) for name in ("theory", "langevin")), out, _paths(planned["reference"]))
+        whole, trained, references = (_paths(planned[name]) for name in ("theory", "langevin", "reference"))
+        collect_files(whole, trained, out, references)
         return ""
     lacks = ~planned[["theory", "langevin"]].map(os.path.exists).rename(columns={"langevin": "training"})
     # what a run lacks, or ""; a training without its theory counts for nothing
@@ -74,8 +75,8 @@ def run(
     if not there.any():
         raise InputError(f"--list {plan}: no run has finished yet")
     references = [path for path in _paths(planned["reference"][there]) if path.exists()]
-    langevin = _paths(planned["langevin"][there])
-    collect_files(_paths(planned["theory"][~lacks["theory"]]), langevin, out, references, planned)
+    trained = _paths(planned["langevin"][there])
+    collect_files(_paths(planned["theory"][~lacks["theory"]]), trained, out, references, planned)
     write_table(planned.loc[~there, [*_PLACE, "missing"]], out / "missing")
     return _report(planned)
 

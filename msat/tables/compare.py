@@ -53,8 +53,8 @@ def compare(theory: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
     for _, row in theory_table(theory.sel(chi=[chi])).iterrows():
         at = theory.sel(chi=chi, level=row["level"])
         scalars = {str(name): value for name, value in row.items()}
-        outputs = (at[name].to_numpy() for name in ("mean_train", "mean_train_mc_error"))
-        rows.append(_row(langevin, chi, _Predicted(row["level"], bool(row["converged"]), scalars, *outputs, None)))
+        mean, error = (at[name].to_numpy() for name in ("mean_train", "mean_train_mc_error"))
+        rows.append(_row(langevin, chi, _Predicted(row["level"], bool(row["converged"]), scalars, mean, error, None)))
     return pd.DataFrame(rows)
 
 
@@ -101,8 +101,8 @@ def _row(measurement: xr.Dataset, chi: float, predicted: _Predicted) -> dict[str
     correlation = at["error_correlation_train"].to_numpy()
     if predicted.correlation is not None:  # of the difference of two independent means
         scale = np.where(total > 0, total, 1.0)
-        parts = [(correlation, error), (predicted.correlation, predicted.error)]
-        correlation = sum(r * np.outer(e / scale, e / scale) for r, e in parts)
+        own, other = error / scale, predicted.error / scale
+        correlation = correlation * np.outer(own, own) + predicted.correlation * np.outer(other, other)
     row |= {"chi2": float(z @ z), "chi2_dof": len(z), "chi2_variance": 2 * float(np.sum(correlation**2))}
     return row | {name: measured[name] for name in ("mixed", "target_met", "rhat_max")}
 

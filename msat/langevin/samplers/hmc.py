@@ -98,8 +98,7 @@ def acceptance_probability(error: Tensor) -> Tensor:
 
 def _trajectory(potential: Potential, state: State, leapfrogs: int) -> float:
     """Move all chains by one trajectory, or leave them where they are; return the mean acceptance probability."""
-    *gradients, _, energy = state.memory
-    step_size = state.step_size
+    gradients, energy, step_size = state.memory[:-2], state.memory[-1], state.step_size
     x = tuple(layer.clone() for layer in state.weights)
     p = tuple(torch.empty_like(layer).normal_(generator=state.generator) for layer in x)
     before = energy + inner(p, p) / 2
