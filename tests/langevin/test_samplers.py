@@ -237,7 +237,9 @@ def test_dual_averaging_reaches_the_acceptance_asked_for(small_task, small_netwo
 
 def test_a_given_step_is_not_tuned(small_task, small_network):
     steps = set()
-    settings, potential, state = _begin(small_task, small_network, sampler="hmc", step_size=0.2, steps=64, max_burn_in=64)
+    settings, potential, state = _begin(
+        small_task, small_network, sampler="hmc", step_size=0.2, steps=64, max_burn_in=64
+    )
     dynamics.run(potential, settings, state, lambda now, _: steps.add(now.step_size))
     assert steps == {0.2}
 
@@ -387,7 +389,9 @@ def _importance_sampled(task, network, draws=400_000, batches=40):
     }
     share = weight.reshape(batches, -1).sum(axis=1)
     sums = {
-        name: (weight.reshape(-1, *(1 for _ in part.shape[1:])) * part).reshape(batches, -1, *part.shape[1:]).sum(axis=1)
+        name: (weight.reshape(-1, *(1 for _ in part.shape[1:])) * part)
+        .reshape(batches, -1, *part.shape[1:])
+        .sum(axis=1)
         for name, part in parts.items()
     }
     assert weight.sum() ** 2 / (weight**2).sum() > 1e4  # effective draws
