@@ -28,7 +28,7 @@ def test_ranks_see_an_error_of_the_noise():
 
 
 def test_hmc_on_linear_networks_scores_as_it_states():
-    """Ten runs, two for each setting: the sum of squares of z follows chi-squared; benchmarks/calibration.py has 100."""
+    """Ten runs, two for each setting: the sum of squares of z follows chi-squared."""
     for name, z in z_scores(2, steps=128).items():
         # errors come from a run each: their own noise makes z follow a t law, whose squares are larger by a tenth
         low, high = scipy.stats.chi2.ppf([ALARM / 12, 1 - ALARM / 12], z.size)

@@ -425,10 +425,10 @@ def test_every_activation_against_importance_sampling(tiny_task, by_weights, act
     found = {}
     for name, (value, error) in by_weights(activation).items():
         errors = float(error), trained[f"{name}_error"].item()
-        if max(errors) > 0:
+        if max(errors) > 1e-9:  # the centred alignment of two points is 1 but for rounding
             # both errors are known from forty numbers or more
             found[name] = (trained[name].item() - float(value)) / math.hypot(*errors)
-    assert len(found) >= 12
+    assert len(found) >= 11
     assert max(map(abs, found.values())) < scipy.stats.t(39).isf(ALARM / 2), found
 
 
