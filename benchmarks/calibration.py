@@ -212,7 +212,7 @@ def study_condensed(seeds=(0, 1), chi=100.0, target_error=0.0025):
     """Return the table of ReLU with a single-index teacher, and whether all mix and agree."""
     network = msat.Network(width=100, activation="relu", g_w=1.0, g_v=1.0, kappa_0=1.0, chi=chi)
     lines = [
-        "| data seed | | R-hat | beyond its noise | train discrepancy | readout norm | hidden kernel along y | steps | s |",
+        "| data seed | | R-hat | beyond its noise | train discrepancy | readout norm | hidden kernel | steps | s |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     good = True

@@ -84,7 +84,7 @@ def run(
             f"step size {state.step_size:.3g} is too large for the curvature {curvature:.3g} at the end of the "
             f"run (above {largest:.3g}): the chains cannot be trusted; lower step_safety or step_size"
         )
-    state.curvature = max(state.curvature, curvature)
+    state.end_curvature = curvature
     if state.phase == "half_step":
         state.half = state.half or _halved(state)
         while state.half.phase != "done":

@@ -60,7 +60,8 @@ def measured(
         "chain_mean_train": f_train.mean(axis=1),
         "rhat": diagnostics.rhat(f_train),
         "ess": ess,
-        **{name: getattr(state, name) for name in ("step_size", "curvature", "steps", "burn_in_steps")},
+        **{name: getattr(state, name) for name in ("step_size", "steps", "burn_in_steps")},
+        "curvature": max(state.curvature, state.end_curvature),
         "start": state.starts,
     }
     packed = {name: triangle(array) if array.ndim == 3 else array for name, array in by_chain.items()}

@@ -46,6 +46,7 @@ class State:
     generator: torch.Generator  # of all randomness, on the device of the chains
     step_size: float
     curvature: float  # the top one, from which step sizes are set
+    end_curvature: float = 0.0  # that at the end of the run, which another end has elsewhere
     phase: Literal["burn_in", "sampling", "half_step", "done"] = "burn_in"
     burn_in_steps: int = 0  # per chain, thrown away
     steps: int = 0  # per chain, kept

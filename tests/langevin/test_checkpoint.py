@@ -16,7 +16,7 @@ class Interrupted(Exception):
     pass
 
 
-def _interrupted(task, network, path: Path, blocks: int, monkeypatch) -> None:
+def _interrupted(task, network, path: Path, blocks: int, monkeypatch, settings=SETTINGS) -> None:
     """Run until the given number of checkpoints has been written, one a block, then stop without warning."""
     original, written = checkpoints.save, []
 
@@ -29,7 +29,7 @@ def _interrupted(task, network, path: Path, blocks: int, monkeypatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(checkpoints, "save", save)
         with pytest.raises(Interrupted):
-            msat.train(task, network, checkpoint=path, checkpoint_every=0, **SETTINGS)
+            msat.train(task, network, checkpoint=path, checkpoint_every=0, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,18 @@ def test_resumed_run_is_bit_identical(small_task, small_network, whole, tmp_path
     assert whole.equals(resumed)
     assert "resumed from" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == [path]  # whoever stores the result removes it
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sampler", "blocks"), [("hmc", (1, 31, 32, 33, 90)), ("underdamped", (1, 64, 150, 240, 300))])
+def test_every_sampler_is_bit_identical(small_task, small_network, tmp_path, monkeypatch, sampler, blocks):
+    """Stopped one after the other, in burn-in, at its end, while sampling, and at half the step."""
+    settings = {"seed": 5, "chains": 4, "sampler": sampler, "steps": 96 if sampler == "hmc" else 1500}
+    whole = msat.train(small_task, small_network, **settings)
+    for number in blocks:
+        path = tmp_path / f"{number}.pt"
+        _interrupted(small_task, small_network, path, number, monkeypatch, settings)
+        assert whole.equals(msat.train(small_task, small_network, checkpoint=path, **settings))
 
 
 def test_checkpoint_of_another_run_is_refused(small_task, small_network, tmp_path, monkeypatch):

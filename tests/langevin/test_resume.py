@@ -17,7 +17,10 @@ import msat
 from msat.cli import main
 from msat.errors import InputError, Interrupted
 from msat.geometry import decompose
-from msat.langevin import dynamics, interrupt
+from msat.langevin import checkpoint as checkpoints
+from msat.langevin import dynamics, ensemble, interrupt
+from msat.langevin.samplers import NAMES, get_sampler
+from msat.langevin.settings import LangevinSettings
 from msat.network import Network
 from msat.store import load_dataset, save_dataset
 from msat.tasks.storage import save_task
@@ -93,22 +96,90 @@ def count_blocks(monkeypatch):
     return Blocks
 
 
-@pytest.mark.parametrize("activation", ["linear", "erf"])
-def test_ten_interruptions_change_no_bit(small_task, activation, tmp_path, trained, count_blocks):
+@pytest.mark.parametrize(
+    ("sampler", "activation", "steps", "phases"),
+    [
+        ("langevin", "linear", 1500, {"burn_in", "sampling"}),
+        ("langevin", "erf", 1500, {"burn_in", "sampling"}),
+        ("hmc", "erf", 128, {"burn_in", "sampling"}),
+        ("underdamped", "relu", 1500, {"burn_in", "sampling", "half_step"}),
+    ],
+)
+def test_ten_interruptions_change_no_bit(
+    small_task, sampler, activation, steps, phases, tmp_path, trained, count_blocks
+):
     network = Network(width=7, activation=activation, g_w=1.3, g_v=0.8, kappa_0=0.4, chi=2.0)
-    whole = trained("whole.nc", small_task, network, **STEPS)
+    settings = STEPS | {"steps": steps, "sampler": sampler}
+    whole = trained("whole.nc", small_task, network, **settings)
     blocks, count_blocks.done = count_blocks.done, 0
     checkpoint = tmp_path / "run.pt"
     rng = np.random.default_rng(1)
-    for stop in np.sort(rng.choice(np.arange(1, blocks), size=10, replace=False)):
+    stopped_in = set()
+    # the last two are in the run at half the step, where there is one
+    for stop in [*np.sort(rng.choice(np.arange(1, blocks - 20), size=8, replace=False)), blocks - 12, blocks - 1]:
         count_blocks.until = int(stop)
         count_blocks.number = rng.choice(interrupt.STOPPING)
-        with pytest.raises(Interrupted, match=r"saved in .*: the same command goes on"):
-            msat.train(small_task, network, checkpoint=checkpoint, **STEPS)
+        with pytest.raises(Interrupted, match=r"saved in .*: the same command goes on") as stopped:
+            msat.train(small_task, network, checkpoint=checkpoint, **settings)
+        stopped_in |= set(re.findall(r" in (\w+) at step", str(stopped.value)))
         assert count_blocks.done == stop  # nothing was computed twice
-    resumed = trained("resumed.nc", small_task, network, checkpoint=checkpoint, **STEPS)
+    assert stopped_in == phases
+    resumed = trained("resumed.nc", small_task, network, checkpoint=checkpoint, **settings)
     assert count_blocks.done == blocks
     assert_identical(whole, resumed)
+
+
+# steps of a short and of a longer run in blocks of one length
+LONGER = {"langevin": (5120, 6400), "hmc": (256, 320), "underdamped": (3840, 5120)}
+
+
+@pytest.mark.parametrize("sampler", NAMES)
+def test_more_steps_of_every_sampler(small_task, small_network, tmp_path, trained, count_blocks, sampler, capsys):
+    """A run at half the step is made again from the new end; the tuned step and momenta go on."""
+    short, longer = LONGER[sampler]
+    settings = {"seed": 5, "chains": 4, "sampler": sampler, "final_state": tmp_path / "state.pt"}
+    trained("short.nc", small_task, small_network, steps=short, **settings)
+    extended = trained("longer.nc", small_task, small_network, steps=longer, progress=True, **settings)
+    assert "goes on from" in capsys.readouterr().err
+    del settings["final_state"]
+    count_blocks.done = 0
+    whole = trained("whole.nc", small_task, small_network, steps=longer, **settings)
+    assert_identical(whole, extended)
+    assert load_dataset(whole, "langevin")["steps"] >= longer
+
+
+def test_smaller_target_of_hmc(small_task, small_network, tmp_path, trained):
+    settings = {**TARGET, "sampler": "hmc"}
+    state = tmp_path / "state.pt"
+    short = trained("short.nc", small_task, small_network, final_state=state, **settings)
+    extended = trained("longer.nc", small_task, small_network, final_state=state, **settings | {"target_error": 0.004})
+    whole = trained("whole.nc", small_task, small_network, **settings | {"target_error": 0.004})
+    assert_identical(whole, extended)
+    assert load_dataset(short, "langevin")["steps"] < load_dataset(whole, "langevin")["steps"]
+
+
+def test_a_run_saved_at_the_end_of_burn_in_goes_on_to_another_end(
+    small_task, small_network, tmp_path, trained, monkeypatch
+):
+    """Blocks of sampling are as long as the new end wants them."""
+    checkpoint, before = tmp_path / "run.pt", checkpoints.save
+
+    class Left(Exception):
+        pass
+
+    def save(path, key, state):
+        before(path, key, state)
+        if state.phase == "sampling":
+            assert state.steps == 0
+            raise Left
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "save", save)
+        with pytest.raises(Left):
+            msat.train(small_task, small_network, checkpoint=checkpoint, checkpoint_every=0, **STEPS)
+    other = STEPS | {"steps": 640}
+    resumed = trained("resumed.nc", small_task, small_network, checkpoint=checkpoint, **other)
+    assert_identical(trained("whole.nc", small_task, small_network, **other), resumed)
 
 
 def test_handlers_are_put_back(small_task, small_network, tmp_path):
@@ -251,22 +322,16 @@ def test_final_state_must_be_writable(small_task, tmp_path, capsys):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
 @pytest.mark.parametrize("activation", ["linear", "erf"])
-def test_steps_on_a_gpu_do_not_wait_for_the_host(small_task, activation):
-    from msat.langevin.integrators import INTEGRATORS
-    from msat.langevin.potential import make_potential
-    from msat.langevin.settings import LangevinSettings
-
+@pytest.mark.parametrize("sampler", ["langevin", "underdamped"])
+def test_steps_on_a_gpu_do_not_wait_for_the_host(small_task, activation, sampler):
     network = Network(width=7, activation=activation)
-    device = torch.device("cuda")
-    potential, state = dynamics.initial_state(
-        make_potential(decompose(small_task, network), network), LangevinSettings(chains=4), 0, device
+    settings = LangevinSettings(sampler=sampler, chains=4)
+    potential, state = ensemble.begin(
+        decompose(small_task, network), network, settings, {"seed": 0}, torch.device("cuda")
     )
-    assert {t.device.type for t in (*state.weights, *state.noise)} == {"cuda"}
-    outputs = torch.empty(10, 4, len(small_task.y_train), device=device)
+    assert {t.device.type for t in (*state.weights, *state.memory)} == {"cuda"}
     torch.cuda.set_sync_debug_mode("error")
     try:
-        for step in range(10):
-            gradients, outputs[step] = potential.forces(state.weights)
-            INTEGRATORS["leimkuhler_matthews"](state.weights, gradients, state.noise, 0.01, state.generator)
+        get_sampler(sampler).advance(potential, settings, state, 10)
     finally:
         torch.cuda.set_sync_debug_mode("default")

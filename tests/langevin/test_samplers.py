@@ -425,28 +425,26 @@ def test_every_activation_against_importance_sampling(tiny_task, by_weights, act
     found = {}
     for name, (value, error) in by_weights(activation).items():
         errors = float(error), trained[f"{name}_error"].item()
-        if max(errors) > 0:
+        if max(errors) > 1e-9:  # the centred alignment of two points is 1 but for rounding
             # both errors are known from forty numbers or more
             found[name] = (trained[name].item() - float(value)) / math.hypot(*errors)
-    assert len(found) >= 12
+    assert len(found) >= 11
     assert max(map(abs, found.values())) < scipy.stats.t(39).isf(ALARM / 2), found
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", [0.5, 0.8])
-def test_underdamped_states_its_bias(small_task, small_network, step):
-    """At steps so large that the bias is many errors: its sign, its size, and what is left when it is taken off."""
+def test_underdamped_states_its_bias(small_task, small_network):
+    """At a step near the limit of stability: what it states is the distance from exact, and many errors of it."""
     exact = msat.solve(small_task, small_network, levels=["exact"]).isel(level=0, chi=0)
-    settings = {"chains": 64, "steps": 8192, "seed": 3}
     curvature = msat.train(small_task, small_network, sampler="underdamped", steps=64)["curvature"].item()
-    step_size = step / math.sqrt(curvature)
-    trained = msat.train(small_task, small_network, sampler="underdamped", step_size=step_size, **settings).isel(chi=0)
-    seen = 0
-    for item in COMPARED:
-        name = item.name
-        if f"{name}_step_bias" not in trained or item.name.endswith("gap"):
-            continue
-        stated, its_error = trained[f"{name}_step_bias"].item(), trained[f"{name}_step_bias_error"].item()
-        bias = trained[name].item() - exact[name].item()
-        error = trained[f"{name}_error"].item()
-        print(name, step_size, bias, error, stated, its_error)
+    settings = {"step_size": 1.3 / math.sqrt(curvature), "chains": 64, "steps": 4096, "seed": 3}
+    trained = msat.train(small_task, small_network, sampler="underdamped", **settings).isel(chi=0)
+    z = {}
+    for name in (item.name for item in COMPARED if f"{item.name}_step_bias" in trained):
+        if np.isfinite(exact[name].item()):
+            stated, its_error = trained[f"{name}_step_bias"].item(), trained[f"{name}_step_bias_error"].item()
+            bias, error = trained[name].item() - exact[name].item(), trained[f"{name}_error"].item()
+            # four thirds of a change are the bias to leading order in the step: a fifth of it for what is beyond
+            z[name] = (stated - bias) / math.hypot(its_error, error, 0.2 * bias)
+    assert len(z) >= 5
+    assert max(map(abs, z.values())) < Z_LIMIT, z
