@@ -1,6 +1,6 @@
 """What a training takes, for schedulers: memory and time by the sizes of the problem.
 
-Measured by benchmarks/bench_sizes.py on one core of the machine of docs/cluster.md.
+Measured by benchmarks/sizes.py on one core of the machine of docs/cluster.md.
 """
 
 from __future__ import annotations

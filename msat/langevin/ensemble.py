@@ -24,9 +24,12 @@ if TYPE_CHECKING:
     from msat.langevin.settings import LangevinSettings
 
 
-def key(network: Network, data_digest: str, seed: int) -> dict[str, Any]:
-    """Return what seeds the generator of starts and noise, as plain numbers and strings."""
-    return {"seed": seed, "data": data_digest, **network.parameters()}
+def key(network: Network, data_digest: str, seed: int, sampler: str) -> dict[str, Any]:
+    """Return what seeds the generator of starts and noise, as plain numbers and strings.
+
+    The sampler is in it: the errors of two that are compared must be independent.
+    """
+    return {"seed": seed, "data": data_digest, "sampler": sampler, **network.parameters()}
 
 
 def begin(

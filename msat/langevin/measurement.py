@@ -82,7 +82,7 @@ def _account(state: State, settings: LangevinSettings) -> dict[str, float | bool
     account: dict[str, float | bool | str] = {
         "rhat_max": look.rhat,
         "rhat_excess": look.excess,
-        "ess_min": look.ess,
+        "ess_slowest": look.ess,
         "mixed": look.mixed,
         "relative_error": look.relative_error,
         "largest_error": look.error,

@@ -117,7 +117,7 @@ def record(
     if sums is not None:
         chains, neurons = wide.shape[:2]
         # one chain a block, in turn: these parts vary little
-        turn = len(blocks) % chains
+        turn = sums.counts.get("f_test", 0) % chains
         one, of_one = tuple(layer[turn] for layer in weights), Readout(*(tensor[turn] for tensor in readout))
         sums.add("test_residual_variance", potential.test_residual_variance(one, generator).double(), 1)
         sums.add("test_readout_variance", potential.test_readout_variance(one, hidden[turn], of_one), 1)

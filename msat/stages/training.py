@@ -60,7 +60,7 @@ def run(
     attributes = dataset.attrs
     mixed = f"R-hat is {attributes['rhat_max']:.3f}: chains may not have mixed; run longer"
     if attributes["rhat_excess"] < RHAT_LIMIT:
-        mixed = f"{attributes['ess_min']:.0f} effective draws: too few to say that chains have mixed; run longer"
+        mixed = f"{attributes['ess_slowest']:.0f} effective draws: too few to say that chains have mixed; run longer"
     texts = {
         "target_met": "the target error was not reached" if settings.steps is None else "",
         "mixed": mixed,
@@ -126,7 +126,7 @@ def _train(
     started = time.perf_counter()
     device = find_device(settings.device)
     torch.set_num_threads(job.threads)
-    key = ensemble.key(network, task.digest(), job.seed)
+    key = ensemble.key(network, task.digest(), job.seed, settings.sampler)
     geometry = decompose(task, network)
     population = None if theory is None else neurons_of(theory, task, network)
     potential, state = ensemble.begin(geometry, network, settings, key, device, population)

@@ -21,6 +21,7 @@ from msat.uncertainty import standard_error
 _ACCOUNT: dict[str, Any] = {
     "sampler": "langevin",
     "rhat_excess": np.nan,
+    "ess_slowest": np.nan,
     "largest_error": np.nan,
     "slowest": "",
     "steps_needed": np.nan,
