@@ -113,7 +113,7 @@ def solve(
             if name not in arrays:
                 kind = _KINDS.get(name, np.float64)
                 arrays[name] = np.empty((len(levels), len(scales), *np.shape(value)), dtype=kind)
-            arrays[name][levels.index(level), column] = value
+            arrays[name][levels.index(level), column] = value  # a matrix by its factors becomes dense here
         if prediction.population is not None:
             shape = len(scales), *prediction.population.shape
             arrays.setdefault("population", np.full(shape, np.nan, dtype=np.float32))[column] = prediction.population

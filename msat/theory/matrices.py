@@ -66,12 +66,9 @@ class LowRank:
         diagonal = self.d * x if x.ndim == 1 else self.d[:, None] * x
         return np.asarray(diagonal + self.V @ (self.S @ (self.V.T @ x)))
 
-    def dense(self, U: Array | None = None) -> Array:
-        """Return the full matrix M, (P, P), or ``U M U^T``: in another basis, whose columns U are orthonormal."""
-        V = self.V if U is None else U @ self.V
-        full = np.diag(self.d) if U is None else (U * self.d) @ U.T
-        full += V @ (self.S @ V.T)
-        return np.asarray(full)
+    def dense(self) -> Array:
+        """Return the full matrix, (P, P)."""
+        return np.asarray(np.diag(self.d) + self.V @ (self.S @ self.V.T))
 
     def trace_with(self, lam: Array) -> float:
         """Return ``tr(diag(lam) M)``."""
