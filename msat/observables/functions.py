@@ -19,7 +19,9 @@ class Factored(Protocol):
     """A symmetric matrix (P, P) that gives what is asked of it from factors. NumPy's functions take it as an array."""
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """(P, P)."""
+
     @property
     def eigenvalues(self) -> Array:
         """All, ascending, (P,)."""
@@ -30,7 +32,9 @@ class Factored(Protocol):
     def finite(self) -> bool:
         """Return whether every entry is."""
 
-    def trace(self) -> float: ...
+    def trace(self) -> float:
+        """Return the trace."""
+
     def squares(self) -> float:
         """Return the sum of all squared entries."""
 
@@ -50,16 +54,16 @@ def discrepancy(y: Array, mean: Array) -> float:
     return float(y @ (y - mean) / len(y))
 
 
-def mean_squared_error(y: Array, mean: Array, covariance: Array) -> float:
+def mean_squared_error(y: Array, mean: Array, variance: Array | float) -> float:
     """Return ``|y - <f>|^2/P + Tr Cov/P``, the expected squared error of a network drawn from the posterior.
 
     Args:
-        covariance: (P, P), or its diagonal (P,).
+        variance: The diagonal of Cov, (P,), or its mean.
     """
-    variance = covariance if covariance.ndim == 1 else np.diag(covariance)
     _same_shape(y, mean)
-    _same_shape(y, variance)
-    return float(np.sum((y - mean) ** 2) / len(y) + np.sum(variance) / len(y))
+    if isinstance(variance, np.ndarray):
+        _same_shape(y, variance)
+    return float(np.sum((y - mean) ** 2) / len(y) + np.mean(variance))
 
 
 def along_target(y: Array, matrix: Symmetric) -> float:
@@ -72,6 +76,11 @@ def across_target(y: Array, matrix: Symmetric) -> float:
     """Return ``(tr M - y.M y/|y|^2) / (P - 1)``: the mean over directions orthogonal to the target; NaN for P = 1."""
     along = along_target(y, matrix)
     return (float(matrix.trace()) - along) / (len(y) - 1) if len(y) > 1 else float("nan")
+
+
+def mean_variance(along: float, across: float, n_train: int) -> float:
+    """Return ``Tr Cov / P`` from the variances along and across the target; the latter is not defined for P = 1."""
+    return (along + (n_train - 1) * across) / n_train if n_train > 1 else along
 
 
 LARGEST_SPECTRUM = 500  # samples up to which whole spectra are given: a diagonalisation of an array costs P^3

@@ -127,8 +127,8 @@ def figure_flags(figure, wildcards, output):
 
 def theory_mb(wildcards, attempt):
     values, sizes = theory_values(wildcards), experiment_of(wildcards).task.sizes()
-    steps = len(values["levels"]), len(values["chi"])
-    return attempt * theory_cost.theory_mb(sizes.n_train, sizes.n_test, *steps)
+    pairs = theory_cost.pairs(values["matrices"], values["levels"], values["chi"], sizes.n_train)
+    return attempt * theory_cost.theory_mb(*sizes, pairs)
 
 
 def training_mb(kind, wildcards, attempt):

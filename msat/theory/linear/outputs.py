@@ -9,8 +9,8 @@ import numpy as np
 from msat.geometry import Geometry
 from msat.network import Network
 from msat.theory.action import Solution
-from msat.theory.linear.action import LinearAction
 from msat.theory.factored import factored
+from msat.theory.linear.action import LinearAction
 from msat.theory.matrices import LowRank
 from msat.theory.prediction import Prediction, nothing
 from msat.types import Array
