@@ -19,5 +19,5 @@ def theory_mb(n_train: int, n_test: int, dimension: int, pairs: int) -> int:
     Two P by P matrices are held of every pair of level and scale that the result keeps, beside those of the data and
     of one level, in float64.
     """
-    matrices = (2 * pairs + 12) * n_train**2
-    return 400 + int(8e-6 * (matrices + 4 * n_train * n_test + 4 * (n_train + n_test) * dimension))
+    matrices = (2 * pairs + 8) * n_train**2
+    return 400 + int(8e-6 * (matrices + 4 * n_train * n_test + 2 * (n_train + n_test) * dimension))

@@ -103,10 +103,12 @@ class Factored:
 
 def factored(matrix: LowRank, U: Array) -> Factored:
     """Return ``U M U^T`` of a matrix M, with as many terms as its low-rank part has to rounding."""
-    if matrix.V.shape[1] == 0 or not np.all(np.isfinite(matrix.V)):
-        return Factored(U, matrix.d, matrix.V, np.diag(matrix.S))
+    if matrix.V.shape[1] == 0:
+        return Factored(U, matrix.d, matrix.V, np.zeros(0))
     basis, triangle = np.linalg.qr(matrix.V)
     core = triangle @ matrix.S @ triangle.T
+    if not np.all(np.isfinite(core)):
+        return Factored(U, np.full_like(matrix.d, np.nan), matrix.V[:, :0], np.zeros(0))
     s, vectors = np.linalg.eigh(0.5 * (core + core.T))
     keep = np.abs(s) > _EPS * max(float(np.abs(s).max()), float(np.abs(matrix.d).max()))
     return Factored(U, matrix.d, basis @ vectors[:, keep], s[keep])

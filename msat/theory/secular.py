@@ -95,7 +95,7 @@ def _roots(d: Array, rho: float, z: Array) -> tuple[Array, Array]:
         if failed:
             raise np.linalg.LinAlgError("secular equation: a root was not found")
         squares[i], gaps[i] = root**2, difference * total
-    if squares[-1] > 2 * d[-1] ** 2:  # far above all d LAPACK's distances lose digits, and differences do not
+    if 0.9 * squares[-1] > d[-1] ** 2:  # well above all d LAPACK's distances lose digits, and differences do not
         for _ in range(2):  # Newton's method
             terms = rho * z**2 / (d**2 - squares[-1])
             squares[-1] -= (1 + float(terms.sum())) / float((terms / (d**2 - squares[-1])).sum())
