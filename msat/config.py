@@ -297,7 +297,7 @@ class Config(Settings):
 
     def theory_of(self, experiment: str) -> dict[str, Any]:
         """Return all that determines the theory of one experiment beside code, data and seed."""
-        chosen = {"chi": self.scale_names(experiment), "levels": self.levels_of(experiment)}
+        chosen: dict[str, Any] = {"chi": self.scale_names(experiment), "levels": self.levels_of(experiment)}
         chosen["matrices"] = self.matrices_of(experiment)
         return self.experiments[experiment].network.model_dump() | chosen
 

@@ -107,7 +107,21 @@ def test_the_largest_eigenvalue_where_lanczos_does_not_converge(monkeypatch):
     assert outlier(matrix) == pytest.approx(np.linalg.eigvalsh(np.asarray(matrix))[-1], rel=1e-12)
 
 
-NAMES = ("eigh", "eigvalsh", "eig", "eigvals", "svd", "qr", "cholesky", "solve", "inv", "pinv", "lstsq", "slogdet", "det")
+NAMES = (
+    "eigh",
+    "eigvalsh",
+    "eig",
+    "eigvals",
+    "svd",
+    "qr",
+    "cholesky",
+    "solve",
+    "inv",
+    "pinv",
+    "lstsq",
+    "slogdet",
+    "det",
+)
 OF_SCIPY = ("eigh", "eigvalsh", "svd", "svdvals", "qr", "cholesky", "cho_factor", "lu_factor", "solve", "inv", "schur")
 
 

@@ -127,7 +127,8 @@ def figure_flags(figure, wildcards, output):
 
 def theory_mb(wildcards, attempt):
     values, sizes = theory_values(wildcards), experiment_of(wildcards).task.sizes()
-    pairs = theory_cost.pairs(values["matrices"], values["levels"], values["chi"], sizes.n_train)
+    names = ("activation", "matrices", "levels", "chi")
+    pairs = theory_cost.pairs(*(values[name] for name in names), sizes.n_train)
     return attempt * theory_cost.theory_mb(*sizes, pairs)
 
 
