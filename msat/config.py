@@ -27,7 +27,8 @@ from msat.settings import Seed, Settings
 from msat.stages.maps import FiniteWidthSettings, Gamma, LoopMapSettings
 from msat.tasks.base import TaskSettings
 from msat.tasks.mnist_sources import SourceSettings
-from msat.theory.settings import Levels
+from msat.theory.kept import with_drawn
+from msat.theory.settings import MATRICES, Levels, Matrices
 from msat.validation import validated
 
 ExperimentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -98,6 +99,7 @@ class Theory(Settings):
     """What the theory computes."""
 
     levels: Levels | None = Field(None, description="Levels of theory; null for all that an activation has.")
+    matrices: Matrices | None = MATRICES
 
 
 class Reference(LangevinSettings):
@@ -295,8 +297,17 @@ class Config(Settings):
 
     def theory_of(self, experiment: str) -> dict[str, Any]:
         """Return all that determines the theory of one experiment beside code, data and seed."""
-        chosen = {"chi": self.scale_names(experiment), "levels": self.levels_of(experiment)}
+        chosen: dict[str, Any] = {"chi": self.scale_names(experiment), "levels": self.levels_of(experiment)}
+        chosen["matrices"] = self.matrices_of(experiment)
         return self.experiments[experiment].network.model_dump() | chosen
+
+    def matrices_of(self, experiment: str) -> list[str] | None:
+        """Return the option ``--matrices`` of one experiment's theory, with what its figures draw."""
+        needs = [figures.declaration(name) for name in self.figures_of(experiment)]
+        drawn = [level for need in needs if need.kind == "runs" for level in need.levels]
+        n_train = self.experiments[experiment].task.sizes().n_train
+        names = self.levels_of(experiment), self.scale_names(experiment)
+        return with_drawn(self.theory.matrices, *names, n_train, drawn)
 
     def settings_of(self, kind: TrainingKind) -> dict[str, Any]:
         """Return the settings of trainings (``langevin``) or of references (``reference``)."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.polynomial import hermite_e
@@ -129,17 +129,29 @@ class Geometry:
 
     @cached_property
     def spectrum(self) -> Spectrum:
-        """The `Spectrum` of the prior kernel: one P by P eigendecomposition."""
-        lam, U = np.linalg.eigh(self.prior_kernel)
+        """The `Spectrum` of the prior kernel: its eigendecomposition, or of a linear network the row space."""
         variance = get_activation(self.activation).dual_variance(self._scale * np.sum(self.x_test**2, axis=1))
-        cross, y = self.cross_kernel @ U, U.T @ self.y_train
-        if self.activation != "linear":
-            return Spectrum(np.maximum(lam, 0.0), U, y, cross, variance)
-        floor = max(self.x_train.shape) * np.finfo(np.float64).eps * lam[-1]
-        lam = np.where(lam > floor, lam, 0.0)
-        to_test = cross * np.divide(1.0, lam, out=np.zeros_like(lam), where=lam > 0)
-        residual = np.maximum(variance - np.sum(to_test * cross, axis=1), 0.0)
-        return Spectrum(lam, U, y, cross, variance, to_test, residual)
+        if self.activation == "linear":
+            return self._linear_spectrum(variance)
+        lam, U = np.linalg.eigh(self.prior_kernel)
+        return Spectrum(np.maximum(lam, 0.0), U, U.T @ self.y_train, self.cross_kernel @ U, variance)
+
+    def _linear_spectrum(self, variance: Array) -> Spectrum:
+        """Return the `Spectrum` of the input kernel C: the inputs in row-space coordinates are ``U sqrt(lam)``."""
+        space = self.row_space
+        inputs, test = space.train[:, ::-1], space.test[:, ::-1]
+        root = np.linalg.norm(inputs, axis=0)
+        U, missing = inputs / root, len(inputs) - space.rank
+        if missing:  # outputs that no input reaches: any basis of them
+            others = np.linalg.qr(U, mode="complete")[0][:, space.rank :]
+            U, root = np.hstack([others, U]), np.concatenate([np.zeros(missing), root])
+            test = np.hstack([np.zeros((len(test), missing)), test])
+        lam = root**2
+        exists = lam > max(self.x_train.shape) * np.finfo(np.float64).eps * lam[-1]
+        to_test = test * np.divide(1.0, root, out=np.zeros_like(root), where=exists)
+        residual = space.test_residual_sd**2 + np.sum(test[:, ~exists] ** 2, axis=1)
+        lam = np.where(exists, lam, 0.0)
+        return Spectrum(lam, U, U.T @ self.y_train, test * root, variance, to_test, residual)
 
     @cached_property
     def direction(self) -> Array:
@@ -156,11 +168,14 @@ class Geometry:
         inputs = self.row_space.train
         return np.asarray(inputs.T @ (np.sqrt(self._scale) * (self.x_train @ u)) / np.sum(inputs**2, axis=0))
 
-    def first_layer(self, hidden_kernel: Array) -> Callable[[Array], float] | None:
+    def first_layer(self, hidden_kernel: Any) -> Callable[[Array], float] | None:
         """Return what maps u, (r,), to ``E[(1/N) sum_i (a_i.u)^2]``, from a hidden kernel of a linear network.
 
         ``H = Z M Z^T`` with Z the inputs in row-space coordinates and M the first-layer moment, so that
         ``u.M u = p.H p`` with ``p = Z^+T u``. None for other networks, whose kernel does not give it.
+
+        Args:
+            hidden_kernel: (P, P), whatever has a product with a vector.
         """
         if self.activation != "linear":
             return None
@@ -168,7 +183,7 @@ class Geometry:
 
         def along(u: Array) -> float:
             probe = inputs @ (u / np.sum(inputs**2, axis=0))
-            return float(probe @ hidden_kernel @ probe)
+            return float(probe @ (hidden_kernel @ probe))
 
         return along
 

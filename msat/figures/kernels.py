@@ -9,6 +9,7 @@ import numpy as np
 
 from msat.figures import Declaration, style
 from msat.levels import LAPLACE, NNGP
+from msat.observables.matrices import read_matrix
 from msat.types import Array
 
 NEEDS = Declaration("runs", levels=(NNGP.name, LAPLACE.name))
@@ -24,8 +25,7 @@ def draw(theory: style.Dataset, langevin: Sequence[style.Dataset]) -> style.Figu
     runs = sorted(langevin, key=lambda item: float(item["chi"][0]))
     for (*maps, spectra), measured in zip(grid, runs, strict=True):
         chi = float(measured["chi"][0])
-        at = theory["hidden_kernel"].sel(chi=chi, method="nearest")
-        kernels: list[Array] = [at.sel(level=level.name).to_numpy() for level in (NNGP, LAPLACE)]
+        kernels = [read_matrix(theory, "hidden_kernel", level.name, chi) for level in (NNGP, LAPLACE)]
         kernels.append(measured["hidden_kernel"].isel(chi=0).to_numpy())
         off_diagonal = np.concatenate([kernel[~np.eye(len(kernel), dtype=bool)] for kernel in kernels])
         extent = float(np.abs(off_diagonal).max())  # the diagonal would hide the structure

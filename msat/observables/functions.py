@@ -1,15 +1,51 @@
 """Numbers drawn from means, covariances and kernels: pure functions (docs/theory.md, sections 1 and 10).
 
 Throughout, `y` are labels and `mean` the mean outputs on the same points, both (P,); `matrix` is symmetric, (P, P), and
-so are `covariance`, of the outputs without label noise, the hidden kernel `kernel`, H, and its prior, K.
+so are `covariance`, of the outputs without label noise, the hidden kernel `kernel`, H, and its prior, K. A matrix is an
+array, or `Factored`: known by factors, and never formed here.
 """
 
 from __future__ import annotations
+
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
 from msat.types import Array
+
+
+class Factored(Protocol):
+    """A symmetric matrix (P, P) that gives what is asked of it from factors. NumPy's functions take it as an array."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(P, P)."""
+
+    @property
+    def eigenvalues(self) -> Array:
+        """All, ascending, (P,)."""
+
+    def __len__(self) -> int: ...
+    def __matmul__(self, x: Array, /) -> Array: ...
+    def __array__(self) -> Array: ...
+    def finite(self) -> bool:
+        """Return whether every entry is."""
+
+    def trace(self) -> float:
+        """Return the trace."""
+
+    def squares(self) -> float:
+        """Return the sum of all squared entries."""
+
+    def centred(self) -> Factored:
+        """Return ``Z M Z`` with ``Z = 1 - 11^T/P``."""
+
+    def largest(self, start: Array) -> float:
+        """Return the largest eigenvalue, by Lanczos' method from a vector (P,)."""
+
+
+Symmetric: TypeAlias = Array | Factored
 
 
 def discrepancy(y: Array, mean: Array) -> float:
@@ -18,62 +54,70 @@ def discrepancy(y: Array, mean: Array) -> float:
     return float(y @ (y - mean) / len(y))
 
 
-def mean_squared_error(y: Array, mean: Array, covariance: Array) -> float:
+def mean_squared_error(y: Array, mean: Array, variance: Array | float) -> float:
     """Return ``|y - <f>|^2/P + Tr Cov/P``, the expected squared error of a network drawn from the posterior.
 
     Args:
-        covariance: (P, P), or its diagonal (P,).
+        variance: The diagonal of Cov, (P,), or its mean.
     """
-    variance = covariance if covariance.ndim == 1 else np.diag(covariance)
     _same_shape(y, mean)
-    _same_shape(y, variance)
-    return float(np.sum((y - mean) ** 2) / len(y) + np.sum(variance) / len(y))
+    if isinstance(variance, np.ndarray):
+        _same_shape(y, variance)
+    return float(np.sum((y - mean) ** 2) / len(y) + np.mean(variance))
 
 
-def along_target(y: Array, matrix: Array) -> float:
+def along_target(y: Array, matrix: Symmetric) -> float:
     """Return ``y.M y / |y|^2``: a covariance's or a kernel's component along the target."""
     _square(y, matrix)
-    return float(y @ matrix @ y / (y @ y))
+    return float(y @ (matrix @ y) / (y @ y))
 
 
-def across_target(y: Array, matrix: Array) -> float:
+def across_target(y: Array, matrix: Symmetric) -> float:
     """Return ``(tr M - y.M y/|y|^2) / (P - 1)``: the mean over directions orthogonal to the target; NaN for P = 1."""
     along = along_target(y, matrix)
-    return (float(np.trace(matrix)) - along) / (len(y) - 1) if len(y) > 1 else float("nan")
+    return (float(matrix.trace()) - along) / (len(y) - 1) if len(y) > 1 else float("nan")
 
 
-LARGEST_SPECTRUM = 500  # samples up to which whole spectra are given: a diagonalisation costs P^3
+def mean_variance(along: float, across: float, n_train: int) -> float:
+    """Return ``Tr Cov / P`` from the variances along and across the target; the latter is not defined for P = 1."""
+    return (along + (n_train - 1) * across) / n_train if n_train > 1 else along
 
 
-def spectrum(matrix: Array) -> Array:
+LARGEST_SPECTRUM = 500  # samples up to which whole spectra are given: a diagonalisation of an array costs P^3
+
+
+def spectrum(matrix: Symmetric) -> Array:
     """Return the eigenvalues in descending order, (P,); all NaN if an entry is NaN or P > 500."""
-    if len(matrix) > LARGEST_SPECTRUM or not np.all(np.isfinite(matrix)):
+    if len(matrix) > LARGEST_SPECTRUM or not _finite(matrix):
         return np.full(len(matrix), np.nan)
-    return np.asarray(np.linalg.eigvalsh(matrix)[::-1])
+    return np.asarray((np.linalg.eigvalsh(matrix) if isinstance(matrix, np.ndarray) else matrix.eigenvalues)[::-1])
 
 
-def outlier(matrix: Array) -> float:
+def outlier(matrix: Symmetric) -> float:
     """Return the largest eigenvalue by Lanczos' method; NaN if an entry is NaN."""
-    if not np.all(np.isfinite(matrix)):
+    if not _finite(matrix):
         return float("nan")
     start = np.random.default_rng(0).standard_normal(len(matrix))  # a fixed start gives the same bits
+    if not isinstance(matrix, np.ndarray):
+        return matrix.largest(start)
     try:
         return float(eigsh(matrix, k=1, which="LA", v0=start, tol=1e-12, return_eigenvectors=False)[0])
     except ArpackNoConvergence:  # many eigenvalues nearly as large
         return float(np.linalg.eigvalsh(matrix)[-1])
 
 
-def effective_rank(matrix: Array) -> float:
+def effective_rank(matrix: Symmetric) -> float:
     """Return the participation ratio ``(tr M)^2 / tr M^2``: P if all eigenvalues are equal, 1 if one counts."""
-    return float(np.trace(matrix) ** 2 / np.sum(matrix**2))
+    squares = np.sum(matrix**2) if isinstance(matrix, np.ndarray) else matrix.squares()
+    return float(matrix.trace() ** 2 / squares)
 
 
-def gain(y: Array, kernel: Array, prior: Array) -> float:
+def gain(y: Array, kernel: Symmetric, prior: Symmetric) -> float:
     """Return ``y.H y / y.K y``: how much larger a kernel is along the target than the prior one."""
     return along_target(y, kernel) / along_target(y, prior)
 
 
-def centred_alignment(y: Array, kernel: Array) -> float:
+def centred_alignment(y: Array, kernel: Symmetric) -> float:
     """Return the centred kernel alignment of H with ``y y^T``, a cosine between 0 and 1.
 
     ``yc.H yc / (|yc|^2 |Z H Z|_F)`` with ``Z = 1 - 11^T/P`` and ``yc = Z y`` (Cortes, Mohri & Rostamizadeh 2012).
@@ -83,8 +127,11 @@ def centred_alignment(y: Array, kernel: Array) -> float:
     yc = y - y.mean()
     if np.linalg.norm(yc) <= 1e-12 * np.linalg.norm(y):
         return float("nan")
-    centred = kernel - kernel.mean(axis=0) - kernel.mean(axis=1)[:, None] + kernel.mean()
-    return float(yc @ kernel @ yc / (yc @ yc * np.linalg.norm(centred)))
+    if isinstance(kernel, np.ndarray):
+        size = float(np.linalg.norm(kernel - kernel.mean(axis=0) - kernel.mean(axis=1)[:, None] + kernel.mean()))
+    else:
+        size = kernel.centred().squares() ** 0.5
+    return float(yc @ (kernel @ yc) / (yc @ yc * size))
 
 
 def weight_alignment(along: float, direction: Array) -> float:
@@ -109,7 +156,7 @@ def evidence_slope(y: Array, mean: Array, kappa: float) -> float:
     return len(y) / 2 * (1 - discrepancy(y, mean) / kappa)
 
 
-def evidence_bend(y: Array, mean: Array, covariance: Array, kappa: float) -> float:
+def evidence_bend(y: Array, mean: Array, covariance: Symmetric, kappa: float) -> float:
     """Return ``d^2 ln p(y) / d(ln chi)^2 = (1/4) [(y.Cov y - kappa |y|^2)/kappa^2 - y.(y - <f>)/kappa]``."""
     spread = (along_target(y, covariance) - kappa) * float(y @ y) / kappa**2
     return 0.25 * (spread - len(y) * discrepancy(y, mean) / kappa)
@@ -121,6 +168,10 @@ def _same_shape(y: Array, other: Array) -> None:
         raise ValueError(f"shapes {y.shape} and {other.shape}: both must be (P,)")
 
 
-def _square(y: Array, matrix: Array) -> None:
+def _finite(matrix: Symmetric) -> bool:
+    return bool(np.all(np.isfinite(matrix))) if isinstance(matrix, np.ndarray) else matrix.finite()
+
+
+def _square(y: Array, matrix: Symmetric) -> None:
     if matrix.shape != (len(y), len(y)):
         raise ValueError(f"matrix has shape {matrix.shape}, expected {(len(y), len(y))}")

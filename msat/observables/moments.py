@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from msat.observables.functions import LARGEST_SPECTRUM, outlier, spectrum
+from msat.observables.functions import LARGEST_SPECTRUM, Symmetric, outlier, spectrum
 from msat.types import Array
 
 
@@ -33,8 +33,8 @@ class Moments:
     frame: Frame
     mean_train: Array  # mean outputs, (P,)
     mean_test: Array  # (Q,)
-    covariance_train: Array  # of outputs, without label noise, (P, P)
-    hidden_kernel: Array  # E[(1/N) sum_i phi_i phi_i^T] on the training points, (P, P)
+    covariance_train: Symmetric  # of outputs, without label noise, (P, P)
+    hidden_kernel: Symmetric  # E[(1/N) sum_i phi_i phi_i^T] on the training points, (P, P)
     first_layer: Callable[[Array], float] | None = None
     readout_norm: float = float("nan")  # <|w|^2>
     # of training only
@@ -62,5 +62,5 @@ class Moments:
         return _largest(self.hidden_kernel, self.hidden_spectrum)
 
 
-def _largest(matrix: Array, known: Array) -> float:
+def _largest(matrix: Symmetric, known: Array) -> float:
     return float(known[0]) if len(matrix) <= LARGEST_SPECTRUM else outlier(matrix)

@@ -120,7 +120,7 @@ def _weights_along(m: Moments) -> float:
 
 def _bulk(m: Moments) -> float:
     others = len(m.hidden_kernel) - 1
-    return float(np.trace(m.hidden_kernel) - m.hidden_outlier) / others if others else float("nan")
+    return float(m.hidden_kernel.trace() - m.hidden_outlier) / others if others else float("nan")
 
 
 _of_covariance = partial(Observable, needs=("covariance_train",), units="label^2", compared=True)

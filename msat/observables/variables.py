@@ -33,6 +33,11 @@ MOMENTS = (
     Variable("hidden_kernel", _MATRIX, "E[(1/N) sum_i phi_i phi_i^T] on the training points"),
 )
 
+# the matrices over training points, P by P of each level and scale: by far the most of theory.nc
+MATRICES = tuple(variable.name for variable in MOMENTS if variable.dimensions == _MATRIX)
+# dimensions, and coordinates, of matrices that only some levels and scales have
+SOME = ("matrix_level", "matrix_chi")
+
 # what both files say of the data that they are about
 DATA = (
     Variable("y_train", _TRAIN, "training labels", "label", True),

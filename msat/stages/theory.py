@@ -19,12 +19,13 @@ from msat.network import Network
 from msat.observables.evaluate import batch_error, predicted
 from msat.observables.moments import Frame, Moments
 from msat.observables.registry import BY_NAME
-from msat.observables.variables import THEORY
+from msat.observables.variables import MATRICES, SOME, THEORY
 from msat.provenance import environment
 from msat.store import attributes, check_not_input, check_writable, save_dataset
 from msat.tasks.base import Task
 from msat.tasks.storage import load_task
 from msat.theory.anneal import anneal
+from msat.theory.kept import ALL, NONE, Kept, kept, left_out
 from msat.theory.prediction import Outputs, Prediction
 from msat.theory.settings import TheorySettings
 from msat.types import output_dimensions
@@ -43,13 +44,16 @@ def run(data: Path, out: Path, network: Network, settings: TheorySettings, label
     """
     check_writable(out)
     check_not_input(data, out)
-    dataset = solve(load_task(data), network, settings.chi, settings.levels, settings.seed)
+    dataset = solve(load_task(data), network, settings.chi, settings.levels, settings.seed, settings.matrices)
     dataset.attrs["label"] = label
     optional = [level.name for level in LEVELS.values() if level.may_have_no_solution]
     if settings.strict and not dataset["converged"].drop_sel(level=optional, errors="ignore").all():
         raise ComputationError(_unconverged(dataset))
     save_dataset(out, dataset)
-    return [] if dataset["converged"].all() else [_unconverged(dataset)]
+    warnings = [] if dataset["converged"].all() else [_unconverged(dataset)]
+    if settings.matrices is None and dataset.attrs["matrices"] == NONE:
+        warnings.append(left_out(dataset.sizes["level"], dataset.sizes["chi"], dataset.sizes["train"]))
+    return warnings
 
 
 def _unconverged(dataset: xr.Dataset) -> str:
@@ -69,6 +73,7 @@ def solve(
     chi: Sequence[float] | float | None = None,
     levels: Sequence[str] | None = None,
     seed: int = 0,
+    matrices: Sequence[str | float] | None = None,
 ) -> xr.Dataset:
     """Return the predictions of theory levels over scales, annealed upwards in chi.
 
@@ -79,6 +84,9 @@ def solve(
         levels: Names out of ``msat.levels.NAMES``; None for all that are defined for the activation.
         seed: Seed of the sampling of non-linear levels; together with the data it fixes the result. Linear levels use
             none.
+        matrices: Levels and scales whose covariance_train and hidden_kernel are kept: those levels at those scales,
+            all levels if none is named, all scales if none is given; ``["all"]``; ``["none"]``. None for all up to
+            500 MB in total, and none beyond.
 
     Returns:
         xarray.Dataset: Dimensions level, chi, train (and train_), test; variables and attributes as in docs/formats.md.
@@ -97,16 +105,21 @@ def solve(
     started = time.perf_counter()
     scales = [network.chi] if chi is None else list(chi) if isinstance(chi, Iterable) else [chi]
     given = list(levels) if isinstance(levels, Iterable) and not isinstance(levels, str) else levels
-    settings = validated(TheorySettings, {"chi": scales, "levels": given, "seed": seed})
+    asked = list(matrices) if isinstance(matrices, Iterable) and not isinstance(matrices, str) else matrices
+    settings = validated(TheorySettings, {"chi": scales, "levels": given, "seed": seed, "matrices": asked})
     scales, levels = settings.chi, settings.levels or defined_levels(network.activation)
     if len(set(scales)) < len(scales):
         raise InputError(f"chi = {','.join(f'{value:g}' for value in scales)}: a scale is named twice")
     kappas = [network.at(value).kappa for value in scales]  # refuses a bad scale before any work
     check_levels(levels, network.activation)
+    keep = kept(settings.matrices, levels, scales, task.n_train)
     geometry = decompose(task, network)
     projection = component_projection(task.direction, task.x_test)
     sampling_seed = derived_seed({"stage": "theory", "seed": settings.seed, "data": task.digest()})
     arrays: dict[str, np.ndarray] = {}
+    if keep.pairs:
+        shape = len(keep.levels), len(keep.scales), task.n_train, task.n_train
+        arrays |= {name: np.empty(shape) for name in MATRICES}
     for column, level, prediction in anneal(geometry, network, scales, levels, sampling_seed):
         axes = (geometry.prior_kernel, geometry.direction, projection)
         for name, value in _values(prediction, Frame(task.y_train, task.y_test, kappas[column], *axes)).items():
@@ -114,23 +127,29 @@ def solve(
                 kind = _KINDS.get(name, np.float64)
                 arrays[name] = np.empty((len(levels), len(scales), *np.shape(value)), dtype=kind)
             arrays[name][levels.index(level), column] = value
+        if level in keep.levels and scales[column] in keep.scales:
+            for name in MATRICES:  # one by its factors becomes dense here
+                place = keep.levels.index(level), keep.scales.index(scales[column])
+                arrays[name][place] = getattr(prediction, name)
         if prediction.population is not None:
             shape = len(scales), *prediction.population.shape
             arrays.setdefault("population", np.full(shape, np.nan, dtype=np.float32))[column] = prediction.population
-    dataset = _dataset(arrays, levels, scales, geometry, projection)
+    complete = keep.pairs == len(levels) * len(scales)
+    dataset = _dataset(arrays, levels, scales, None if complete or not keep.pairs else keep, geometry, projection)
     about = {name: value for name, value in network.parameters().items() if name != "chi"}  # a dimension here
-    about |= {"seed": settings.seed, "data_digest": task.digest(), "device": "cpu", "dtype": "float64"}
+    about |= {"seed": settings.seed, "matrices": ALL if complete else "some" if keep.pairs else NONE}
+    about |= {"data_digest": task.digest(), "device": "cpu", "dtype": "float64"}
     about |= {"wall_time_s": time.perf_counter() - started, **environment()}
     dataset.attrs = attributes({"kind": "theory", **about})
     return dataset
 
 
 def _values(prediction: Prediction, frame: Frame) -> dict[str, Any]:
-    """Return everything that the file holds of one level at one scale, by name."""
+    """Return everything that the file holds of one level at one scale, but for matrices, by name."""
     values = {
         variable.name: getattr(prediction, variable.name)
         for variable in THEORY
-        if hasattr(prediction, variable.name) and not variable.own_dimensions
+        if hasattr(prediction, variable.name) and not variable.own_dimensions and variable.name not in MATRICES
     }
     for name in _MEANS:
         parts = [getattr(batch, name) for batch in prediction.batches]
@@ -149,10 +168,15 @@ def _dataset(
     arrays: dict[str, np.ndarray],
     levels: Sequence[str],
     scales: Sequence[float],
+    some: Kept | None,
     geometry: Geometry,
     projection: np.ndarray | None,
 ) -> xr.Dataset:
-    """Return the values of all levels and scales as one Dataset, with the data that they are about."""
+    """Return the values of all levels and scales as one Dataset, with the data that they are about.
+
+    Args:
+        some: What has matrices, if only some of levels and scales have them.
+    """
     declared = {variable.name: variable for variable in THEORY}
     arrays |= {name: getattr(geometry, name) for name in ("y_train", "y_test", "prior_kernel")}
     if projection is not None:
@@ -161,7 +185,12 @@ def _dataset(
     for name, array in arrays.items():
         what = declared.get(name) or BY_NAME[name.removesuffix("_mc_error")]
         leading = () if name in declared and declared[name].own_dimensions else ("level", "chi")
+        if name in MATRICES and some:
+            leading = SOME
         values = array.astype(str) if array.dtype == object else array
         dimensions = output_dimensions((*leading, *what.dimensions), array)
         variables[name] = (dimensions, values, what.attributes(name))
-    return xr.Dataset(variables, coords={"level": list(levels), "chi": np.array(scales)})
+    coords = {"level": list(levels), "chi": np.array(scales)}
+    if some:
+        coords |= {SOME[0]: some.levels, SOME[1]: np.array(some.scales)}
+    return xr.Dataset(variables, coords=coords)

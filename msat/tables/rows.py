@@ -12,7 +12,7 @@ import xarray as xr
 
 from msat.errors import InputError
 from msat.network import NetworkSettings
-from msat.observables.functions import mean_squared_error
+from msat.observables.functions import mean_squared_error, mean_variance
 from msat.observables.registry import SCALARS
 from msat.observables.variables import THEORY, TRAINING, Variable
 from msat.uncertainty import standard_error
@@ -39,10 +39,10 @@ def theory_table(theory: xr.Dataset) -> pd.DataFrame:
     rows = []
     for chi, level in product(theory["chi"].to_numpy(), theory["level"].to_numpy()):
         at = theory.sel(chi=chi, level=level)
-        names = ("mean_train", "mean_test", "covariance_train", "variance_test")
-        mean, mean_test, covariance, variance_test = (at[name].to_numpy() for name in names)
+        mean, mean_test, variance_test = (at[n].to_numpy() for n in ("mean_train", "mean_test", "variance_test"))
+        along, across = (at[f"variance_{direction}_target"].item() for direction in ("along", "across"))
         row = keys(theory, float(chi)) | {"level": str(level), "n_train": len(y)}
-        row["train_squared_error"] = mean_squared_error(y, mean, covariance)
+        row["train_squared_error"] = mean_squared_error(y, mean, mean_variance(along, across, len(y)))
         row["test_squared_error"] = mean_squared_error(y_test, mean_test, variance_test) if len(y_test) else np.nan
         for name in (observable.name for observable in SCALARS if observable.theory):
             row |= {name: _number(at, name), f"{name}_mc_error": _number(at, f"{name}_mc_error", missing=0.0)}

@@ -2,8 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 
-def theory_mb(n_train: int, n_test: int, levels: int, scales: int) -> int:
-    """Return the memory of a theory job in MB: two P by P matrices a level and scale are held, in float64."""
-    matrices = (2 * levels * scales + 8) * n_train**2
-    return 400 + int(8e-6 * (matrices + 4 * n_train * n_test))
+from msat.theory.kept import kept, parsed
+
+
+def pairs(
+    activation: str, matrices: Iterable[str | float] | None, levels: Sequence[str], scales: Iterable[str], n_train: int
+) -> int:
+    """Return the number of pairs of level and scale whose matrices a theory job holds, from its options.
+
+    Those that its result keeps; of sampled networks, whose matrices are no factors, all of them beside.
+    """
+    choice, values = None if matrices is None else parsed(matrices), [float(scale) for scale in scales]
+    held = 0 if activation == "linear" else len(levels) * len(values)
+    return held + kept(choice, levels, values, n_train).pairs
+
+
+def theory_mb(n_train: int, n_test: int, dimension: int, pairs: int) -> int:
+    """Return the memory of a theory job in MB.
+
+    Of each pair of `pairs` two P by P matrices are held, beside those of the data and of one level, in float64.
+    """
+    matrices = (2 * pairs + 8) * n_train**2
+    return 400 + int(8e-6 * (matrices + 4 * n_train * n_test + 2 * (n_train + n_test) * dimension))

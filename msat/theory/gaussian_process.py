@@ -8,12 +8,18 @@ import numpy as np
 
 from msat.geometry import Geometry
 from msat.network import Network
+from msat.theory.factored import Factored, factored
+from msat.theory.matrices import LowRank
 from msat.theory.prediction import FirstLayer, Prediction
-from msat.types import Array
 
 
 def process(
-    geometry: Geometry, network: Network, s: float, hidden_kernel: Array, first_layer: FirstLayer | None, **account: Any
+    geometry: Geometry,
+    network: Network,
+    s: float,
+    hidden_kernel: Factored,
+    first_layer: FirstLayer | None,
+    **account: Any,
 ) -> Prediction:
     """Return ``f ~ GP(0, s K)`` given y: ``<f> = s K A y``, ``Cov kappa s K A``, ``A = (s K + kappa)^-1``.
 
@@ -22,15 +28,15 @@ def process(
     spectrum, kappa = geometry.spectrum, network.kappa
     lam, U, cross = spectrum.lam, spectrum.U, spectrum.cross
     d = s * lam + kappa
-    solved = U @ (spectrum.y / d)
+    solved = spectrum.y / d
     if spectrum.to_test is None or spectrum.test_residual is None:
         variance = np.maximum(s * spectrum.test_variance - s**2 * np.sum(cross**2 / d, axis=1), 0.0)
     else:  # what is left, where the null space is known exactly
         variance = (spectrum.to_test**2) @ (kappa * s * lam / d) + s * spectrum.test_residual
     return Prediction(
-        mean_train=geometry.y_train - kappa * solved,
-        mean_test=s * (geometry.cross_kernel @ solved),
-        covariance_train=(U * (kappa * s * lam / d)) @ U.T,
+        mean_train=geometry.y_train - kappa * (U @ solved),
+        mean_test=s * (cross @ solved),
+        covariance_train=factored(LowRank.diagonal(kappa * s * lam / d), U),
         variance_test=variance,
         hidden_kernel=hidden_kernel,
         first_layer=first_layer,

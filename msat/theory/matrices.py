@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import block_diag, cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve
 
 from msat.types import Array
 
@@ -41,7 +41,7 @@ class LowRank:
     def of(cls, d: Array, *terms: tuple[float, Array, Array]) -> LowRank:
         """Return ``diag(d)`` plus the symmetrised terms ``c (u v^T + v u^T) / 2`` given as (c, u, v)."""
         columns = np.stack([vector for _, u, v in terms for vector in (u, v)], axis=1)
-        return cls(d, columns, block_diag(*([[0, c / 2], [c / 2, 0]] for c, _, _ in terms)))
+        return cls(d, columns, _blocks(*(np.array([[0, c / 2], [c / 2, 0]]) for c, _, _ in terms)))
 
     __array_ufunc__ = None  # a NumPy number on the left leaves the product to this class
 
@@ -53,7 +53,7 @@ class LowRank:
     def __add__(self, other: LowRank) -> LowRank:
         if other is self:
             return 2.0 * self
-        return LowRank(self.d + other.d, np.hstack([self.V, other.V]), block_diag(self.S, other.S))
+        return LowRank(self.d + other.d, np.hstack([self.V, other.V]), _blocks(self.S, other.S))
 
     def __sub__(self, other: LowRank) -> LowRank:
         return self + (-1.0) * other
@@ -66,12 +66,9 @@ class LowRank:
         diagonal = self.d * x if x.ndim == 1 else self.d[:, None] * x
         return np.asarray(diagonal + self.V @ (self.S @ (self.V.T @ x)))
 
-    def dense(self, U: Array | None = None) -> Array:
-        """Return the full matrix M, (P, P), or ``U M U^T``: in another basis, whose columns U are orthonormal."""
-        V = self.V if U is None else U @ self.V
-        full = np.diag(self.d) if U is None else (U * self.d) @ U.T
-        full += V @ (self.S @ V.T)
-        return np.asarray(full)
+    def dense(self) -> Array:
+        """Return the full matrix, (P, P)."""
+        return np.asarray(np.diag(self.d) + self.V @ (self.S @ self.V.T))
 
     def trace_with(self, lam: Array) -> float:
         """Return ``tr(diag(lam) M)``."""
@@ -82,7 +79,7 @@ class LowRank:
         basis = np.hstack([self.V, (X.d * self.d)[:, None] * self.V, self @ X.V])
         inner = self.S @ (self.V.T @ (X.d[:, None] * self.V)) @ self.S
         core = np.block([[inner, self.S], [self.S, np.zeros_like(self.S)]])
-        return LowRank(self.d**2 * X.d, basis, block_diag(core, X.S))
+        return LowRank(self.d**2 * X.d, basis, _blocks(core, X.S))
 
     def inverse(self) -> LowRank:
         """Return the matrix ``M^-1`` in the same form, by the Woodbury identity (a k by k solve).
@@ -104,6 +101,16 @@ class LowRank:
         triangle = np.asarray(np.linalg.qr(self.V / np.sqrt(self.d)[:, None], mode="r"))
         core = np.eye(len(triangle)) + triangle @ self.S @ triangle.T
         return bool(len(core) == 0 or np.linalg.eigvalsh(core)[0] > 0)
+
+
+def _blocks(*parts: Array) -> Array:
+    """Return square matrices along the diagonal of one, ten times as fast as SciPy's where all are small."""
+    size = sum(map(len, parts))
+    whole, start = np.zeros((size, size)), 0
+    for part in parts:
+        stop = start + len(part)
+        whole[start:stop, start:stop], start = part, stop
+    return whole
 
 
 def congruence(G: Matrix, X: Matrix) -> Matrix:

@@ -6,7 +6,9 @@ import numpy as np
 
 from msat.geometry import Geometry
 from msat.network import Network
+from msat.theory.factored import factored
 from msat.theory.gaussian_process import process
+from msat.theory.matrices import LowRank
 from msat.theory.prediction import Prediction
 
 
@@ -17,5 +19,5 @@ def predict(geometry: Geometry, network: Network) -> Prediction:
     """
     d = network.g * geometry.spectrum.lam + network.kappa
     log_evidence = -0.5 * float(np.sum(np.log(2 * np.pi * d) + geometry.spectrum.y**2 / d))
-    prior = geometry.prior_kernel
+    prior = factored(LowRank.diagonal(geometry.spectrum.lam), geometry.spectrum.U)
     return process(geometry, network, network.g, prior, lambda u: float(u @ u), log_evidence=log_evidence)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from msat.observables.functions import Symmetric
 from msat.types import Array
 
 FirstLayer = Callable[[Array], float]
@@ -19,16 +20,16 @@ class Outputs:
 
     Attributes:
         mean_train, mean_test: Mean outputs ``<f>``, shapes (P,) and (Q,).
-        covariance_train: Output covariance without label noise, (P, P).
-        hidden_kernel: ``E[(1/N) sum_i phi_i phi_i^T]`` on the training points, (P, P).
+        covariance_train: Output covariance without label noise, (P, P): an array, or by factors where they are known.
+        hidden_kernel: ``E[(1/N) sum_i phi_i phi_i^T]`` on the training points, (P, P), likewise.
         first_layer: Maps row-space coordinates u, (r,), to ``E[(1/N) sum_i (a_i.u)^2]``; None where the level does not
             give it.
     """
 
     mean_train: Array
     mean_test: Array
-    covariance_train: Array
-    hidden_kernel: Array
+    covariance_train: Symmetric
+    hidden_kernel: Symmetric
     first_layer: FirstLayer | None = None
 
 

@@ -6,7 +6,9 @@ import numpy as np
 
 from msat.geometry import Geometry
 from msat.network import Network
+from msat.theory.factored import factored
 from msat.theory.gaussian_process import process
+from msat.theory.matrices import LowRank
 from msat.theory.prediction import Prediction
 from msat.theory.scale_mixture import ScaleMixture
 
@@ -19,14 +21,13 @@ def predict(geometry: Geometry, network: Network) -> Prediction:
     Hidden kernel ``K + (s/N)(K A y y^T A K - K A K)``; for non-linear networks an ansatz (section 3).
     """
     spectrum = geometry.spectrum
-    lam, U = spectrum.lam, spectrum.U
+    lam = spectrum.lam
     mixture = ScaleMixture(lam, spectrum.y, network)
     t = mixture.mode()
     s, (slope, curvature) = float(np.exp(t)), mixture.derivatives(t)
     d = s * lam + network.kappa
-    adapted = U @ (lam * spectrum.y / d)
-    change = np.outer(adapted, adapted) - (U * (lam**2 / d)) @ U.T
-    hidden_kernel = geometry.prior_kernel + s / network.width * change
+    rate, adapted = s / network.width, lam * spectrum.y / d
+    hidden_kernel = factored(LowRank.of(lam - rate * lam**2 / d, (rate, adapted, adapted)), spectrum.U)
     width_of_peak = 0.5 * float(np.log(2 * np.pi / -curvature)) if curvature < 0 else float("nan")
     return process(
         geometry,

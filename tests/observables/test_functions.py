@@ -11,6 +11,7 @@ from msat.observables.functions import (
     evidence_slope,
     gain,
     mean_squared_error,
+    mean_variance,
     outlier,
     spectrum,
 )
@@ -21,8 +22,11 @@ def test_values():
     y, mean = np.array([1.0, -1.0]), np.array([0.5, -0.25])
     covariance = np.array([[0.2, 0.1], [0.1, 0.4]])
     assert discrepancy(y, mean) == pytest.approx((0.5 + 0.75) / 2)
-    assert mean_squared_error(y, mean, covariance) == pytest.approx((0.25 + 0.5625) / 2 + 0.3)
-    assert mean_squared_error(y, mean, np.diag(covariance)) == mean_squared_error(y, mean, covariance)
+    assert mean_squared_error(y, mean, np.diag(covariance)) == pytest.approx((0.25 + 0.5625) / 2 + 0.3)
+    assert mean_squared_error(y, mean, 0.3) == mean_squared_error(y, mean, np.diag(covariance))
+    along, across = along_target(y, covariance), across_target(y, covariance)
+    assert mean_variance(along, across, 2) == pytest.approx(0.3)
+    assert mean_variance(0.7, float("nan"), 1) == 0.7
     assert along_target(y, covariance) == pytest.approx((0.2 - 0.2 + 0.4) / 2)
 
 

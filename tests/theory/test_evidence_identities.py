@@ -51,7 +51,7 @@ def test_mean_is_the_gradient_of_the_log_evidence(setting, level):
 @pytest.mark.parametrize("level", [*FULL, "nngp", "tree_level"])
 def test_covariance_is_the_derivative_of_the_mean(setting, level):
     C, y = setting
-    covariance = _solve(C, y, level).covariance_train
+    covariance = np.asarray(_solve(C, y, level).covariance_train)
     for a in range(P):
         e = np.eye(P)[a]
         slope = _derivative(lambda t, e=e: _solve(C, y + t * e, level).mean_train)
@@ -61,7 +61,7 @@ def test_covariance_is_the_derivative_of_the_mean(setting, level):
 @pytest.mark.parametrize("level", FULL)
 def test_hidden_kernel_is_the_derivative_with_respect_to_the_input_kernel(setting, level):
     C, y = setting
-    hidden = _solve(C, y, level).hidden_kernel
+    hidden = np.asarray(_solve(C, y, level).hidden_kernel)
     rng = np.random.default_rng(8)
     gradient = np.linalg.solve(C, np.linalg.solve(C, hidden - C).T) * NETWORK.width / 2
     for _ in range(5):

@@ -95,11 +95,11 @@ def test_prior_importance_sampling_on_a_tiny_network():
         "variance_test": ((f_test - prediction.mean_test) ** 2, prediction.variance_test),
         "covariance": (
             np.einsum("na,nb->nab", f - prediction.mean_train, f - prediction.mean_train).reshape(draws, -1),
-            prediction.covariance_train.ravel(),
+            np.asarray(prediction.covariance_train).ravel(),
         ),
         "hidden_kernel": (
             np.einsum("aj,njk,bk->nab", x, hidden, x).reshape(draws, -1),
-            prediction.hidden_kernel.ravel(),
+            np.asarray(prediction.hidden_kernel).ravel(),
         ),
         "readout_norm": (np.sum(w**2, axis=1)[:, None], np.array([prediction.readout_norm])),
     }

@@ -64,7 +64,7 @@ TABLE = {
         MAPS_,
     ),
     "theory/sampled/*.py": ("solve index_erf",),
-    "theory/settings.py": (SOLVE,),
+    "theory/settings.py theory/kept.py": (SOLVE,),
     "theory/cost.py langevin/cost.py": NOTHING,
     "theory/*.py": (SOLVE, MAPS_),
     # training: the dynamics and what they measure, not how a run is watched and saved
@@ -76,6 +76,7 @@ TABLE = {
     "langevin/*.py": (TRAIN,),
     # observables are functions of what was measured
     "observables/evaluate.py": (SOLVE, TABLES),
+    "observables/matrices.py": ("figure_kernels",),
     "observables/functions.py": (SOLVE, MAPS_, TABLES, CHECKS),
     "observables/*.py": (SOLVE, TABLES, CHECKS),
     # stages, tables, figures

@@ -127,8 +127,9 @@ def figure_flags(figure, wildcards, output):
 
 def theory_mb(wildcards, attempt):
     values, sizes = theory_values(wildcards), experiment_of(wildcards).task.sizes()
-    steps = len(values["levels"]), len(values["chi"])
-    return attempt * theory_cost.theory_mb(sizes.n_train, sizes.n_test, *steps)
+    names = ("activation", "matrices", "levels", "chi")
+    pairs = theory_cost.pairs(*(values[name] for name in names), sizes.n_train)
+    return attempt * theory_cost.theory_mb(*sizes, pairs)
 
 
 def training_mb(kind, wildcards, attempt):

@@ -9,6 +9,7 @@ import numpy as np
 from msat.geometry import Geometry
 from msat.network import Network
 from msat.theory.action import Solution
+from msat.theory.factored import factored
 from msat.theory.linear.action import LinearAction
 from msat.theory.matrices import LowRank
 from msat.theory.prediction import Prediction, nothing
@@ -50,11 +51,11 @@ def to_prediction(
     variance = (B**2) @ covariance.d
     half = B @ covariance.V
     variance += np.sum((half @ covariance.S) * half, axis=1)
-    kernel = hidden_kernel.dense(spectrum.U)
+    kernel = factored(hidden_kernel, spectrum.U)
     return Prediction(
         mean_train=spectrum.U @ mean,
         mean_test=B @ mean,
-        covariance_train=covariance.dense(spectrum.U),
+        covariance_train=factored(covariance, spectrum.U),
         variance_test=variance + readout_norm * residual,
         hidden_kernel=kernel,
         first_layer=geometry.first_layer(kernel),
