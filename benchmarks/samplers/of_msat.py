@@ -46,7 +46,7 @@ class OfMsat:
     def burn_in(self) -> None:
         """Run until msat calls the chains burnt in."""
         task, network = self.case.task, self.case.network
-        key = ensemble.key(network, task.digest(), self._seed)
+        key = ensemble.key(network, task.digest(), self._seed, self._settings.sampler)
         self.potential, self.state = ensemble.begin(
             self.case.geometry, network, self._settings, key, torch.device("cpu")
         )
