@@ -16,7 +16,7 @@ _PACKAGE = "msat"
 _ROOT = Path(__file__).resolve().parent
 # words for what is refused: no result depends on them
 _MESSAGES = ("msat.errors", "msat.validation")
-_LIBRARIES = ("numpy", "scipy", "xarray", "torch", "arviz-stats")
+_LIBRARIES = ("numpy", "scipy", "xarray", "torch")
 
 
 def import_closure(*modules: str) -> dict[str, Path]:
