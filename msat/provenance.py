@@ -16,7 +16,7 @@ _PACKAGE = "msat"
 _ROOT = Path(__file__).resolve().parent
 # words for what is refused: no result depends on them
 _MESSAGES = ("msat.errors", "msat.validation")
-_LIBRARIES = ("numpy", "scipy", "xarray", "torch", "arviz-stats")
+_LIBRARIES = ("numpy", "scipy", "xarray", "torch")
 
 
 def import_closure(*modules: str) -> dict[str, Path]:
@@ -63,30 +63,47 @@ def _module_file(name: str) -> Path | None:
 @cache
 def _parsed(text: str) -> tuple[list[str], str]:
     """Return the modules of msat that a source names in its imports, and a hash of what Python executes of it."""
-    tree = _Executed().visit(ast.parse(text))
-    imports: list[str] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            imports += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            imports += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    ours = [name for name in dict.fromkeys(imports) if name.split(".")[0] == _PACKAGE]
+    executed = _Executed()
+    tree = executed.visit(ast.parse(text))
+    ours = [name for name in dict.fromkeys(executed.imports) if name.split(".")[0] == _PACKAGE]
     return ours, hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
 class _Executed(ast.NodeTransformer):
-    """Leaves out docstrings, the texts of options and what stands under ``if TYPE_CHECKING:``."""
+    """Leaves out docstrings, the texts of options and what stands under ``if TYPE_CHECKING:``; notes imports.
+
+    One pass and nothing for leaves: a dry run of the workflow parses the whole package.
+    """
+
+    def __init__(self) -> None:
+        self.imports: list[str] = []
+
+    def visit_Import(self, node: ast.Import) -> Any:
+        self.imports += [alias.name for alias in node.names]
+        return node
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> Any:
+        if node.module and node.level == 0:
+            self.imports += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        return node
+
+    def visit_Name(self, node: ast.Name) -> Any:
+        return node
+
+    def visit_Constant(self, node: ast.Constant) -> Any:
+        return node
 
     def visit_Call(self, node: ast.Call) -> Any:
-        if ast.unparse(node.func) == "Field":
+        if isinstance(node.func, ast.Name) and node.func.id == "Field":
             node.keywords = [item for item in node.keywords if item.arg != "description"]
         return self.generic_visit(node)
 
     def visit_If(self, node: ast.If) -> Any:
-        self.generic_visit(node)
         if ast.unparse(node.test).endswith("TYPE_CHECKING") and not isinstance(node.test, ast.UnaryOp):
+            node.body = []  # before it is visited: its imports do not count
+            self.generic_visit(node)
             return node.orelse
-        return node
+        return self.generic_visit(node)
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         super().generic_visit(node)

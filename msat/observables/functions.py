@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Protocol, TypeAlias
 
 import numpy as np
-from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
 from msat.types import Array
 
@@ -95,6 +94,8 @@ def spectrum(matrix: Symmetric) -> Array:
 
 def outlier(matrix: Symmetric) -> float:
     """Return the largest eigenvalue by Lanczos' method; NaN if an entry is NaN."""
+    from scipy.sparse.linalg import ArpackNoConvergence, eigsh  # slow to load, and used only here
+
     if not _finite(matrix):
         return float("nan")
     start = np.random.default_rng(0).standard_normal(len(matrix))  # a fixed start gives the same bits
