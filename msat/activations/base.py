@@ -1,4 +1,7 @@
-"""What theory and training need to know of an activation function."""
+"""What theory and training need to know of an activation function.
+
+The config asks for it at every start of the workflow: ``import scipy`` loads scipy.special where it is first used.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import special
+import scipy
 
 from msat.types import Array
 
@@ -54,7 +57,7 @@ def either(of_array: Callable[[Any], Any], of_tensor: Callable[[Any], Any]) -> C
 
 
 exp = either(np.exp, lambda h: h.exp())
-erf = either(special.erf, lambda h: h.erf())
+erf = either(lambda h: scipy.special.erf(h), lambda h: h.erf())
 
 
 def correlation(va: Array, vb: Array, c: Array) -> tuple[Array, Array]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import special
+import scipy
 
 from msat.activations.base import Activation, erf, exp
 from msat.types import Array
@@ -19,7 +19,7 @@ def _smoothed_square(m: Array, sd: Array) -> Array:
     # erf(h) = 2 Phi(sqrt2 h) - 1, and E Phi(a + b xi)^2 = Phi(k) - 2 T(k, 1/sqrt(1 + 2 b^2)) with
     # k = a/sqrt(1 + b^2) and Owen's T, the probability of a quadrant of two correlated normals
     k = np.sqrt(2) * m / np.sqrt(1 + 2 * sd**2)
-    return np.asarray(1 - 8 * special.owens_t(k, 1 / np.sqrt(1 + 4 * sd**2)))
+    return np.asarray(1 - 8 * scipy.special.owens_t(k, 1 / np.sqrt(1 + 4 * sd**2)))
 
 
 ACTIVATION = Activation(

@@ -7,7 +7,7 @@ from functools import cache, partial
 from typing import Any
 
 import numpy as np
-from scipy import special
+import scipy
 
 from msat.activations.base import Activation, correlation
 from msat.types import Array
@@ -20,7 +20,7 @@ _SMOOTHING_NODES = 20  # of averages over a test point's residual
 @cache
 def _normal_quadrature(n: int) -> tuple[Array, Array]:
     """Return n nodes and weights of Gauss-Hermite quadrature for a standard normal variable."""
-    nodes, weights = special.roots_hermitenorm(n)
+    nodes, weights = scipy.special.roots_hermitenorm(n)
     return nodes, weights / weights.sum()
 
 

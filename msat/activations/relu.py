@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy import special
+import scipy
 
 from msat.activations.base import Activation, correlation, either, exp
 from msat.types import Array
 
-_normal_cdf = either(special.ndtr, lambda t: 0.5 * (1 + (t / np.sqrt(2)).erf()))
+_normal_cdf = either(lambda t: scipy.special.ndtr(t), lambda t: 0.5 * (1 + (t / np.sqrt(2)).erf()))
 
 
 def _dual(va: Array, vb: Array, c: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import special
+import scipy
 
 from msat.activations.base import either
 from msat.activations.quadrature import by_quadrature
@@ -12,5 +12,5 @@ ACTIVATION = by_quadrature(
     "softplus",
     # log(1 + e^h) written so that neither large nor very negative h overflows or cancels
     either(lambda h: np.logaddexp(0.0, h), lambda h: h.clamp(min=0) + (-h.abs()).exp().log1p()),
-    either(special.expit, lambda h: h.sigmoid()),
+    either(lambda h: scipy.special.expit(h), lambda h: h.sigmoid()),
 )

@@ -16,8 +16,8 @@ rule checks:
         "<results>/benchmarks/checks.tsv"
     localrule: True
     resources:
-        mem_mb=lambda wildcards, attempt: 500 * attempt,
-        runtime=lambda wildcards, attempt: 5 * attempt,
+        mem_mb=growing(500),
+        runtime=growing(5),
     params:
         job={"code": code.checks(), **CONFIG.checks.model_dump()},
         flags=flags(CONFIG.checks.model_dump()),

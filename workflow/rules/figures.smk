@@ -18,7 +18,7 @@ for figure in figures.NAMES:
         name:
             f"figure_{figure}"
         input:
-            partial(figure_input, figure),
+            of_job(figure_input, figure),
         output:
             report(
                 [
@@ -39,12 +39,12 @@ for figure in figures.NAMES:
             f"<results>/benchmarks/{logged}.tsv"
         localrule: True
         resources:
-            mem_mb=lambda wildcards, attempt: 1000 * attempt,
-            runtime=lambda wildcards, attempt: 5 * attempt,
+            mem_mb=growing(1000),
+            runtime=growing(5),
         params:
             job={"code": code.figure(figure)},
             figure=figure,
-            flags=partial(figure_flags, figure),
+            flags=of_job(figure_flags, figure),
         message:
             f"Figure {figure}" + ("" if alone else " of {wildcards.experiment}")
         shell:

@@ -54,8 +54,8 @@ rule collect:
         "<results>/benchmarks/collect.tsv"
     localrule: True
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         job={"code": code.tables()},
         folder=lambda wildcards, output: Path(output.csv[0]).parent,

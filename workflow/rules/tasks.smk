@@ -46,8 +46,8 @@ rule task:
     group:
         "task"
     resources:
-        mem_mb=lambda wildcards, attempt: 500 * attempt,
-        runtime=lambda wildcards, attempt: 5 * attempt,
+        mem_mb=growing(500),
+        runtime=growing(5),
     params:
         job=lambda wildcards: {
             "code": code.task(

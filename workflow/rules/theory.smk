@@ -20,8 +20,8 @@ rule solve:
     group:
         "theory"
     resources:
-        mem_mb=theory_mb,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        mem_mb=of_job(theory_mb),
+        runtime=growing(10),
     params:
         job=lambda wildcards: {
             "code": code.theory(
@@ -55,8 +55,8 @@ for name in MAPS:
         benchmark:
             f"<results>/benchmarks/{name}.tsv"
         resources:
-            mem_mb=lambda wildcards, attempt: 500 * attempt,
-            runtime=lambda wildcards, attempt: 10 * attempt,
+            mem_mb=growing(500),
+            runtime=growing(10),
         params:
             job={"code": code.maps(), **getattr(CONFIG, name).model_dump()},
             command=name.replace("_", "-"),

@@ -15,7 +15,7 @@ for kind, name in (("langevin", "train"), ("reference", "reference")):
         name:
             name
         input:
-            unpack(training_input),
+            unpack(of_job(training_input)),
         output:
             result=f"<results>/{{experiment}}/seed{{seed}}/chi{{chi}}/{kind}.nc",
         log:
@@ -23,20 +23,20 @@ for kind, name in (("langevin", "train"), ("reference", "reference")):
         benchmark:
             f"<results>/benchmarks/{{experiment}}/seed{{seed}}/chi{{chi}}/{name}.tsv"
         group:
-            partial(training_group, kind)
+            of_job(training_group, kind)
         threads: 1
         resources:
-            mem_mb=partial(training_mb, kind),
-            runtime=partial(training_minutes, kind),
+            mem_mb=of_job(training_mb, kind),
+            runtime=of_job(training_minutes, kind),
             gpu=1 if ON_GPU else 0,
             # how trainings are saved changes no result: as a param, a change of it would run them again
             saving=flags(SAVING),
         params:
-            job=partial(training_job, kind),
-            flags=partial(training_flags, kind),
+            job=of_job(training_job, kind),
+            flags=of_job(training_flags, kind),
             # no outputs: checkpoint and final state survive a failed job and the removal of an old result
-            checkpoint=partial(checkpoint, kind),
-            final_state=partial(final_state, kind),
+            checkpoint=of_job(checkpoint, kind),
+            final_state=of_job(final_state, kind),
         message:
             f"Training ({kind})"
             + " of {wildcards.experiment}, seed {wildcards.seed}, chi = {wildcards.chi}"
