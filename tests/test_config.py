@@ -294,3 +294,21 @@ def test_a_task_may_name_its_own_folder_of_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = parse_config(_changed("experiments.b", {"task": MNIST | {"images": "mine"}, "network": {"width": 10}}))
     assert config.experiments["b"].task.files()[0] == "mine/train-images-idx3-ubyte"
+
+
+def test_the_theory_keeps_the_matrices_asked_for_and_those_that_figures_draw():
+    network = {"width": 50, "activation": "linear"}
+    small = {"task": {"name": "ising", "n_train": 20, "dimension": 30, "n_test": 5}, "network": network}
+    large = small | {"task": small["task"] | {"n_train": 5000}}
+    without = large | {"levels": ["exact"]}  # no figure of kernels
+    values = {"experiments": {"small": small, "large": large, "without": without}, "scales": {"chi": [1, 7, 50]}}
+    config = parse_config(values)
+    assert config.matrices_of("small") is None
+    assert config.matrices_of("large") == ["nngp", "laplace", "1", "50"]
+    assert config.matrices_of("without") == ["none"]
+    assert config.theory_of("large")["matrices"] == ["nngp", "laplace", "1", "50"]
+    config = parse_config(values | {"theory": {"matrices": ["exact", 7]}})
+    assert config.matrices_of("without") == ["exact", "7"]
+    assert config.matrices_of("small") == ["nngp", "laplace", "exact", "1", "7", "50"]
+    with pytest.raises(InputError, match=r"^config: theory.matrices = \['exat'\]: exat: must be a scale or one of"):
+        parse_config(values | {"theory": {"matrices": ["exat"]}})
