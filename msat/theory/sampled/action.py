@@ -121,10 +121,17 @@ class SampledAction:
         there = self.moved(ft)
         return None if there.neuron.ess_fraction < self.min_ess else there
 
-    def thinned(self) -> SampledAction:
-        """Return the action on every k-th draw: the tensors cost n P^3, and only correct what all draws give."""
+    @cached_property
+    def _thin(self) -> SampledAction:
         # neighbours in memory are neurons of one block, so that a stride takes all blocks and snapshots
         return replace(self, neuron=self.neuron.every(max(1, len(self.neuron.weights) // _TENSOR_DRAWS)))
+
+    def thinned(self) -> SampledAction:
+        """Return the action on every k-th draw: the tensors cost n P^3, and only correct what all draws give.
+
+        It is kept: the levels share the tensors of the saddle.
+        """
+        return self._thin
 
     def corrected(self, jacobian: Array, step: Array, residual: Array, strength: float) -> Array:
         """Return Broyden's update of the curvature of ``S - strength F``: a new one would cost n P^3."""

@@ -16,7 +16,17 @@ from msat.network import Network
 from msat.theory.action import Saddle
 from msat.theory.sampled.action import SampledAction, minimum, on_draws
 from msat.theory.sampled.draws import Draws
-from msat.theory.sampled.population import BLOCKS, Population, Snapshots, as_draws, collect, field, from_prior, move
+from msat.theory.sampled.population import (
+    BLOCKS,
+    Population,
+    Snapshots,
+    as_draws,
+    collect,
+    field,
+    from_prior,
+    move,
+    stein_scores,
+)
 from msat.theory.sampled.problem import Problem
 from msat.types import Array, Indices
 
@@ -91,11 +101,12 @@ def carry(problem: Problem, state: Anneal, target: Network) -> Anneal:
     """Return the anneal at the target's scale, above or below its own."""
     end, longest = float(np.log(target.chi)), _LOG_STEP
     while state.network.chi != target.chi:
-        (positions, _, features), here = state.population.neurons, float(np.log(state.network.chi))
+        (positions, h, features), here = state.population.neurons, float(np.log(state.network.chi))
         step = float(np.clip(end - here, -longest, longest))
         # the last step ends on the target exactly
         at = target if abs(end - here) <= longest else target.at(float(np.exp(here + step)))
-        draws = as_draws(problem, state.network, positions, features, state.conjugate)
+        scores = stein_scores(problem, state.network, positions, features, state.conjugate, h)
+        draws = as_draws(state.network, features, state.conjugate, scores)
         if state.log_chi != here:
             # calibrated draws take most of the finite population's bias out of the action's integral
             now = on_draws(draws, problem.y, state.network, state.conjugate)
@@ -132,11 +143,27 @@ def settle(problem: Problem, state: Anneal, snapshots: int) -> tuple[Anneal, Sna
     return replace(state, population=population, conjugate=collected.conjugate), collected, stationary
 
 
+def scores_of(problem: Problem, snapshots: Snapshots, at: Network) -> Array:
+    """Return the `stein_scores` of all draws, (n, r)."""
+    return stein_scores(problem, at, snapshots.positions, snapshots.features, snapshots.conjugate)
+
+
 def solve_part(
-    problem: Problem, snapshots: Snapshots, at: Network, guess: Array, rows: Indices | slice = slice(None)
+    problem: Problem,
+    snapshots: Snapshots,
+    scores: Array,
+    at: Network,
+    guess: Array,
+    rows: Indices | slice = slice(None),
 ) -> Saddle[SampledAction]:
-    """Return the tree level solved on some of the draws, which were sampled at the snapshots' mean field."""
-    draws = as_draws(problem, at, snapshots.positions[rows], snapshots.features[rows], snapshots.conjugate)
+    """Return the tree level solved on some of the draws, which were sampled at the snapshots' mean field.
+
+    Args:
+        scores: Those of all draws, by `scores_of`.
+        guess: The first field, (P,).
+        rows: Which draws.
+    """
+    draws = as_draws(at, snapshots.features[rows], snapshots.conjugate, scores[rows])
     return minimum(on_draws(draws, problem.y, at, guess), problem.effort.min_ess)
 
 

@@ -10,6 +10,9 @@ from msat.theory.sampled.draws import Neuron
 from msat.types import Array
 
 
+_BLOCK = 32  # columns of symmetric products that are formed together: what lies above them is their mirror image
+
+
 class LoopWeights(NamedTuple):
     """Weights that turn averages under q into a level's averages: with one loop, eq. (5).
 
@@ -47,7 +50,7 @@ def loop_weights(neuron: Neuron, shift: Array) -> LoopWeights:
 
 
 def third_cumulant(neuron: Neuron) -> Array:
-    """Return ``kappa_3[z_a, z_b, z_c]``, (P, P, P). Costs n P^3 / 3 operations."""
+    """Return ``kappa_3[z_a, z_b, z_c]``, (P, P, P). Costs n P^3 / 3 operations, half of them multiplications."""
     phi, mu, weights = neuron.features, neuron.mean, neuron.weights
     _, w2, w3, _ = neuron.moments
     cubic = weights * w3
@@ -56,7 +59,7 @@ def third_cumulant(neuron: Neuron) -> Array:
     for a in range(len(mu)):
         # symmetric in its indices: only those from a on are new
         rest = phi[:, a:]
-        part = (rest * (cubic * phi[:, a])[:, None]).T @ rest
+        part = _symmetric_product(rest * (cubic * phi[:, a])[:, None], rest)
         cross = np.outer(square[a, a:], mu[a:])
         part -= mu[a] * square[a:, a:] + cross + cross.T
         part += 2 * mu[a] * np.outer(mu[a:], mu[a:])
@@ -81,8 +84,7 @@ def loop_matrix(neuron: Neuron, third: Array, monte_carlo: bool) -> Array:
     covariance = (phi * (weights * w2)[:, None]).T @ phi - np.outer(mu, mu)
     fourth -= covariance * float(np.sum(G * covariance)) + 2 * covariance @ G @ covariance
     root = np.linalg.cholesky(G)
-    rotated = (root.T @ third @ root).reshape(len(mu), -1)
-    square = rotated @ rotated.T
+    square = _squared(third, root)
     if monte_carlo:
         # one draw's share of kappa_3 is phi_a X_bc + mu_a Y_bc with X = w3 pp - w2 s + w1 uu and
         # Y = -w2 pp + w1 s - uu in terms of pp = phi phi, s = phi mu + mu phi, uu = mu mu
@@ -99,6 +101,33 @@ def loop_matrix(neuron: Neuron, third: Array, monte_carlo: bool) -> Array:
 
         square -= _bilinear(neuron, inner(X, X), inner(X, Y), inner(Y, Y))
     return np.asarray(fourth - neuron.network.width * square)
+
+
+def _symmetric_product(left: Array, right: Array) -> Array:
+    """Return ``left^T right``, which is symmetric: (n, m) and (n, m) to (m, m)."""
+    product = np.empty((left.shape[1], left.shape[1]))
+    for start in range(0, len(product), _BLOCK):
+        columns = slice(start, start + _BLOCK)
+        product[start:, columns] = left[:, start:].T @ right[:, columns]
+        product[columns, start:] = product[start:, columns].T
+    return product
+
+
+def _squared(third: Array, root: Array) -> Array:
+    """Return ``sum_bc X_abc X_dbc`` of ``X_a = root^T third_a root``, (P, P): root lower triangular, third symmetric.
+
+    Some columns c of X at a time, of which b >= c are enough.
+    """
+    size = len(root)
+    square = np.zeros((size, size))
+    for start in range(0, size, _BLOCK):
+        columns = slice(start, start + _BLOCK)
+        half = third[:, start:, start:] @ root[start:, columns]
+        rotated = root[start:, start:].T @ half
+        rotated[:, half.shape[2] :] *= np.sqrt(2)  # b > c stands for c > b as well
+        flat = rotated.reshape(size, -1)
+        square += flat @ flat.T
+    return square
 
 
 def _bilinear(neuron: Neuron, two: Array, one: Array, zero: Array) -> Array:

@@ -13,7 +13,7 @@ from msat.geometry import Geometry
 from msat.network import Network
 from msat.theory.action import joined
 from msat.theory.prediction import Prediction
-from msat.theory.sampled.anneal import Anneal, carry, draws_per_chain, settle, solve_part, start
+from msat.theory.sampled.anneal import Anneal, carry, draws_per_chain, scores_of, settle, solve_part, start
 from msat.theory.sampled.outputs import Sample, answered
 from msat.theory.sampled.population import BLOCKS, Snapshots
 from msat.theory.sampled.problem import USUAL, Effort, Problem
@@ -71,7 +71,7 @@ def _turn_back(
     results = {}
     for at in reversed(scales):
         state, snapshots, _ = settle(problem, carry(problem, state, at), snapshots=1)
-        tree = solve_part(problem, snapshots, at, state.conjugate)
+        tree = solve_part(problem, snapshots, scores_of(problem, snapshots, at), at, state.conjugate)
         product, error = upward[at.chi]
         difference = float(problem.y @ tree.action.ft) - product
         allowed = max(problem.effort.tolerance * abs(product), 4 * error)
@@ -83,11 +83,12 @@ def _measure(problem: Problem, state: Anneal) -> tuple[Anneal, Sample, float]:
     """Settle the population at its scale, collect it, solve the tree level on what was collected; error of ``y.ft``."""
     at, min_ess = state.network, problem.effort.min_ess
     state, snapshots, stationary = settle(problem, state, problem.effort.snapshots)
-    tree = solve_part(problem, snapshots, at, state.conjugate)
+    scores = scores_of(problem, snapshots, at)
+    tree = solve_part(problem, snapshots, scores, at, state.conjugate)
     ft = tree.action.ft
     # batches only repeat what all draws decide: their own domain is not bounded
     parts = _batches(snapshots, len(ft))
-    batches = [(rows, solve_part(problem, snapshots, at, ft, rows).action) for rows in parts]
+    batches = [(rows, solve_part(problem, snapshots, scores, at, ft, rows).action) for rows in parts]
     products = np.array([problem.y @ batch.ft for _, batch in batches])
     error = float(products.std(ddof=1) / np.sqrt(len(products)))
     state = state.integrated(tree.action).with_error(0.5 * error)

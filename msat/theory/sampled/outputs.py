@@ -120,8 +120,9 @@ def _train(average: Average, positions: Array) -> dict[str, Any]:
     action, neuron, positions = average.action, average.action.neuron, positions[average.rows]
     by_draw = neuron.weights * average.weights.zeroth
     kernel = (neuron.features * by_draw[:, None]).T @ neuron.features
+    moment = (positions * by_draw[:, None]).T @ positions  # the draws themselves would stay in memory
     return {
         "mean_train": action.y - action.network.kappa * average.field,
         "hidden_kernel": 0.5 * (kernel + kernel.T),
-        "first_layer": lambda u: float(by_draw @ (positions @ u) ** 2),
+        "first_layer": lambda u: float(u @ moment @ u),
     }

@@ -19,7 +19,7 @@ is descended to its only minimum.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +37,7 @@ BLOCKS = 16  # equal parts of the population: moved one after the other, and the
 _ACCEPTANCE = 0.75
 _MAX_ANGLE = 1.5  # just below pi/2, at which a step on an exactly normal measure is an independent draw
 _LONGEST = 8  # leapfrog steps of one trajectory
+_ROWS = 2048  # draws whose derivatives are in memory at once
 _SMALLEST_SHARE = 0.25  # of a neuron's step size, drawn log-uniformly, in the largest
 
 
@@ -133,7 +134,7 @@ class _Metric(NamedTuple):
 
     center: Array
     spread: Array
-    axes: Array
+    axes: Array | None  # None for the coordinates as they are
     train: Array  # training inputs along the axes, (P, r)
 
 
@@ -142,7 +143,7 @@ def _metrics(positions: Array, train: Array) -> tuple[_Metric, _Metric]:
     rank = train.shape[1]
     variances, axes = np.linalg.eigh(np.cov(positions, rowvar=False, ddof=0).reshape(rank, rank))
     learned = _Metric(axes.T @ positions.mean(axis=0), np.sqrt(np.maximum(variances, 1e-6)), axes, train @ axes)
-    return learned, _Metric(np.zeros(rank), np.ones(rank), np.eye(rank), train @ np.eye(rank))
+    return learned, _Metric(np.zeros(rank), np.ones(rank), None, np.ascontiguousarray(train))
 
 
 def move(problem: Problem, network: Network, population: Population, sweeps: int) -> tuple[Population, Array]:
@@ -164,8 +165,8 @@ def move(problem: Problem, network: Network, population: Population, sweeps: int
     shares = [share(block) for block in blocks]
     noise = network.kappa * np.eye(len(y))
     conjugates = np.empty((sweeps, len(y)))
+    kernel = noise + reduce(np.add, shares)
     for sweep in range(sweeps):
-        kernel = noise + np.sum(shares, axis=0)  # summed afresh: updates would accumulate rounding
         kind, accepted = sweep % 2, 0.0
         for b in problem.rng.permutation(BLOCKS):
             state = Neurons(*(array[blocks[b]] for array in neurons))
@@ -177,7 +178,8 @@ def move(problem: Problem, network: Network, population: Population, sweeps: int
             before, shares[b] = shares[b], share(blocks[b])
             kernel += shares[b] - before
         angles[kind] = float(np.clip(angles[kind] * np.exp(0.5 * (accepted - _ACCEPTANCE)), 0.02, _MAX_ANGLE))
-        conjugates[sweep] = solve(noise + np.sum(shares, axis=0), y, definite=True)
+        kernel = noise + reduce(np.add, shares)  # summed afresh: updates accumulate rounding
+        conjugates[sweep] = solve(kernel, y, definite=True)
     return Population(neurons, (angles[0], angles[1])), conjugates
 
 
@@ -192,17 +194,17 @@ def _trajectory(
     center, spread, axes, train = metric
     activation, rng, tau = problem.activation, problem.rng, network.tau
 
-    def rest(s: Array, h: Array, phi: Array) -> tuple[Array, Array]:
+    def rest(s: Array, rotated: Array, h: Array, phi: Array) -> tuple[Array, Array]:
         """Return the potential ``|a|^2/2 - tau u^2/2``, (n,), and the gradient of the rest, (n, r)."""
-        rotated = center + spread * s
         u = phi @ conjugate
         pull = (activation.derivative(h) * conjugate) @ train
         potential = 0.5 * np.sum(rotated**2, axis=1) - 0.5 * tau * u**2
         return potential, spread * (rotated - tau * u[:, None] * pull) - s
 
     a, h, phi = start
-    s = (a @ axes - center) / spread
-    energy, kick = rest(s, h, phi)
+    s = ((a if axes is None else a @ axes) - center) / spread
+    rotated = center + spread * s
+    energy, kick = rest(s, rotated, h, phi)
     momentum = rng.standard_normal(s.shape)
     kinetic = 0.5 * np.sum(momentum**2, axis=1)
     steps = angle * _SMALLEST_SHARE ** rng.random((len(a), 1))
@@ -211,13 +213,14 @@ def _trajectory(
     for _ in range(int(np.clip(round(0.5 * np.pi / (mean_share * angle)), 1, _LONGEST))):
         momentum -= 0.5 * steps * kick
         s, momentum = cosine * s + sine * momentum, cosine * momentum - sine * s
-        h = (center + spread * s) @ train.T
+        rotated = center + spread * s
+        h = rotated @ train.T
         phi = activation.phi(h)
-        end, kick = rest(s, h, phi)
+        end, kick = rest(s, rotated, h, phi)
         momentum -= 0.5 * steps * kick
     log_ratio = energy - end + kinetic - 0.5 * np.sum(momentum**2, axis=1)
     accept = np.log(rng.random(len(a))) < log_ratio
-    return Neurons((center + spread * s) @ axes.T, h, phi), accept
+    return Neurons(rotated if axes is None else rotated @ axes.T, h, phi), accept
 
 
 def collect(problem: Problem, network: Network, population: Population, count: int) -> tuple[Population, Snapshots]:
@@ -231,21 +234,31 @@ def collect(problem: Problem, network: Network, population: Population, count: i
     return population, Snapshots(positions, features, np.concatenate(conjugates), count)
 
 
-def stein_scores(problem: Problem, network: Network, positions: Array, features: Array, conjugate: Array) -> Array:
-    """Return functions of zero mean under the tilted measure, (n, r), normalised to unit variance.
+def stein_scores(
+    problem: Problem,
+    network: Network,
+    positions: Array,
+    features: Array,
+    conjugate: Array,
+    pre_activations: Array | None = None,
+) -> Array:
+    """Return functions of zero mean under the tilted measure, (n, r), some draws at a time.
 
     Integration by parts of ``d/da_j (u q)`` gives ``E_q[d_j u (1 + tau u^2) - u a_j] = 0``. For linear phi
     the sampling noise of ``E_q[z]`` is a linear combination of exactly these r functions.
     """
-    train, u = problem.space.train, features @ conjugate
-    slope = (problem.activation.derivative(positions @ train.T) * conjugate) @ train
-    scores = slope * (1 + network.tau * u**2)[:, None] - u[:, None] * positions
-    spread = scores.std(axis=0)
-    return np.asarray(scores / np.where(spread > 0, spread, 1.0))
+    train, scores = problem.space.train, np.empty_like(positions)
+    for start in range(0, len(positions), _ROWS):
+        rows = slice(start, start + _ROWS)
+        h = positions[rows] @ train.T if pre_activations is None else pre_activations[rows]
+        u = features[rows] @ conjugate
+        slope = (problem.activation.derivative(h) * conjugate) @ train
+        scores[rows] = slope * (1 + network.tau * u**2)[:, None] - u[:, None] * positions[rows]
+    return scores
 
 
 def calibrate(scores: Array) -> Array:
-    """Return log weights, (n,), linear in the scores and closest to 0, under which all scores average to 0.
+    """Return log weights, (n,), linear in scores of unit variance and closest to 0, under which all average to 0.
 
     Entropy balancing: minimises the convex ``ln mean(exp(scores.c))`` by damped Newton steps.
     """
@@ -275,7 +288,8 @@ def calibrate(scores: Array) -> Array:
     return exponent
 
 
-def as_draws(problem: Problem, network: Network, positions: Array, features: Array, conjugate: Array) -> Draws:
-    """Return neurons, (n, r) and (n, P), sampled at the given ft as calibrated `Draws`."""
-    scores = stein_scores(problem, network, positions, features, conjugate)
-    return Draws(features, calibrate(scores) - 0.5 * network.tau * (features @ conjugate) ** 2)
+def as_draws(network: Network, features: Array, conjugate: Array, scores: Array) -> Draws:
+    """Return neurons, (n, P), sampled at the given ft as `Draws` calibrated by their `stein_scores`, (n, r)."""
+    spread = scores.std(axis=0)
+    exponent = calibrate(scores / np.where(spread > 0, spread, 1.0))
+    return Draws(features, exponent - 0.5 * network.tau * (features @ conjugate) ** 2)
