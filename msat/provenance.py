@@ -85,18 +85,20 @@ def _write(node: Any, written: list[str], imports: list[str]) -> None:
         for item in node:
             _write(item, written, imports)
     elif isinstance(node, ast.AST):
-        kind = type(node)
-        written.append(kind.__name__)
+        written.append(type(node).__name__)
         left_out: Any = ()  # fields
-        if kind is ast.Import:
+        if isinstance(node, ast.Import):
             imports += [alias.name for alias in node.names]
-        elif kind is ast.ImportFrom and node.module and node.level == 0:
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             imports += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        elif kind is ast.If and "TYPE_CHECKING" in (getattr(node.test, "id", ""), getattr(node.test, "attr", "")):
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in (
+            getattr(node.test, "id", ""),
+            getattr(node.test, "attr", ""),
+        ):
             left_out = ("test", "body")
-        elif kind is ast.Call and isinstance(node.func, ast.Name) and node.func.id == "Field":
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Field":
             node.keywords = [item for item in node.keywords if item.arg != "description"]
-        elif kind in _WITH_DOCSTRING and ast.get_docstring(node, clean=False) is not None:
+        elif isinstance(node, _WITH_DOCSTRING) and ast.get_docstring(node, clean=False) is not None:
             del node.body[0]
         for field in node._fields:
             if field not in left_out and field != "ctx":  # whether a name is read or set follows from its place

@@ -9,7 +9,6 @@ import numpy as np
 from msat.theory.sampled.draws import Neuron
 from msat.types import Array
 
-
 _BLOCK = 32  # columns of symmetric products that are formed together: what lies above them is their mirror image
 
 
