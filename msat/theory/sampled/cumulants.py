@@ -82,7 +82,7 @@ def loop_matrix(neuron: Neuron, third: Array, monte_carlo: bool) -> Array:
     fourth = _bilinear(neuron, w4 * A - 2 * w3 * B + w2 * c, -(w3 * A - 2 * w2 * B + w1 * c), w2 * A - 2 * w1 * B + c)
     covariance = (phi * (weights * w2)[:, None]).T @ phi - np.outer(mu, mu)
     fourth -= covariance * float(np.sum(G * covariance)) + 2 * covariance @ G @ covariance
-    root = np.linalg.cholesky(G)
+    root = np.asarray(np.linalg.cholesky(G), dtype=np.float64)
     square = _squared(third, root)
     if monte_carlo:
         # one draw's share of kappa_3 is phi_a X_bc + mu_a Y_bc with X = w3 pp - w2 s + w1 uu and
