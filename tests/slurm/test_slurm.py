@@ -29,7 +29,7 @@ LOOPBACK = [
     *("--default-resources", "slurm_partition=cpu", "slurm_account=none", "slurm_extra='--signal=TERM@20'"),
     *("--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "15"),
 ]
-# one scale a node: 600,000 steps take 80 s on a fast idle core, beyond a limit of one minute and its warning
+# one scale a node: 300,000 steps take 90 s on a fast idle core, beyond a limit of one minute and its warning
 FAULTS = """\
 results: results/faults
 select: [ising_linear]
@@ -42,7 +42,7 @@ scales:
   chi: [1, 5, 20]
 seeds: [0]
 langevin:
-  steps: 600000
+  steps: 300000
   max_steps: 3000000 # not in use with steps, but long enough for a submission of its own
   max_burn_in: 3000000
 saving:
@@ -145,7 +145,7 @@ def test_smoke_run_gives_the_tables_of_a_local_run(cluster, local, remote):
     process = _start(remote, "smoke", "--profile", "profiles/slurm", *LOOPBACK)
     text = _finish(process, remote)
     submitted = text.count("has been submitted with SLURM jobid")
-    assert submitted < 13, "groups: fewer submissions than the 3 + 3 + 6 + 1 jobs"
+    assert submitted < 13, "groups: fewer submissions than the 3 + 3 + 6 + 2 + 1 jobs"
     used = cluster.ask("scontrol", "show", "jobs")
     nodes = set(re.findall(r"^ *NodeList=(\S+)", used, flags=re.MULTILINE))
     assert "g1" in nodes
