@@ -79,7 +79,7 @@ def _effective_draws(series: Array) -> Array:
     kept = np.minimum.accumulate(sums, axis=1) * (np.arange(sums.shape[1]) < last[:, None])
     draws = number * length
     time = np.maximum(2 * kept.sum(axis=1) + even - 1, 1 / math.log10(draws))
-    return np.where(varies, draws / time, draws)
+    return np.asarray(np.where(varies, draws / time, draws))
 
 
 def error_correlation(blocks: Array) -> Array:
