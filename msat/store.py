@@ -10,13 +10,14 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
-import xarray as xr
 
 from msat.errors import InputError
+
+if TYPE_CHECKING:  # loaded where NetCDF is read or written: checks and most figures only need tables
+    import xarray as xr
 
 # what NumPy, zipfile and HDF5 raise on files that are damaged or something else
 UNREADABLE: tuple[type[Exception], ...] = (
@@ -99,6 +100,8 @@ def load_dataset(path: Path, kind: str) -> xr.Dataset:
     Raises:
         InputError: If the file is missing, unreadable, or holds something else.
     """
+    import xarray as xr  # slow, see above
+
     with _readable(path), xr.open_dataset(path, engine="h5netcdf") as file:
         dataset = file.load()
     _check_kind(path, dataset.attrs, kind)
@@ -107,6 +110,8 @@ def load_dataset(path: Path, kind: str) -> xr.Dataset:
 
 def load_attributes(path: Path, kind: str) -> dict[str, Any]:
     """Return a result's attributes without opening its arrays, ten times as fast; see `load_dataset`."""
+    import h5py  # slow, see above
+
     with _readable(path), h5py.File(path, "r") as file:
         # NetCDF stores a number as an array of one
         found = {k: np.asarray(value).item() if np.size(value) == 1 else value for k, value in file.attrs.items()}

@@ -13,11 +13,13 @@ _START = 10  # minutes to start and to finish
 def training_mb(chains: int, width: int, n_train: int, n_test: int, dimension: int) -> int:
     """Return the memory of a training in MB.
 
-    Copies of all chains' first layers, P by P matrices of every chain, and block means of all outputs, in float64.
+    All chains' first layers, and their neurons on training and test points, which networks that are not linear hold
+    several times while they record; P by P matrices of every chain; block means of all outputs. The sampler makes
+    little difference; linear networks take half of what their neurons are counted for here.
     """
-    first_layer = chains * width * min(n_train, dimension)
+    neurons = chains * width * (min(n_train, dimension) + n_train + n_test)
     blocks = 300 * chains * (2 * n_train + n_test)
-    return 700 + int(8e-6 * (12 * first_layer + 110 * chains * n_train**2 + 2 * blocks))
+    return 540 + int(8e-6 * (4.9 * neurons + 30 * chains * n_train**2 + 2 * blocks))
 
 
 def expected_minutes(chains: int, width: int, n_train: int, dimension: int, steps: int, burn_in: int) -> float:

@@ -7,7 +7,6 @@ so are `covariance`, of the outputs without label noise, the hidden kernel `kern
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
 from msat.types import Array
 
@@ -54,6 +53,8 @@ def spectrum(matrix: Array) -> Array:
 
 def outlier(matrix: Array) -> float:
     """Return the largest eigenvalue by Lanczos' method; NaN if an entry is NaN."""
+    from scipy.sparse.linalg import ArpackNoConvergence, eigsh  # slow to load, and used only here
+
     if not np.all(np.isfinite(matrix)):
         return float("nan")
     start = np.random.default_rng(0).standard_normal(len(matrix))  # a fixed start gives the same bits

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 from scipy import special
 
 from msat.errors import InputError
 from msat.observables.registry import COMPARED
 from msat.tables.rows import check_same, keys, langevin_table, matching_scale, theory_table
 from msat.types import Array
+
+if TYPE_CHECKING:  # slow to load, and whoever has a result has it loaded
+    import xarray as xr
 
 REFERENCE = "reference"  # stands where a level's name does in rows that compare two samplers
 

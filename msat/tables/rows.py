@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from msat.errors import InputError
 from msat.network import NetworkSettings
@@ -16,6 +15,9 @@ from msat.observables.functions import mean_squared_error
 from msat.observables.registry import SCALARS
 from msat.observables.variables import THEORY, TRAINING, Variable
 from msat.uncertainty import standard_error
+
+if TYPE_CHECKING:  # slow to load, and whoever has a result has it loaded
+    import xarray as xr
 
 # what of the account of a run is in its attributes, and what a file without it stands for
 _ACCOUNT: dict[str, Any] = {

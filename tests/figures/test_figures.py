@@ -12,7 +12,7 @@ import pytest
 
 import msat
 from msat.errors import InputError
-from msat.figures import NAMES, convergence, declaration, directions, discrepancies, draw, evidence, figures_of
+from msat.figures import NAMES, convergence, declaration, directions, discrepancies, draw, evidence, figures_of, style
 from msat.figures import finite_width as finite_width_figure
 from msat.levels import LEVELS, NNGP, ONE_LOOP, RESCALING, TREE_LEVEL
 from msat.stages.maps import FiniteWidthSettings, LoopMapSettings, finite_width, loop_map
@@ -184,6 +184,22 @@ def test_a_file_in_the_folder_is_a_figure(folder, tmp_path):
     )
     assert run(code, tmp_path) == ["True", "True"]
     assert (tmp_path / "toy.pdf").stat().st_size > 5000
+
+
+def test_colours_are_those_of_seaborn():
+    import seaborn as sns
+
+    assert list(style.palette()) == list(sns.color_palette("colorblind").as_hex())
+
+
+def test_a_figure_of_tables_loads_no_more_than_it_needs(folder, tmp_path):
+    """What takes a second to load and is not used: each figure is a process of its own in the workflow."""
+    arguments = f"[Path({str(tmp_path / 'a.png')!r})], tables=Path({str(folder)!r}), experiment='tiny'"
+    code = (
+        f"import sys; from pathlib import Path; from msat import figures; figures.draw('discrepancies', {arguments}); "
+    )
+    unused = {"seaborn", "xarray", "h5py", "scipy.stats", "scipy.optimize", "torch", "matplotlib.pyplot"}
+    assert run(f"{code} print(*({unused} & set(sys.modules)))", ROOT) == []
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -8,17 +8,19 @@ PAPER = {"chains": 16, "width": 100, "n_train": 80, "n_test": 1000, "dimension":
 TIMED = {name: PAPER[name] for name in ("chains", "width", "n_train", "dimension")}
 
 
-@pytest.mark.parametrize(
-    ("sizes", "measured_mb"),
-    [
-        (PAPER, 542),
-        (PAPER | {"chains": 64}, 871),
-        (PAPER | {"width": 1000}, 606),
-        (PAPER | {"n_train": 400, "dimension": 400}, 2109),
-    ],
-)
-def test_memory_covers_what_was_measured_and_not_many_times_it(sizes, measured_mb):
-    assert measured_mb < training_mb(**sizes) < 3 * measured_mb
+# peak MB of erf networks, 16 chains, 64 steps and 16 of burn-in: the largest of langevin, hmc and underdamped
+MEASURED = [
+    (PAPER, 524),
+    (PAPER | {"width": 1000}, 1119),
+    (PAPER | {"width": 2000}, 1668),
+    (PAPER | {"width": 500, "n_train": 500, "dimension": 500}, 1678),
+    (PAPER | {"n_test": 10_000}, 1489),
+]
+
+
+@pytest.mark.parametrize(("sizes", "measured_mb"), MEASURED)
+def test_memory_covers_what_was_measured_by_10_to_40_per_cent(sizes, measured_mb):
+    assert 1.1 * measured_mb < training_mb(**sizes) < 1.4 * measured_mb
 
 
 def test_a_step_is_not_underestimated():
@@ -45,13 +47,13 @@ def test_a_step_of_burn_in_takes_as_long_as_one_that_is_kept():
 @pytest.mark.parametrize(
     ("sizes", "mb", "minutes"),
     [
-        ({"chains": 16, "width": 20, "n_train": 20, "n_test": 100, "dimension": 40}, 716, 0.047992),
-        (PAPER, 891, 0.31276),
-        ({"chains": 64, "width": 1000, "n_train": 400, "n_test": 10_000, "dimension": 784}, 15_486, 74.70166666665),
+        ({"chains": 16, "width": 20, "n_train": 20, "n_test": 100, "dimension": 40}, 554, 0.047992),
+        (PAPER, 726, 0.31276),
+        ({"chains": 64, "width": 1000, "n_train": 400, "n_test": 10_000, "dimension": 784}, 33_410, 74.70166666665),
     ],
 )
 def test_values(sizes, mb, minutes):
-    """Of a run of 3000 steps and 4000 of burn-in, by the formulas as they first stood in the rules."""
+    """Of a run of 3000 steps and 4000 of burn-in, by the formulas as they stand."""
     assert training_mb(**sizes) == mb
     timed = {name: value for name, value in sizes.items() if name != "n_test"}
     assert expected_minutes(**timed, steps=3000, burn_in=4000) == pytest.approx(minutes, rel=1e-9)
