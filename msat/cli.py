@@ -159,24 +159,42 @@ def _check() -> click.Command:
     return command(run, click.Argument(["table"], type=PATH), _out(), options(Checks))
 
 
-def _figure() -> click.Command:
-    def run(name: str, out: tuple[Path, ...], langevin: tuple[Path, ...], **values: Any) -> None:
-        from msat.figures import draw
-        from msat.store import check_writable
-
-        for path in out:
-            check_writable(path)
-        draw(name, out, langevin=langevin, **values)
-
-    return command(
-        run,
-        click.Argument(["name"]),
-        option("--out", "File to write (.pdf, .png, .svg); repeat it.", type=PATH, multiple=True, required=True),
+def _sources() -> list[click.Option]:
+    return [
         option("--title", "Title.", default=""),
         option("--tables", "Folder of the tables.", type=PATH),
         option("--experiment", "Name of the experiment.", default=""),
         option("--theory", "Result of msat solve, for figures of kernels.", type=PATH),
         option("--langevin", "Results of msat train, likewise; repeat it.", type=PATH, multiple=True),
+    ]
+
+
+def _figure() -> click.Command:
+    def run(name: str, out: tuple[Path, ...], **sources: Any) -> None:
+        from msat.figures import draw
+        from msat.store import check_writable
+
+        for path in out:
+            check_writable(path)
+        draw(name, out, **sources)
+
+    out = option("--out", "File to write (.pdf, .png, .svg); repeat it.", type=PATH, multiple=True, required=True)
+    return command(run, click.Argument(["name"]), out, _sources())
+
+
+def _figures() -> click.Command:
+    def run(names: tuple[str, ...], out: Path, formats: str, **sources: Any) -> None:
+        from msat.stages import figures
+
+        drawn, left = figures.run(names, out, formats.split(","), **sources)
+        print(f"drawn: {', '.join(drawn) or 'none'}; as they would be drawn: {', '.join(left) or 'none'}")
+
+    return command(
+        run,
+        click.Argument(["names"], nargs=-1, required=True),
+        _out("Folder for the figures."),
+        option("--formats", "File formats: pdf, png, svg.", default="pdf,png", show_default=True),
+        _sources(),
     )
 
 
@@ -218,6 +236,7 @@ COMMANDS: dict[str, tuple[str, Maker]] = {
     "collect": ("Build the tables of all results: tidy CSV and parquet.", _collect),
     "check": ("Fail if an exact level and training disagree; else write a summary.", _check),
     "figure": ("Draw one figure from tables, or from result files; an unknown name lists them.", _figure),
+    "figures": ("Draw those figures of one experiment that are not there as they would be drawn now.", _figures),
     "loop-map": (
         "Where the self-consistent loop exists, and the errors of levels (linear networks, Ising task).",
         partial(_map, "loop_map"),

@@ -225,8 +225,12 @@ class Config(Settings):
     def figure_files(self) -> list[str]:
         """Return every figure of every experiment in every format, and the figures that stand alone."""
         stems = [f"{experiment}/{figure}" for experiment in self.experiments for figure in self.figures_of(experiment)]
-        stems += [name for name in figures.NAMES if figures.declaration(name).kind == "map"]
+        stems += self.maps()
         return [f"{self.results}/figures/{stem}.{suffix}" for stem in stems for suffix in self.figures.formats]
+
+    def maps(self) -> list[str]:
+        """Return the figures that stand alone."""
+        return [name for name in figures.NAMES if figures.declaration(name).kind == "map"]
 
     def figure_input(self, figure: str, experiment: str = "") -> list[str]:
         """Return the files that a figure reads; of kind runs: the first seed's theory, trainings at both ends."""
@@ -237,16 +241,20 @@ class Config(Settings):
         runs = [self.run_of(experiment, seed, chi) for chi in dict.fromkeys((scales[0], scales[-1]))]
         return [runs[0].theory, *(run.langevin for run in runs)]
 
-    def figure_options(self, figure: str, experiment: str = "") -> dict[str, Any]:
-        """Return the options of ``msat figure``, but for its files."""
-        kind = figures.declaration(figure).kind
-        if kind == "map":
-            return {"tables": f"{self.results}/tables"}
-        title = {"title": self.experiments[experiment].title}
-        if kind == "experiment":
-            return {"tables": f"{self.results}/tables", "experiment": experiment, **title}
-        theory, *langevin = self.figure_input(figure, experiment)
-        return {"theory": theory, "langevin": tuple(langevin), **title}
+    def figures_input(self, experiment: str) -> list[str]:
+        """Return the files that the figures of an experiment read."""
+        read = (self.figure_input(figure, experiment) for figure in self.figures_of(experiment))
+        return list(dict.fromkeys(path for paths in read for path in paths))
+
+    def figures_options(self, experiment: str) -> dict[str, Any]:
+        """Return the options of ``msat figures`` for one experiment, but for the folder."""
+        formats = {"formats": list(self.figures.formats), "title": self.experiments[experiment].title}
+        options = formats | {"tables": f"{self.results}/tables", "experiment": experiment}
+        for figure in self.figures_of(experiment):
+            if figures.declaration(figure).kind == "runs":  # which all read the same runs
+                theory, *langevin = self.figure_input(figure, experiment)
+                options |= {"theory": theory, "langevin": tuple(langevin)}
+        return options
 
     def runs(self) -> list[Run]:
         """Return the grid: one run for each experiment, seed and scale."""

@@ -7,7 +7,7 @@ figure needs when they start: libraries that draw are imported inside functions.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from msat.settings import check_known, modules
 NAMES = modules(__path__, "style")
 # formats, and what makes the same figure the same bytes in each
 _METADATA: dict[str, dict[str, Any]] = {".pdf": {"CreationDate": None}, ".png": {}, ".svg": {"Date": None}}
+FORMATS = tuple(suffix[1:] for suffix in _METADATA)
 
 
 @dataclass(frozen=True)
@@ -59,31 +60,40 @@ def figures_of(level_names: Collection[str], has_direction: bool) -> list[str]:
     ]
 
 
-def draw(
-    name: str,
-    out: Sequence[Path],
-    title: str = "",
-    tables: Path | None = None,
-    experiment: str = "",
-    theory: Path | None = None,
-    langevin: Sequence[Path] = (),
-) -> None:
-    """Draw one figure and write it to each of the files.
-
-    Args:
-        out: Files; the suffix sets the format.
-        tables, experiment: Folder with the tables, and the experiment whose rows are shown.
-        theory, langevin: Result files: instead of these for figures of kind "runs".
+def draw(name: str, out: Sequence[Path], title: str = "", **sources: Any) -> None:
+    """Draw one figure and write it to each of the files, from the `sources` that `read` takes.
 
     Raises:
         InputError: If the figure, a file, the experiment or a level that the figure needs does not exist.
     """
-    needs = declaration(name)
+    declaration(name)
     for path in out:
         if path.suffix not in _METADATA:
             raise InputError(f"--out {path}: suffix must be .pdf, .png or .svg")
-    data = _results(name, theory, langevin) if needs.kind == "runs" else _tables(name, tables, experiment)
+    write(name, read(name, **sources), out, title)
 
+
+def read(
+    name: str,
+    tables: Path | None = None,
+    experiment: str = "",
+    theory: Path | None = None,
+    langevin: Sequence[Path] = (),
+) -> dict[str, Any]:
+    """Return what a figure is drawn from: the arguments of its ``draw``.
+
+    Args:
+        tables, experiment: Folder with the tables, and the experiment whose rows are shown.
+        theory, langevin: Result files: instead of these for figures of kind "runs".
+
+    Raises:
+        InputError: If a file, the experiment or a level that the figure needs does not exist.
+    """
+    return _results(name, theory, langevin) if declaration(name).kind == "runs" else _tables(name, tables, experiment)
+
+
+def write(name: str, data: Mapping[str, Any], out: Sequence[Path], title: str = "", keyword: str = "") -> None:
+    """Draw one figure from what `read` returns, and write it to each of the files, with a keyword in their metadata."""
     import matplotlib as mpl
 
     from msat.figures import style
@@ -95,8 +105,9 @@ def draw(
             figure.suptitle(title)
         try:
             for path in out:
+                words = {"Keywords": keyword} if keyword else {}
                 with atomic(path) as temporary:
-                    figure.savefig(temporary, format=path.suffix[1:], metadata=_METADATA[path.suffix])
+                    figure.savefig(temporary, format=path.suffix[1:], metadata=_METADATA[path.suffix] | words)
         except ValueError as error:  # matplotlib parses formulas only when it draws
             raise InputError(f"--title {title!r}: {str(error).splitlines()[-1]}") from None
 

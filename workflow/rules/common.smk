@@ -9,12 +9,12 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-from msat import figures
 from msat.cli_options import flags
 from msat.config import parse_config, with_files
 from msat.errors import InputError
 from msat.langevin import cost as training_cost
 from msat.stages import code
+from msat.stages.figures import outdated
 from msat.stages.maps import MAPS
 from msat.tables import TABLES
 from msat.theory import cost as theory_cost
@@ -127,15 +127,6 @@ def task_files(wildcards):
     """A changed table makes its data sets anew; what is fetched never changes, whatever its files' dates say."""
     task = experiment_of(wildcards).task
     return ancient(task.files()) if task.fetched else task.files()
-
-
-def figure_input(figure, wildcards):
-    return CONFIG.figure_input(figure, wildcards.get("experiment", ""))
-
-
-def figure_flags(figure, wildcards, output):
-    options = CONFIG.figure_options(figure, wildcards.get("experiment", ""))
-    return flags(options | {"out": tuple(output)})
 
 
 # Sizes as resources; each retry asks for more.

@@ -1,5 +1,5 @@
-# Figures, one rule a figure, from what each declares: figures of tables and of result files, one set for each
-# experiment, and maps, which stand alone. No figure needs a GPU.
+# Figures, from what each declares. Those of an experiment are drawn by one process, which leaves what is there as it
+# would be drawn again; maps stand alone. No figure needs a GPU.
 # Requires <results>/tables/*.parquet, and for figures of kind "runs" theory.nc and langevin.nc
 # Makes    <results>/figures/{experiment}/{figure}.{suffix} and <results>/figures/{map}.{suffix}
 
@@ -9,34 +9,83 @@ rule figures:
         CONFIG.figure_files(),
 
 
-for figure in figures.NAMES:
-    alone = figures.declaration(figure).kind == "map"
-    place = "" if alone else "{experiment}/"
-    logged = f"figure_{figure}" if alone else f"{{experiment}}/{figure}"
+def figure_output(figure, folder, subcategory, experiment):
+    """The files of a figure, as the report shows them."""
+    return report(
+        [f"{folder}/{figure}.{suffix}" for suffix in CONFIG.figures.formats],
+        category="Figures",
+        subcategory=subcategory,
+        caption=f"../report/{figure}.rst",
+        labels={"figure": figure, "experiment": experiment},
+    )
+
+
+def redrawn(experiment, wildcards, output):
+    """Which figures are drawn for sure, for the message; derived from the output, so that it is no reason to run."""
+    names = CONFIG.figures_of(experiment)
+    found = outdated(names, Path(output[0]).parent, CONFIG.figures.formats)
+    return ", ".join(found) or "those whose tables have changed"
+
+
+for experiment in CONFIG.experiments:
+
+    rule:
+        name:
+            f"figures_{experiment}"
+        input:
+            CONFIG.figures_input(experiment),
+        output:
+            # update: Snakemake would remove all before one is drawn
+            **{
+                figure: update(
+                    figure_output(
+                        figure,
+                        f"<results>/figures/{experiment}",
+                        experiment,
+                        experiment,
+                    )
+                )
+                for figure in CONFIG.figures_of(experiment)
+            },
+        log:
+            f"<results>/logs/{experiment}/figures.log",
+        benchmark:
+            f"<results>/benchmarks/{experiment}/figures.tsv"
+        localrule: True
+        resources:
+            mem_mb=growing(1500),
+            runtime=growing(10),
+        params:
+            job={
+                "code": {
+                    figure: code.figure(figure)
+                    for figure in CONFIG.figures_of(experiment)
+                }
+            },
+            redrawn=of_job(redrawn, experiment),
+            names=" ".join(CONFIG.figures_of(experiment)),
+            folder=lambda wildcards, output: Path(output[0]).parent,
+            # a title is a reason to run
+            flags=flags(CONFIG.figures_options(experiment)),
+        message:
+            f"Figures of {experiment}: {{params.redrawn}}"
+        shell:
+            "msat figures {params.names} {params.flags} --out {params.folder} > {log} 2>&1"
+
+
+for figure in CONFIG.maps():
 
     rule:
         name:
             f"figure_{figure}"
         input:
-            of_job(figure_input, figure),
+            CONFIG.figure_input(figure),
         output:
-            report(
-                [
-                    f"<results>/figures/{place}{figure}.{suffix}"
-                    for suffix in CONFIG.figures.formats
-                ],
-                category="Figures",
-                subcategory="theory" if alone else "{experiment}",
-                caption=f"../report/{figure}.rst",
-                labels={
-                    "figure": figure,
-                    "experiment": "theory only" if alone else "{experiment}",
-                },
-            ),
+            figure_output(figure, "<results>/figures", "theory", "theory only"),
         log:
-            f"<results>/logs/{logged}.log",
+            f"<results>/logs/figure_{figure}.log",
         benchmark:
-            f"<results>/benchmarks/{logged}.tsv"
+            f"<results>/benchmarks/figure_{figure}.tsv"
         localrule: True
         resources:
             mem_mb=growing(1000),
@@ -44,8 +93,10 @@ for figure in figures.NAMES:
         params:
             job={"code": code.figure(figure)},
             figure=figure,
-            flags=of_job(figure_flags, figure),
+            flags=lambda wildcards, input, output: flags(
+                {"tables": Path(input[0]).parent, "out": tuple(output)}
+            ),
         message:
-            f"Figure {figure}" + ("" if alone else " of {wildcards.experiment}")
+            f"Figure {figure}"
         shell:
             "msat figure {params.figure} {params.flags} > {log} 2>&1"
