@@ -28,18 +28,15 @@ def draw(langevin: style.Table, chains: style.Table, samples: style.Table, theor
 
 
 def _mixing(axes: style.Axes, langevin: style.Table) -> None:
-    for mixed, marker, color, label in ((True, "o", style.color(None), "mixed"), (False, "x", "C3", "not mixed")):
-        rows = langevin[langevin["mixed"] == mixed]
-        if len(rows) or mixed:
-            axes.plot(rows["chi"], rows["rhat_max"], marker, color=color, markerfacecolor="white", label=label)
-    axes.axhline(_RHAT_LIMIT, **style.LIMIT)
-    corner = axes.get_yaxis_transform()
-    axes.annotate("above: by noise alone?", (1, _RHAT_LIMIT), (0, 2), corner, "offset points", ha="right", fontsize=7)
-    if not langevin["mixed"].all():
-        axes.legend()
-    axes.set_ylim(0.9995, max(1.015, 1.002 * float(langevin["rhat_max"].max())))
+    largest = ("rhat_max", "o", style.color(None), "largest of a run")
+    for name, marker, color, label in (largest, ("rhat_excess", "x", style.palette()[0], "not explained by noise")):
+        axes.plot(langevin["chi"], langevin[name], marker, color=color, markerfacecolor="white", label=label)
+    axes.axhline(_RHAT_LIMIT, **style.LIMIT, label="limit")
+    highest = float(langevin["rhat_max"].max())
+    axes.set_ylim(0.9985, max(1.015, 1 + 1.6 * (highest - 1)))
     axes.ticklabel_format(axis="y", useOffset=False)
-    axes.set_ylabel(r"largest $\hat R$ of a run")
+    axes.set_ylabel(r"$\hat R$")
+    axes.legend(loc="upper right")
     style.chi_axis(axes)
 
 

@@ -50,9 +50,7 @@ def run(
 def outdated(names: Iterable[str], folder: Path, formats: Sequence[str]) -> list[str]:
     """Return the figures whose files are missing or drawn by other code, whatever they are drawn from."""
     return [
-        name
-        for name in names
-        if not all(_holds(path, _code_keyword(name)) for path in _files(folder, name, formats))
+        name for name in names if not all(_holds(path, _code_keyword(name)) for path in _files(folder, name, formats))
     ]
 
 
