@@ -333,7 +333,7 @@ SIZES = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", [(7, 6, 1.0), (10, 8, 10.0), (7, 10, 2.0), (20, 10, 20.0)], ids=str)
+@pytest.mark.parametrize("case", [(7, 10, 2.0), (20, 10, 20.0)], ids=str)
 @pytest.mark.parametrize("sampler", NAMES)
 def test_linear_networks_against_exact(sampler, case):
     width, n_train, chi = case
@@ -418,8 +418,11 @@ def _importance_sampled(task, network, draws=400_000, batches=40):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sampler", NAMES)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(
+    ("activation", "sampler"),
+    [(name, "hmc") for name in ACTIVATIONS]
+    + [(name, sampler) for name in ("erf", "relu") for sampler in NAMES if sampler != "hmc"],
+)
 def test_every_activation_against_importance_sampling(tiny_task, by_weights, activation, sampler):
     trained = msat.train(tiny_task, _tiny(activation), sampler=sampler, seed=6, **SIZES[sampler]).isel(chi=0)
     found = {}
