@@ -33,6 +33,8 @@ def run(
     """
     for suffix in formats:
         check_known("format", suffix, figures.FORMATS)
+    for name in names:
+        figures.declaration(name)
     wanted = {name: _files(folder, name, formats) for name in dict.fromkeys(names)}
     for path in (path for files in wanted.values() for path in files):
         check_writable(path)
@@ -50,9 +52,7 @@ def run(
 def outdated(names: Iterable[str], folder: Path, formats: Sequence[str]) -> list[str]:
     """Return the figures whose files are missing or drawn by other code, whatever they are drawn from."""
     return [
-        name
-        for name in names
-        if not all(_holds(path, _code_keyword(name)) for path in _files(folder, name, formats))
+        name for name in names if not all(_holds(path, _code_keyword(name)) for path in _files(folder, name, formats))
     ]
 
 
