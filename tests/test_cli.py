@@ -161,6 +161,7 @@ BAD_COMMANDS = {
     "table": ("task table --file {t}/text.npz --n-train 2 --out {o}", "text.npz: not a readable .npz file"),
     "digit": ("task mnist --digits 0,10 --out {o}", "digits.1 = 10: input should be less than or equal to 9"),
     "figure": ("figure pie --out {t}/a.png", "figure = 'pie': must be one of components"),
+    "figure format": ("figures samples --formats jpg --out {t}", "format = 'jpg': must be one of pdf, png, svg"),
     "level twice": ("solve --data {d} --width 3 --levels nngp,nngp --out {o}", "named twice"),
     "scale twice": ("solve --data {d} --width 3 --chi 1,1 --out {o}", "a scale is named twice"),
     "scales": ("solve --data {d} --width 3 --chi 1;2 --out {o}", "must be numbers separated by commas"),
@@ -287,7 +288,7 @@ def test_version_and_help(capsys):
         )
 
 
-COMMANDS = "task mnist solve train compare collect check figure loop-map finite-width schema"
+COMMANDS = "task mnist solve train compare collect check figure figures loop-map finite-width schema"
 
 
 def test_every_command_and_task_has_help(capsys):

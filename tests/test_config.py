@@ -275,19 +275,22 @@ def test_figures_follow_from_levels_and_task():
     assert "results/figures/a/kernels.pdf" not in kernel_levels.figure_files()
 
 
-def test_what_a_figure_reads_and_how_it_is_asked_for():
+def test_what_figures_read_and_how_they_are_asked_for():
     config = parse_config(_changed("experiments.a.title", "A: b"))
     ends = ["results/a/seed0/chi1/langevin.nc", "results/a/seed0/chi10/langevin.nc"]
     assert config.figure_input("kernels", "a") == ["results/a/seed0/theory.nc", *ends]
-    assert config.figure_options("kernels", "a") == {
-        "theory": "results/a/seed0/theory.nc",
-        "langevin": tuple(ends),
-        "title": "A: b",
-    }
     assert config.figure_input("samples", "a") == ["results/tables/samples.parquet"]
-    assert config.figure_options("samples", "a") == {"tables": "results/tables", "experiment": "a", "title": "A: b"}
     assert config.figure_input("loop_map") == ["results/tables/loop_map.parquet"]
-    assert config.figure_options("loop_map") == {"tables": "results/tables"}
+    tables = [f"results/tables/{name}.parquet" for name in ("chains", "evidence", "evidence_maximum", "samples")]
+    found = config.figures_input("a")
+    assert {*tables, "results/a/seed0/theory.nc", *ends} <= set(found)
+    assert len(set(found)) == len(found)
+    of_tables = {"formats": ["pdf", "png"], "title": "A: b", "tables": "results/tables", "experiment": "a"}
+    runs = {"theory": "results/a/seed0/theory.nc", "langevin": tuple(ends)}
+    assert config.figures_options("a") == of_tables | runs
+    without_runs = parse_config(_changed("experiments.a.levels", ["nngp", "rescaling"]))
+    assert config.figures_options("a").keys() - without_runs.figures_options("a").keys() == {"theory", "langevin"}
+    assert config.maps() == ["finite_width", "loop_map"]
 
 
 def test_a_task_may_name_its_own_folder_of_files(tmp_path, monkeypatch):

@@ -83,7 +83,8 @@ def test_seeds_depend_on_every_part_of_the_key():
         ("import msat.cli; msat.cli.main(['--help'])", ("pydantic", "numpy", "torch", "pandas", "matplotlib")),
         ("import msat.cli; msat.cli.main(['train', '--help'])", ("torch", "pandas", "matplotlib", "xarray")),
         ("import msat.stages.theory", ("torch", "matplotlib")),
-        ("import msat.config, msat.provenance, msat.figures", ("torch", "matplotlib", "xarray")),
+        ("import msat.config, msat.stages.figures", ("torch", "matplotlib", "xarray", "pandas")),
+        ("from msat import activations as a; [a.get_activation(n) for n in a.NAMES]", ("torch", "scipy.special")),
     ],
 )
 def test_light_commands_start_light(code, absent):

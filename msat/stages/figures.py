@@ -33,6 +33,8 @@ def run(
     """
     for suffix in formats:
         check_known("format", suffix, figures.FORMATS)
+    for name in names:
+        figures.declaration(name)
     wanted = {name: _files(folder, name, formats) for name in dict.fromkeys(names)}
     for path in (path for files in wanted.values() for path in files):
         check_writable(path)

@@ -84,7 +84,7 @@ TABLE = {
     "stages/maps.py": (MAPS_,),
     "stages/tables.py stages/measured.py": (TABLES,),
     "stages/checks.py": (CHECKS,),
-    "stages/training.py stages/code.py": NOTHING,
+    "stages/training.py stages/code.py stages/figures.py": NOTHING,
     "tables/rows.py": (TABLES, CHECKS),
     "tables/files.py": (MAPS_, *READ),
     "tables/checks.py tables/compare.py": (TABLES, CHECKS),
@@ -172,16 +172,11 @@ def _downstream(config: Config, jobs: set[str]) -> dict[str, int]:
     }
     counts["checks"] = int("checks" in jobs or counts["collect"])
     counts |= {name: int(name in of.get("map", ())) for name in MAPS}
-    for name in figures.NAMES:
-        needs = figures.declaration(name)
-        having = [each for each in config.experiments if name in config.figures_of(each)]
-        own = f"figure_{name}" in jobs
-        if needs.kind == "map":
-            counts[f"figure_{name}"] = int(own or counts[name])
-        elif needs.kind == "experiment":
-            counts[f"figure_{name}"] = len(having) if own or counts["collect"] else 0
-        else:
-            counts[f"figure_{name}"] = len([each for each in having if own or each in solved | trained])
+    for name in config.maps():
+        counts[f"figure_{name}"] = int(f"figure_{name}" in jobs or counts[name])
+    for name in config.experiments:
+        own = any(f"figure_{figure}" in jobs for figure in config.figures_of(name))
+        counts[f"figures_{name}"] = int(own or counts["collect"])
     return {name: count for name, count in {**counts, "all": 1}.items() if count}
 
 

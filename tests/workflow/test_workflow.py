@@ -13,17 +13,7 @@ from tests.workflow.running import ROOT, planned_jobs, snakemake
 
 pytestmark = pytest.mark.workflow
 
-# with the number of experiments that have the figure
-TABLE_FIGURES = {
-    "discrepancies": 2,
-    "samples": 2,
-    "convergence": 2,
-    "components": 1,
-    "directions": 2,
-    "features": 2,
-    "evidence": 2,
-}
-FIGURE_RULES = {f"figure_{name}": count for name, count in TABLE_FIGURES.items()}
+FIGURE_RULES = {"figures_ising_linear": 1, "figures_index_erf": 1}
 
 
 def test_everything_is_there_and_agrees(finished):
@@ -96,7 +86,26 @@ def test_a_theory_edit_does_not_retrain(finished, edited):
 def test_a_plotting_edit_only_draws(finished, edited):
     edited("msat/figures/style.py", lambda text: text + "\n_EDITED = True\n")
     planned = set(planned_jobs(snakemake(finished, "-n")))
-    assert planned == {*FIGURE_RULES, "figure_kernels", "figure_loop_map", "figure_finite_width", "all"}
+    assert planned == {*FIGURE_RULES, "figure_loop_map", "figure_finite_width", "all"}
+
+
+def test_one_figure_is_drawn_alone(finished, edited):
+    """By the job of its experiment, which says so before and leaves the other files as they are."""
+    folder = finished / "results/smoke/figures"
+    before = {path: path.read_bytes() for path in sorted(folder.rglob("*.p*"))}
+    missing = folder / "ising_linear/samples.png"
+    missing.unlink()
+    edited("msat/figures/evidence.py", lambda text: text + "\n_EDITED = True\n")
+    output = snakemake(finished)
+    assert "Figures of ising_linear: evidence, samples\n" in output
+    assert "Figures of index_erf: evidence\n" in output
+    assert set(planned_jobs(output)) == {*FIGURE_RULES, "all"}
+    changed = {str(path.relative_to(folder)) for path, content in before.items() if path.read_bytes() != content}
+    experiments = ("ising_linear", "index_erf")
+    assert changed == {f"{name}/evidence.{suffix}" for name in experiments for suffix in ("pdf", "png")}
+    log = (finished / "results/smoke/logs/ising_linear/figures.log").read_text()
+    assert log.startswith("drawn: evidence, samples; as they would be drawn: convergence, ")
+    assert planned_jobs(snakemake(finished, "-n")) == {}
 
 
 def test_a_training_edit_retrains_and_does_not_solve(finished, edited):
