@@ -105,7 +105,8 @@ def write(name: str, data: Mapping[str, Any], out: Sequence[Path], title: str = 
             figure.suptitle(title)
         try:
             # once for all files: each would lay out again, from where the one before it ended, and draw twice
-            figure.get_layout_engine().execute(figure)
+            if layout := figure.get_layout_engine():
+                layout.execute(figure)
             with mpl.rc_context({"figure.constrained_layout.use": False}):
                 figure.set_layout_engine(None)
             for path in out:
