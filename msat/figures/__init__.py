@@ -104,14 +104,15 @@ def write(name: str, data: Mapping[str, Any], out: Sequence[Path], title: str = 
         if title:
             figure.suptitle(title)
         try:
-            # once for all files: each would lay out again, from where the one before it ended, and draw twice
-            figure.get_layout_engine().execute(figure)
+            # laid out once for all files: each would do it again, from where the one before it ended, and draw twice
+            if layout := figure.get_layout_engine():
+                layout.execute(figure)
             with mpl.rc_context({"figure.constrained_layout.use": False}):
                 figure.set_layout_engine(None)
-            for path in out:
-                words = {"Keywords": keyword} if keyword else {}
-                with atomic(path) as temporary:
-                    figure.savefig(temporary, format=path.suffix[1:], metadata=_METADATA[path.suffix] | words)
+                for path in out:
+                    words = {"Keywords": keyword} if keyword else {}
+                    with atomic(path) as temporary:
+                        figure.savefig(temporary, format=path.suffix[1:], metadata=_METADATA[path.suffix] | words)
         except ValueError as error:  # matplotlib parses formulas only when it draws
             raise InputError(f"--title {title!r}: {str(error).splitlines()[-1]}") from None
 

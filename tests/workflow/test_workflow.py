@@ -89,25 +89,6 @@ def test_a_plotting_edit_only_draws(finished, edited):
     assert planned == {*FIGURE_RULES, "figure_loop_map", "figure_finite_width", "all"}
 
 
-def test_one_figure_is_drawn_alone(finished, edited):
-    """By the job of its experiment, which says so before and leaves the other files as they are."""
-    folder = finished / "results/smoke/figures"
-    before = {path: path.read_bytes() for path in sorted(folder.rglob("*.p*"))}
-    missing = folder / "ising_linear/samples.png"
-    missing.unlink()
-    edited("msat/figures/evidence.py", lambda text: text + "\n_EDITED = True\n")
-    output = snakemake(finished)
-    assert "Figures of ising_linear: evidence, samples\n" in output
-    assert "Figures of index_erf: evidence\n" in output
-    assert set(planned_jobs(output)) == {*FIGURE_RULES, "all"}
-    changed = {str(path.relative_to(folder)) for path, content in before.items() if path.read_bytes() != content}
-    experiments = ("ising_linear", "index_erf")
-    assert changed == {f"{name}/evidence.{suffix}" for name in experiments for suffix in ("pdf", "png")}
-    log = (finished / "results/smoke/logs/ising_linear/figures.log").read_text()
-    assert log.startswith("drawn: evidence, samples; as they would be drawn: convergence, ")
-    assert planned_jobs(snakemake(finished, "-n")) == {}
-
-
 def test_a_training_edit_retrains_and_does_not_solve(finished, edited):
     edited("msat/langevin/integrators.py", lambda text: text + "\n_EDITED = True\n")
     planned = planned_jobs(snakemake(finished, "-n"))
@@ -157,7 +138,26 @@ def test_every_rule_has_a_log_a_benchmark_and_a_message():
                     assert part in block or fetches, f"{path.name}: {part}"
 
 
-# last, since it changes a result
+# last, since these change results
+def test_one_figure_is_drawn_alone(finished, edited):
+    """By the job of its experiment, which says so before and leaves the other files as they are."""
+    folder = finished / "results/smoke/figures"
+    before = {path: path.read_bytes() for path in sorted(folder.rglob("*.p*"))}
+    missing = folder / "ising_linear/samples.png"
+    missing.unlink()
+    edited("msat/figures/evidence.py", lambda text: text + "\n_EDITED = True\n")
+    output = snakemake(finished)
+    assert "Figures of ising_linear: evidence, samples\n" in output
+    assert "Figures of index_erf: evidence\n" in output
+    assert set(planned_jobs(output)) == {*FIGURE_RULES, "all"}
+    changed = {str(path.relative_to(folder)) for path, content in before.items() if path.read_bytes() != content}
+    experiments = ("ising_linear", "index_erf")
+    assert changed == {f"{name}/evidence.{suffix}" for name in experiments for suffix in ("pdf", "png")}
+    log = (finished / "results/smoke/logs/ising_linear/figures.log").read_text()
+    assert log.startswith("drawn: evidence, samples; as they would be drawn: convergence, ")
+    assert planned_jobs(snakemake(finished, "-n")) == {}
+
+
 def test_a_stale_checkpoint_does_not_block(finished, edited):
     """The name of a checkpoint holds a digest of its job: another job's is left alone."""
     checkpoints = finished / "results/smoke/checkpoints"
