@@ -9,24 +9,6 @@ rule figures:
         CONFIG.figure_files(),
 
 
-def figure_output(figure, folder, subcategory, experiment):
-    """The files of a figure, as the report shows them."""
-    return report(
-        [f"{folder}/{figure}.{suffix}" for suffix in CONFIG.figures.formats],
-        category="Figures",
-        subcategory=subcategory,
-        caption=f"../report/{figure}.rst",
-        labels={"figure": figure, "experiment": experiment},
-    )
-
-
-def redrawn(experiment, wildcards, output):
-    """Which figures are drawn for sure, for the message; derived from the output, so that it is no reason to run."""
-    names = CONFIG.figures_of(experiment)
-    found = outdated(names, Path(output[0]).parent, CONFIG.figures.formats)
-    return ", ".join(found) or "those whose tables have changed"
-
-
 for experiment in CONFIG.experiments:
 
     rule:
