@@ -130,7 +130,7 @@ def test_ten_interruptions_change_no_bit(
 
 
 # steps of a short and of a longer run in blocks of one length
-LONGER = {"langevin": (5120, 6400), "hmc": (256, 320), "underdamped": (3840, 5120)}
+LONGER = {"langevin": (10_240, 12_800), "hmc": (256, 320), "underdamped": (3840, 5120)}
 
 
 @pytest.mark.parametrize("sampler", NAMES)

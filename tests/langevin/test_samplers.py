@@ -327,7 +327,7 @@ def test_underdamped_variance_on_a_quadratic(curvature, step_size, friction):
 
 SIZES = {
     "langevin": {"step_safety": 0.2, "chains": 64, "steps": 4096},
-    "hmc": {"chains": 64, "steps": 256},
+    "hmc": {"chains": 64, "steps": 256, "max_burn_in": 500},
     "underdamped": {"chains": 64, "steps": 2048},
 }
 
