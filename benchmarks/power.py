@@ -1,4 +1,4 @@
-"""Would the default checks find an error of one per cent in the training? Prints the table of docs/theory.md, 7d.
+"""Would the default checks find an error of one per cent in the training? Prints a table.
 
 Each row trains an experiment of config.yaml as the workflow does, with one thing wrong, and applies the checks. About
 ten minutes on one core: python benchmarks/power.py [experiment]
