@@ -21,6 +21,10 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def _error(item: Observable) -> str:
+    return "series" if item.series is not None else "jackknife" if item.held is None else "bracket"
+
+
 def _file(
     declared: Iterable[Variable],
     outer: tuple[str, ...],
@@ -46,7 +50,7 @@ def _theory() -> str:
 
 
 def _langevin() -> str:
-    return _file(variables.TRAINING, ("chi",), OBSERVABLES, lambda item: "jackknife" if item.jackknifed else "series")
+    return _file(variables.TRAINING, ("chi",), OBSERVABLES, _error)
 
 
 def _moments() -> str:

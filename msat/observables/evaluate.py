@@ -55,7 +55,11 @@ def measured(
             if observable.series is not None:
                 error = standard_error(observable.series(series, moments))
             elif without:
-                value, error = jackknifed(value, np.array([observable.formula(item) for item in without]))
+                parts = np.array([observable.formula(item) for item in without])
+                if observable.held is None:
+                    value, error = jackknifed(value, parts)
+                else:
+                    value, error = bracketed(value, np.array([observable.held(moments, w) for w in without]), parts)
             else:
                 continue
         except KeyError:  # the name of a moment
@@ -102,6 +106,25 @@ def jackknifed(value: Any, parts: Array) -> tuple[Array, Array]:
     chains, centre = len(parts), parts.mean(axis=0)
     error = np.sqrt((chains - 1) / chains * np.sum((parts - centre) ** 2, axis=0))
     return np.asarray(chains * value - (chains - 1) * centre), np.asarray(error)
+
+
+def bracketed(value: Any, held: Array, parts: Array) -> tuple[Array, Array]:
+    """Return an eigenvalue and its standard error, by leaving out one chain at a time.
+
+    Noise pushes the largest eigenvalue t of a mean over B chains up, and what a chain of its own has along the leading
+    eigenvector of the others falls short: ``E[t] >= truth >= E[s_j]``, ``s_j = B held_j - (B - 1) t_j``, whatever the
+    gap to the next eigenvalue. Where that gap exceeds the noise both miss by the same to leading order, so the middle
+    of t and the mean of s_j is free of that bias, as the jackknife is; where it does not, the jackknife misses and the
+    truth is between. The squared error is that of the mean of s_j plus half the distance squared.
+
+    Args:
+        value: t, or all eigenvalues in descending order (P,).
+        held, parts: ``v.M v`` of all chains' matrix along the eigenvector v of that without chain j, and t_j, (B, ...).
+    """
+    chains = len(parts)
+    alone = chains * held - (chains - 1) * parts
+    lower = alone.mean(axis=0)
+    return (value + lower) / 2, np.hypot(batch_error(alone), (value - lower) / 2)
 
 
 def without_each(means: Mapping[str, Array]) -> list[dict[str, Array]]:

@@ -94,17 +94,39 @@ def spectrum(matrix: Symmetric) -> Array:
 
 def outlier(matrix: Symmetric) -> float:
     """Return the largest eigenvalue by Lanczos' method; NaN if an entry is NaN."""
-    from scipy.sparse.linalg import ArpackNoConvergence, eigsh  # slow to load, and used only here
-
     if not _finite(matrix):
         return float("nan")
-    start = np.random.default_rng(0).standard_normal(len(matrix))  # a fixed start gives the same bits
-    if not isinstance(matrix, np.ndarray):
-        return matrix.largest(start)
+    return _leading(matrix)[0] if isinstance(matrix, np.ndarray) else matrix.largest(_start(len(matrix)))
+
+
+def directions(matrix: Array) -> Array:
+    """Return the eigenvectors of `spectrum`'s eigenvalues as columns, (P, P), of the largest alone, (P, 1), if P > 500.
+
+    All NaN if an entry is NaN.
+    """
+    whole = len(matrix) <= LARGEST_SPECTRUM
+    if not _finite(matrix):
+        return np.full((len(matrix), len(matrix) if whole else 1), np.nan)
+    return np.asarray(np.linalg.eigh(matrix)[1][:, ::-1] if whole else _leading(matrix)[1])
+
+
+def along(matrix: Array, columns: Array) -> Array:
+    """Return ``v.M v`` for each unit vector v among the columns."""
+    return np.asarray(np.einsum("pk,pk->k", columns, matrix @ columns))
+
+
+def _start(size: int) -> Array:
+    return np.random.default_rng(0).standard_normal(size)  # a fixed start gives the same bits
+
+
+def _leading(matrix: Array) -> tuple[float, Array]:
+    from scipy.sparse.linalg import ArpackNoConvergence, eigsh  # slow to load, and used only here
+
     try:
-        return float(eigsh(matrix, k=1, which="LA", v0=start, tol=1e-12, return_eigenvectors=False)[0])
+        values, vectors = eigsh(matrix, k=1, which="LA", v0=_start(len(matrix)), tol=1e-12)
     except ArpackNoConvergence:  # many eigenvalues nearly as large
-        return float(np.linalg.eigvalsh(matrix)[-1])
+        values, vectors = np.linalg.eigh(matrix)
+    return float(values[-1]), vectors[:, -1:]
 
 
 def effective_rank(matrix: Symmetric) -> float:

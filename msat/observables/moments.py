@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from msat.observables.functions import LARGEST_SPECTRUM, Symmetric, outlier, spectrum
+import numpy as np
+
+from msat.observables.functions import LARGEST_SPECTRUM, Symmetric, directions, outlier, spectrum
 from msat.types import Array
 
 
@@ -50,6 +52,16 @@ class Moments:
     def hidden_spectrum(self) -> Array:
         """Eigenvalues of the hidden kernel, (P,)."""
         return spectrum(self.hidden_kernel)
+
+    @cached_property
+    def covariance_directions(self) -> Array:
+        """Eigenvectors of the covariance, an array, as `msat.observables.functions.directions` gives them."""
+        return directions(np.asarray(self.covariance_train))
+
+    @cached_property
+    def hidden_directions(self) -> Array:
+        """Eigenvectors of the hidden kernel."""
+        return directions(np.asarray(self.hidden_kernel))
 
     @cached_property
     def covariance_outlier(self) -> float:

@@ -2,7 +2,8 @@
 
 An observable is a function of `Moments`. Theory evaluates it on a level's moments, with a Monte Carlo error from
 its batches of draws; training on the moments of all chains, with an error from a block series where it is linear in
-one, and from leaving out one chain at a time (jackknife) where it is not. Nothing is trained again for a new one.
+one, and from leaving out one chain at a time (jackknife; brackets for eigenvalues) where it is not. Nothing is trained
+again for a new one.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 
 from msat.observables.functions import (
     across_target,
+    along,
     along_target,
     centred_alignment,
     discrepancy,
@@ -41,6 +43,7 @@ class Observable:
         needs: The fields of `Moments` that it is a function of.
         series: The series (chains, blocks, ...) whose mean it is to first order in the noise, from the block series and
             the moments of all; None: its error is taken by leaving out one chain at a time.
+        held: Of eigenvalues, what it is on the first moments in the eigenvectors that the second ones have.
         dimensions: Names of its dimensions beside level and chi.
         theory: Whether theory predicts it.
         compared: Whether training is compared with every level in it, in tables and checks.
@@ -55,6 +58,7 @@ class Observable:
     needs: tuple[str, ...]
     units: str = "1"
     series: Callable[[Series, Moments], Array] | None = None
+    held: Callable[[Moments, Moments], Any] | None = None
     dimensions: tuple[str, ...] = ()
     theory: bool = True
     compared: bool = False
@@ -118,9 +122,17 @@ def _weights_along(m: Moments) -> float:
     return m.first_layer(m.frame.direction) if m.first_layer else float("nan")
 
 
-def _bulk(m: Moments) -> float:
+def _bulk(m: Moments, largest: float) -> float:
     others = len(m.hidden_kernel) - 1
-    return float(m.hidden_kernel.trace() - m.hidden_outlier) / others if others else float("nan")
+    return float(m.hidden_kernel.trace() - largest) / others if others else float("nan")
+
+
+def _held_covariance(m: Moments, other: Moments) -> Array:
+    return along(np.asarray(m.covariance_train), other.covariance_directions)
+
+
+def _held_kernel(m: Moments, other: Moments) -> Array:
+    return along(np.asarray(m.hidden_kernel), other.hidden_directions)
 
 
 _of_covariance = partial(Observable, needs=("covariance_train",), units="label^2", compared=True)
@@ -207,7 +219,12 @@ OBSERVABLES = (
         printed=True,
         optional=True,
     ),
-    _of_covariance("covariance_outlier", "largest eigenvalue of covariance_train", lambda m: m.covariance_outlier),
+    _of_covariance(
+        "covariance_outlier",
+        "largest eigenvalue of covariance_train",
+        lambda m: m.covariance_outlier,
+        held=lambda m, other: _held_covariance(m, other)[0],
+    ),
     _of_kernel(
         "hidden_kernel_gain",
         "y.H y / y.K y, K the prior hidden kernel",
@@ -221,8 +238,19 @@ OBSERVABLES = (
         printed=True,
         optional=True,
     ),
-    _of_kernel("hidden_kernel_outlier", "largest eigenvalue of H", lambda m: m.hidden_outlier),
-    _of_kernel("hidden_kernel_bulk", "mean of the other eigenvalues of H", _bulk, optional=True),
+    _of_kernel(
+        "hidden_kernel_outlier",
+        "largest eigenvalue of H",
+        lambda m: m.hidden_outlier,
+        held=lambda m, other: _held_kernel(m, other)[0],
+    ),
+    _of_kernel(
+        "hidden_kernel_bulk",
+        "mean of the other eigenvalues of H",
+        lambda m: _bulk(m, m.hidden_outlier),
+        held=lambda m, other: _bulk(m, _held_kernel(m, other)[0]),
+        optional=True,
+    ),
     _of_kernel("hidden_kernel_effective_rank", "(tr H)^2 / tr H^2", lambda m: effective_rank(m.hidden_kernel)),
     Observable(
         "weight_alignment",
@@ -263,6 +291,7 @@ OBSERVABLES = (
         lambda m: m.covariance_spectrum,
         needs=("covariance_train",),
         units="label^2",
+        held=_held_covariance,
         # the k-th of P eigenvalues: an axis of its own would add a dimension to the contract
         dimensions=("train",),
     ),
@@ -270,6 +299,7 @@ OBSERVABLES = (
         "hidden_kernel_spectrum",
         "eigenvalues of H, descending (not sample by sample)",
         lambda m: m.hidden_spectrum,
+        held=_held_kernel,
         needs=("hidden_kernel",),
         dimensions=("train",),
     ),
