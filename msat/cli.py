@@ -149,7 +149,7 @@ def _collect() -> click.Command:
 
 
 def _check() -> click.Command:
-    from msat.config import Checks
+    from msat.config.sections import Checks
 
     def run(table: Path, out: Path, **values: Any) -> None:
         from msat.stages import checks

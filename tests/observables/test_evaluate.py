@@ -221,8 +221,8 @@ def test_the_jackknife_removes_the_bias_of_a_square():
 def test_the_largest_eigenvalue_of_a_noisy_mean_is_bracketed(gap):
     """A symmetric matrix with noise of size 0.3 an entry in the mean of 16: cluster, gap of the noise, clear gap.
 
-    The jackknife, right where the gap is clear, is 3 errors off on average at the others. 400 ensembles; the bound of each
-    |z| is that of Student's t, false alarm 1e-4 together.
+    The jackknife, right where the gap is clear, is 3 errors off on average at the others. 400 ensembles; the bound of
+    each |z| is that of Student's t, false alarm 1e-4 together.
     """
     rng, size, chains = np.random.default_rng(6), 30, 16
     truth = np.diag(np.r_[1.0 + gap, np.ones(size - 1)])

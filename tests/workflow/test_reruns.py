@@ -43,7 +43,7 @@ TABLE = {
     "stages/__init__.py tables/__init__.py": (TABLES,),
     "__init__.py */__init__.py": NOTHING,
     # what only reads or shows settings: their values are in the jobs
-    "cli.py cli_options.py config.py langevin/settings.py": NOTHING,
+    "cli.py cli_options.py config/*.py langevin/settings.py": NOTHING,
     # data sets: of the smoke run's tasks, ising is that of the maps too
     "tasks/base.py": (TASKS, SOLVE, MAPS_),
     "tasks/storage.py": (SOLVE,),

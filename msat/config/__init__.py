@@ -1,180 +1,31 @@
 """The workflow's configuration: what config.yaml may hold, and the grid of runs that follows from it.
 
-Each stage and task defines the settings that are its own; this module only composes them. The JSON schema in
-workflow/schemas is generated from here (``msat schema``).
+The JSON schema in workflow/schemas is generated from here (``msat schema``).
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import reduce
-from operator import or_
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import Any, Literal
 
-from pydantic import Field, StringConstraints, create_model, model_validator
+from pydantic import Field
 
-from msat import figures, levels, tasks
+from msat import figures, levels
+from msat.config.runs import Run
+from msat.config.sections import Checks, Experiment, ExperimentName, Figures, Reference, Scales, Seeds, Theory
 from msat.errors import InputError
 from msat.keys import digest, file_digest
-from msat.langevin.samplers import SamplerName
 from msat.langevin.settings import STOPPING_RULE, LangevinSettings, Saving
-from msat.network import Network, NetworkSettings
-from msat.settings import Seed, Settings
-from msat.stages.maps import FiniteWidthSettings, Gamma, LoopMapSettings
-from msat.tasks.base import TaskSettings
+from msat.network import Network
+from msat.settings import Settings
+from msat.stages.maps import FiniteWidthSettings, LoopMapSettings
 from msat.tasks.mnist_sources import SourceSettings
 from msat.theory.kept import with_drawn
-from msat.theory.settings import MATRICES, Levels, Matrices
 from msat.validation import validated
 
-ExperimentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
-Seeds = Annotated[list[Seed], Field(min_length=1)]
-Positive = Annotated[float, Field(gt=0)]
 TrainingKind = Literal["langevin", "reference"]
-
-
-def _named(task: str) -> type[TaskSettings]:
-    """Return the settings of a task with its name, as an experiment's section ``task`` holds them."""
-    settings: Any = tasks.get(task).Settings
-    title = "".join(part.title() for part in task.split("_")) + "Task"
-    name: Any = (Literal[task], Field(description="Which task."))
-    model: Any = create_model(title, __base__=settings, __doc__=settings.__doc__, name=name)
-    return cast("type[TaskSettings]", model)
-
-
-if TYPE_CHECKING:
-
-    class Task(TaskSettings):
-        """Settings of any task."""
-
-        name: str
-
-else:
-    Task = Annotated[reduce(or_, map(_named, tasks.NAMES)), Field(discriminator="name")]
-
-
-class Scales(Settings):
-    """The scales of a sweep, given either as chi or as gamma."""
-
-    chi: list[Positive] | None = Field(
-        None, min_length=1, description="Scales chi: 1 is standard scaling, N is mean-field scaling."
-    )
-    gamma: list[Gamma] | None = Field(
-        None, min_length=1, description="Exponents gamma of chi = N^gamma: 0 is standard, 1 mean-field."
-    )
-
-    @model_validator(mode="after")
-    def _one_of_two(self) -> Scales:
-        if self.chi is not None and self.gamma is not None:
-            raise ValueError("give the scales either as chi or as gamma, not both")
-        values = self.chi if self.chi is not None else self.gamma
-        if values is not None and len(set(map(scale_name, values))) < len(values):
-            raise ValueError("a scale is named twice (to six digits)")
-        return self
-
-    def names(self, width: int) -> list[str]:
-        """Return the scales as values of chi, as file names have them."""
-        if self.chi is not None:
-            values = self.chi
-        elif self.gamma is not None:
-            values = [math.exp(gamma * math.log(width)) for gamma in self.gamma]
-        else:
-            raise InputError("scales: give a list under chi or under gamma")
-        names = [scale_name(value) for value in values]
-        if len(set(names)) < len(names):
-            raise InputError(f"scales: chi = [{', '.join(names)}]: a scale is named twice")
-        return names
-
-
-def scale_name(chi: float) -> str:
-    """Return a scale as file names, plan and command lines have it, rounded to six digits: made here only."""
-    return f"{chi:g}"
-
-
-class Theory(Settings):
-    """What the theory computes."""
-
-    levels: Levels | None = Field(None, description="Levels of theory; null for all that an activation has.")
-    matrices: Matrices | None = MATRICES
-
-
-class Reference(LangevinSettings):
-    """Trainings by another sampler, with which Langevin and every level are compared."""
-
-    experiments: list[ExperimentName] | None = Field(
-        None, description="Experiments that have them; null for all whose networks are not linear, [] for none."
-    )
-    seeds: Seeds | None = Field(None, description="Seeds that have them; null for the first of each experiment.")
-    sampler: SamplerName = Field("hmc", description="Sampler: hmc, which has no bias from its step, or underdamped.")
-    max_steps: int = Field(4000, ge=64, description="Most steps kept per chain (of hmc: trajectories).")
-
-
-class Checks(Settings):
-    """When theory and training are said to disagree."""
-
-    alpha: float = Field(
-        1e-4, gt=0, lt=1, description="The run fails if exact and Langevin disagree at this level (Bonferroni)."
-    )
-
-
-class Figures(Settings):
-    """How figures are written."""
-
-    formats: list[Literal["pdf", "png", "svg"]] = Field(["pdf", "png"], min_length=1, description="File formats.")
-
-    @model_validator(mode="after")
-    def _no_repetition(self) -> Figures:
-        if len(set(self.formats)) < len(self.formats):
-            raise ValueError("a format is named twice")
-        return self
-
-
-class Experiment(Settings):
-    """A named combination of a task and a network; scales and seeds may differ from the common ones."""
-
-    title: str = Field("", description="Title in figures and report.")
-    task: Task = Field(description="Data.")
-    network: NetworkSettings = Field(description="Network.")
-    scales: Scales | None = Field(None, description="Scales of this experiment; null for the common ones.")
-    seeds: Seeds | None = Field(None, description="Seeds; null for the common ones.")
-    levels: Levels | None = Field(None, description="Levels of theory; null for the common ones.")
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training of the grid, and the files that belong to it."""
-
-    results: str
-    experiment: str
-    seed: int
-    chi: str
-
-    @property
-    def theory(self) -> str:
-        """Result of the theory, at all scales."""
-        return f"{self.results}/{self.experiment}/seed{self.seed}/theory.nc"
-
-    @property
-    def langevin(self) -> str:
-        """Result of the training."""
-        return f"{self.results}/{self.experiment}/seed{self.seed}/chi{self.chi}/langevin.nc"
-
-    @property
-    def reference(self) -> str:
-        """Result of the training by another sampler, of runs that have one."""
-        return f"{self.results}/{self.experiment}/seed{self.seed}/chi{self.chi}/reference.nc"
-
-    def final_state(self, kind: str) -> str:
-        """Final state of the training or the reference: the same name for every version of it, so that one is kept."""
-        return f"{self.results}/states/{self.experiment}/seed{self.seed}/chi{self.chi}/{kind}.pt"
-
-    def checkpoint(self, trajectory: str) -> str:
-        """Checkpoint of the training whose trajectory has that digest."""
-        return f"{self.results}/checkpoints/{self.experiment}-seed{self.seed}-chi{self.chi}-{trajectory}.pt"
 
 
 class Config(Settings):
