@@ -63,4 +63,5 @@ rule collect:
     message:
         "Tables of all results"
     shell:
-        "msat collect --list {input.plan} --processes {threads} --out {params.folder} > {log} 2>&1"
+        # one thread in each process, where Snakemake would let each use all
+        "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 msat collect --list {input.plan} --processes {threads} --out {params.folder} > {log} 2>&1"
