@@ -48,7 +48,7 @@ DRAWS = 19  # from each posterior: ranks are 0 to 19
 # time between two draws, in units of the prior's relaxation (of hmc: trajectories), and how many of these are burn-in
 SPACING = {"langevin": (5.0, 4), "hmc": (6, 12), "underdamped": (8.0, 4)}
 
-MOST_STEPS = {"underdamped": 20_000, "langevin": 20_000, "hmc": 2000}  # of the study of condensed neurons
+MOST_STEPS = {"underdamped": 100_000, "langevin": 200_000, "hmc": 4000}  # of the study of condensed neurons
 
 
 def data(n_train, dimension, seed):
