@@ -7,6 +7,7 @@ compiled ahead, and the seconds of that are said and not counted.
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
@@ -47,7 +48,7 @@ def target(case: Case) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
     return energy, observed
 
 
-class InJax:
+class InJax(ABC):
     """Chains of a kernel: subclasses give `start`, which tunes a chain, and `draws`, which moves it by `DRAWS` draws.
 
     Both are compiled functions: ``start(key) -> chain`` and ``draws(chain) -> (chain, observables (DRAWS, 3))``.
@@ -62,9 +63,9 @@ class InJax:
         self._chains: list[Any] = []
         self._found: list[list[np.ndarray]] = [[] for _ in range(CHAINS)]
 
+    @abstractmethod
     def build(self) -> None:
         """Compile `start` and `draws`."""
-        raise NotImplementedError
 
     def compile(self) -> float:
         """Return the seconds that compiling takes."""
