@@ -47,10 +47,23 @@ def check_writable(path: Path, option: str = "--out") -> None:
         raise InputError(f"{option} {path}: cannot be written ({error.strerror})") from None
 
 
-def check_not_input(data: Path, out: Path) -> None:
-    """Raise InputError if a result would replace the data that it is made from."""
-    if data.resolve() == out.resolve():
-        raise InputError(f"--out {out}: is the data file; give the result another name")
+def check_distinct(*files: tuple[str, Path | None]) -> None:
+    """Raise InputError if two files of a command are one, through links as well: the second would replace the first.
+
+    Args:
+        files: Each by what it is ("--out", "the data file"), what is read first; None for one that is not asked for.
+    """
+    known: dict[Path, str] = {}
+    for name, path in files:
+        if path is None:
+            continue
+        try:
+            place = path.resolve()
+        except (OSError, RuntimeError):  # a loop of links
+            raise InputError(f"{name} {path}: is a link that leads nowhere") from None
+        if place in known:
+            raise InputError(f"{name} {path}: is {known[place]} too; every file of a command needs a name of its own")
+        known[place] = name
 
 
 def _temporary(path: Path) -> Path:

@@ -22,6 +22,7 @@ from msat.errors import Interrupted
 from msat.langevin.settings import LangevinSettings, TrainingJob
 from msat.network import Network, NetworkSettings
 from msat.stages import maps
+from msat.tasks.storage import save_task
 from msat.theory.settings import TheorySettings
 
 NETWORK = "--width 9 --activation linear --g-w 0.5 --g-v 0.5 --kappa-0 1"
@@ -201,6 +202,38 @@ def test_cuda_without_a_gpu(tmp_path, capsys):
     _write(tmp_path / "data.npz")
     command = f"train --data {tmp_path}/data.npz --width 3 --device cuda --out {tmp_path}/out.nc"
     _refused(tmp_path, capsys, command, "torch finds no CUDA device")
+
+
+@pytest.mark.parametrize(
+    ("files", "first", "second"),
+    [
+        ("--checkpoint {0}/x.nc --out {0}/x.nc", "--out {0}/x.nc", "--checkpoint"),
+        ("--final-state {0}/x.nc --out {0}/x.nc", "--final-state {0}/x.nc", "the copy beside --final-state"),
+        ("--final-state {0}/x.pt --out {0}/x.nc", "--out {0}/x.nc", "the copy beside --final-state"),
+        ("--final-state {0}/x.pt --checkpoint {0}/x.pt --out {0}/y.nc", "--final-state {0}/x.pt", "--checkpoint"),
+        ("--checkpoint {0}/data.npz --out {0}/y.nc", "--checkpoint {0}/data.npz", "the data file"),
+        ("--checkpoint {0}/link.pt --out {0}/x.nc", "--out {0}/x.nc", "--checkpoint"),
+        ("--theory {0}/x.nc --out {0}/x.nc", "--out {0}/x.nc", "--theory"),
+    ],
+)
+def test_no_two_files_of_a_training_are_one(tmp_path, capsys, small_task, files, first, second):
+    """A checkpoint with the name of the result would take the result with it when it is removed."""
+    save_task(tmp_path / "data.npz", small_task)
+    (tmp_path / "link.pt").symlink_to(tmp_path / "x.nc")
+    before = sorted(tmp_path.iterdir())
+    command = f"train --data {tmp_path}/data.npz --width 3 --steps 64 {files.format(tmp_path)}"
+    assert main(command.split()) == 2
+    message = f"{first.format(tmp_path)}: is {second} too; every file of a command needs a name of its own"
+    assert capsys.readouterr().err == f"msat: error: {message}\n"
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_loop_of_links_is_one_line(tmp_path, capsys, small_task):
+    save_task(tmp_path / "data.npz", small_task)
+    (tmp_path / "a.nc").symlink_to(tmp_path / "b.nc")
+    (tmp_path / "b.nc").symlink_to(tmp_path / "a.nc")
+    assert main(f"solve --data {tmp_path}/data.npz --width 3 --out {tmp_path}/a.nc".split()) == 2
+    assert capsys.readouterr().err == f"msat: error: --out {tmp_path}/a.nc: is a link that leads nowhere\n"
 
 
 def _refused(tmp_path, capsys, command, message):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from msat.errors import ComputationError
-from msat.store import atomic, check_writable
+from msat.store import atomic, check_distinct, check_writable
 from msat.tables.checks import disagreements, shortfalls, summary, unconverged, verdict
 from msat.tables.files import read_table
 
@@ -23,6 +23,7 @@ def run(table: Path, out: Path, alpha: float) -> str:
             before.
     """
     check_writable(out)
+    check_distinct(("the table", table), ("--out", out))
     checks = read_table(table, ("experiment", "chi", "level", "chi2_p"))
     text, problems = summary(checks), disagreements(checks, alpha)
     if problems:

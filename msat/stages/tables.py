@@ -18,7 +18,7 @@ import xarray as xr
 
 from msat.errors import InputError
 from msat.stages import measured
-from msat.store import atomic, check_writable, load_attributes, load_dataset
+from msat.store import atomic, check_distinct, check_writable, load_attributes, load_dataset
 from msat.tables import TABLES, rows
 from msat.tables.checks import check_table
 from msat.tables.compare import better, compare, compare_samplers, printed
@@ -64,6 +64,7 @@ def run(
     if partial:
         out.mkdir(parents=True, exist_ok=True)
     check_writable(out / "theory.csv")
+    check_distinct(("--list", plan), *(("a table", out / f"{name}.csv") for name in TABLES))
     if plan is None:
         collect_files(theory or (), langevin or (), out, reference or (), processes=processes)
         return ""
@@ -90,6 +91,8 @@ def compare_files(theory: Path, langevin: Path, csv: Path | None = None) -> str:
     """Return one theory result against one training result as text, and write the table as CSV if asked to."""
     if csv is not None:
         check_writable(csv, "--csv")
+        check_distinct(("the theory result", theory), ("--csv", csv))
+        check_distinct(("the training result", langevin), ("--csv", csv))
     table = compare(load_dataset(theory, "theory"), measured.load(langevin))
     if csv is not None:
         with atomic(csv) as temporary:

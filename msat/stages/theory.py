@@ -21,7 +21,7 @@ from msat.observables.moments import Frame, Moments
 from msat.observables.registry import BY_NAME
 from msat.observables.variables import MATRICES, SOME, THEORY
 from msat.provenance import environment
-from msat.store import attributes, check_not_input, check_writable, save_dataset
+from msat.store import attributes, check_distinct, check_writable, save_dataset
 from msat.tasks.base import Task
 from msat.tasks.storage import load_task
 from msat.theory.anneal import anneal
@@ -43,7 +43,7 @@ def run(data: Path, out: Path, network: Network, settings: TheorySettings, label
         ComputationError: If `strict` is set and a level that must have a solution did not converge.
     """
     check_writable(out)
-    check_not_input(data, out)
+    check_distinct(("the data file", data), ("--out", out))
     dataset = solve(load_task(data), network, settings.chi, settings.levels, settings.seed, settings.matrices)
     dataset.attrs["label"] = label
     optional = [level.name for level in LEVELS.values() if level.may_have_no_solution]

@@ -27,7 +27,7 @@ from msat.langevin.stopping import passes_through
 from msat.network import Network
 from msat.provenance import environment
 from msat.stages import code, measured
-from msat.store import check_not_input, check_writable, keep_copy, load_dataset, save_dataset
+from msat.store import check_distinct, check_writable, keep_copy, load_dataset, save_dataset
 from msat.tasks.base import Task
 from msat.tasks.storage import load_task
 from msat.types import Array
@@ -44,17 +44,18 @@ def run(
     Raises:
         InputError, ComputationError, Interrupted: See `train`.
     """
-    check_writable(out)
-    for option, path in (("--checkpoint", job.checkpoint), ("--final-state", job.final_state)):
+    written = (("--checkpoint", job.checkpoint), ("--final-state", job.final_state), ("--out", out))
+    copy = None if job.final_state is None else _copy_of_result(job.final_state)
+    check_distinct(("the data file", data), ("--theory", job.theory), ("the copy beside --final-state", copy), *written)
+    for option, path in written:
         if path is not None:
             check_writable(path, option)
-    check_not_input(data, out)
     theory = None if job.theory is None else load_dataset(job.theory, "theory")
     dataset = _train(load_task(data), network, settings, job, theory, progress=True)
     dataset.attrs["label"] = label
     save_dataset(out, dataset)
     if job.final_state is not None and job.keep_state:
-        keep_copy(out, job.final_state.with_suffix(".nc"))
+        keep_copy(out, _copy_of_result(job.final_state))
     if job.checkpoint is not None:
         job.checkpoint.unlink(missing_ok=True)
     attributes = dataset.attrs
@@ -67,6 +68,10 @@ def run(
         "burn_in_converged": "burn-in ended at its maximum, not by its criterion",
     }
     return [text for name, text in texts.items() if text and not attributes[name]]
+
+
+def _copy_of_result(final_state: Path) -> Path:
+    return final_state.with_suffix(".nc")
 
 
 def train(

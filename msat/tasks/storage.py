@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from msat.errors import InputError
-from msat.store import UNREADABLE, atomic, check_not_input, check_writable, first_line
+from msat.store import UNREADABLE, atomic, check_distinct, check_writable, first_line
 from msat.tasks.base import ARRAYS, Task
 
 
@@ -25,7 +25,7 @@ def write_task(out: Path, files: Sequence[str], make: Callable[[], Task]) -> lis
     """Make a data set from its files and write it, and return what its user must know of it."""
     check_writable(out)
     for file in files:
-        check_not_input(Path(file), out)
+        check_distinct(("the data file", Path(file)), ("--out", out))
     task = make()
     save_task(out, task)
     left_out = task.provenance.get("left_out")

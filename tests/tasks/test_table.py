@@ -190,4 +190,7 @@ def test_the_table_is_not_overwritten(file, capsys):
     np.savez("data.npz", x=frame[["age", "bmi"]], y=frame["y"])
     command = "task table --file data.npz --n-train 2 --out data.npz"
     assert main(command.split()) == 2
-    assert "is the data file; give the result another name" in capsys.readouterr().err
+    assert (
+        "--out data.npz: is the data file too; every file of a command needs a name of its own"
+        in capsys.readouterr().err
+    )
