@@ -38,6 +38,7 @@ class Moments:
     covariance_train: Symmetric  # of outputs, without label noise, (P, P)
     hidden_kernel: Symmetric  # E[(1/N) sum_i phi_i phi_i^T] on the training points, (P, P)
     first_layer: Callable[[Array], float] | None = None
+    readout_covariance: Array | None = None  # <S>, S = sum_i w_i w_i^T, (m, m); None for one output
     readout_norm: float = float("nan")  # <|w|^2>
     # of training only
     first_layer_variance: float = float("nan")  # mean square of whitened first-layer weights
