@@ -164,9 +164,9 @@ class Config(Settings):
         """Return the option ``--matrices`` of one experiment's theory, with what its figures draw."""
         needs = [figures.declaration(name) for name in self.figures_of(experiment)]
         drawn = [level for need in needs if need.kind == "runs" for level in need.levels]
-        n_train = self.experiments[experiment].task.sizes().n_train
+        sizes = self.experiments[experiment].task.sizes()
         names = self.levels_of(experiment), self.scale_names(experiment)
-        return with_drawn(self.theory.matrices, *names, n_train, drawn)
+        return with_drawn(self.theory.matrices, *names, sizes.n_train * sizes.n_outputs, drawn)
 
     def settings_of(self, kind: TrainingKind) -> dict[str, Any]:
         """Return the settings of trainings (``langevin``) or of references (``reference``)."""

@@ -41,7 +41,7 @@ def block_steps(settings: LangevinSettings, step_size: float) -> int:
 def advance(potential: Potential, settings: LangevinSettings, state: State, steps: int) -> Tensor:
     """Move all chains. There is no host synchronisation within."""
     integrate = INTEGRATORS[settings.integrator]
-    outputs = state.weights[0].new_empty(steps, len(state.weights[0]), len(potential.Z))
+    outputs = state.weights[0].new_empty(steps, len(state.weights[0]), *potential.y.shape)
     for step in range(steps):
         gradients, outputs[step] = potential.forces(state.weights)
         integrate(state.weights, gradients, state.memory, state.step_size, state.generator)
