@@ -1,4 +1,4 @@
-"""The posteriors that samplers are raced on: experiments of config.yaml at several scales, and what is known of them.
+"""The posteriors that samplers are raced on: experiments of the configs at several scales, and what is known of them.
 
 Every sampler but the naive loop gets the same target: whitened coordinates in the row space of the training inputs,
 ``U(A, b) = |y - f|^2 / (2 kappa) + |A|^2 / 2 + |b|^2 / 2`` with ``f = scale phi(Z A^T) b`` (docs/theory.md, section 7).
@@ -31,7 +31,7 @@ class Case:
     """One posterior.
 
     Attributes:
-        experiment, title: Name in config.yaml, and as shown.
+        experiment, title: Name in config.yaml or configs/paper.yaml, and as shown.
         truth: The posterior mean of ``y.f`` from the level `exact`; None where networks are not linear.
     """
 
@@ -69,7 +69,12 @@ class Case:
 
 def cases(quick: bool) -> Iterator[Case]:
     """Yield the cases at chi = 1, 10 and N, one after the other; with `quick` a small one."""
-    config = parse_config(yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8")))
+    default, paper = (
+        yaml.safe_load((ROOT / path).read_text(encoding="utf-8")) for path in ("config.yaml", "configs/paper.yaml")
+    )
+    config = parse_config(
+        {**default, "experiments": {**paper["experiments"], **default["experiments"]}, "select": list(EXPERIMENTS)}
+    )
     for name, title in list(EXPERIMENTS.items())[: 1 if quick else None]:
         experiment = config.experiments[name]
         options = experiment.task.model_dump()

@@ -129,10 +129,11 @@ def _collect() -> click.Command:
         reference: tuple[Path, ...],
         plan: Path | None,
         partial: bool,
+        processes: int,
     ) -> None:
         from msat.stages import tables
 
-        text = tables.run(out, theory or None, langevin or None, plan, partial, reference or None)
+        text = tables.run(out, theory or None, langevin or None, plan, partial, reference or None, processes)
         if text:
             print(text)
 
@@ -145,6 +146,7 @@ def _collect() -> click.Command:
         option("--reference", "Results of msat train by another sampler, to compare with.", type=PATH, multiple=True),
         click.Option(["--list", "plan"], help=listed, type=PATH),
         option("--partial", "Take what of --list exists, and say what is missing.", is_flag=True),
+        option("--processes", "Processes that read results.", type=click.IntRange(min=1), default=1),
     )
 
 

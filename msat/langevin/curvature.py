@@ -31,14 +31,16 @@ def top_curvature(potential: Potential, weights: Weights, iterations: int = 40) 
     readouts = weights[-1].sum(dim=2) if weights[-1].dim() > 2 else weights[-1]
     image[-2] = image[-2] + readouts[:, :, None]
     # the Hessian is symmetric: its product with a vector is the gradient of the forces' product with it, exactly (a
-    # finite difference would straddle the kinks of ReLU); forward mode would import torch's compiler, two seconds
+    # finite difference would straddle the kinks of ReLU); forward mode would import torch's compiler, two seconds, and
+    # vectors handed to torch.autograd.grad would import sympy, most of one
     at = tuple(layer.detach().clone().requires_grad_() for layer in weights)
     forces, _ = potential.forces(at)
     value, previous = math.nan, math.nan
     for iteration in range(iterations):
         norm = torch.sqrt(inner(image, image)).to(weights[0].dtype)
         vector = tuple(layer / norm.reshape(-1, *(1 for _ in layer.shape[1:])) for layer in image)
-        image = list(torch.autograd.grad(forces, at, vector, retain_graph=True))
+        product = torch.stack([(force * layer).sum() for force, layer in zip(forces, vector, strict=True)]).sum()
+        image = list(torch.autograd.grad(product, at, retain_graph=True))
         value, previous = float(inner(vector, image).max()), value
         if iteration >= _FEWEST and abs(value - previous) < _TOLERANCE * abs(value):
             break

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from functools import reduce
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,7 @@ def run(
     plan: Path | None = None,
     partial: bool = False,
     reference: Sequence[Path] | None = None,
+    processes: int = 1,
 ) -> str:
     """Write the tables of `msat.tables.TABLES` into a folder and return what is missing, or "".
 
@@ -49,6 +52,7 @@ def run(
         partial: Whether to take what of the plan exists. The checks then say how many seeds are planned, and a table
             `missing` lists what has not finished.
         reference: Results of trainings by another sampler, which those of `langevin` are compared with.
+        processes: How many read results at the same time.
 
     Raises:
         InputError: If results are given neither or both ways, are not results, or do not belong together.
@@ -61,12 +65,12 @@ def run(
         out.mkdir(parents=True, exist_ok=True)
     check_writable(out / "theory.csv")
     if plan is None:
-        collect_files(theory or (), langevin or (), out, reference or ())
+        collect_files(theory or (), langevin or (), out, reference or (), processes=processes)
         return ""
     planned = read_list(plan)
     if not partial:
         whole, trained, references = (_paths(planned[name]) for name in ("theory", "langevin", "reference"))
-        collect_files(whole, trained, out, references)
+        collect_files(whole, trained, out, references, processes=processes)
         return ""
     lacks = ~planned[["theory", "langevin"]].map(os.path.exists).rename(columns={"langevin": "training"})
     # what a run lacks, or ""; a training without its theory counts for nothing
@@ -76,7 +80,8 @@ def run(
         raise InputError(f"--list {plan}: no run has finished yet")
     references = [path for path in _paths(planned["reference"][there]) if path.exists()]
     trained = _paths(planned["langevin"][there])
-    collect_files(_paths(planned["theory"][~lacks["theory"]]), trained, out, references, planned)
+    whole = _paths(planned["theory"][~lacks["theory"]])
+    collect_files(whole, trained, out, references, planned, processes)
     write_table(planned.loc[~there, [*_PLACE, "missing"]], out / "missing")
     return _report(planned)
 
@@ -129,17 +134,19 @@ def collect_files(
     folder: Path,
     reference: Sequence[Path] = (),
     planned: pd.DataFrame | None = None,
+    processes: int = 1,
 ) -> None:
     """Write the tables of `msat.tables.TABLES` over result files, as CSV and parquet, into a folder.
 
-    Memory is bounded by one scale of one run, whatever the number of files. Rows are sorted by experiment,
-    seed and scale.
+    Memory is bounded by one scale of one run for each process, and its rows, whatever the number of files. Rows are
+    sorted by experiment, seed and scale.
 
     Args:
         theory, langevin: Result files, in any order.
         folder: Where the tables go.
         reference: Results of trainings by another sampler.
         planned: All runs, if there are to be more: the checks name the number of planned seeds too.
+        processes: How many read results at the same time; the tables are the same.
 
     Raises:
         InputError: If a file is not a result, or a training result has no theory of its experiment, seed, data and
@@ -153,9 +160,13 @@ def collect_files(
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="msat-collect-")))
         spools = {name: Spool(scratch / name) for name in TABLES}
-        for key, path in sorted(solved.items()):
-            found = (sorted(group.get(key, [])) for group in (runs, references))
-            for name, table in _of_run(load_dataset(path, "theory"), *found):
+        whole = [
+            (path, *(sorted(group.get(key, [])) for group in (runs, references)))
+            for key, path in sorted(solved.items())
+        ]
+        pool = stack.enter_context(ProcessPoolExecutor(processes)) if processes > 1 else None
+        for found in pool.map(_tables_of_run, *zip(*whole, strict=True)) if pool else starmap(_of_run, whole):
+            for name, table in found:
                 spools[name].append(table)
         checks = check_table(spools["comparison"].whole())
         if planned is not None:
@@ -184,14 +195,19 @@ def _paths(names: pd.Series[str]) -> list[Path]:
     return [Path(name) for name in names.unique() if name]
 
 
+def _tables_of_run(*run: Any) -> list[tuple[str, pd.DataFrame]]:
+    return list(_of_run(*run))  # what goes from process to process
+
+
 def _of_run(
-    theory: xr.Dataset, runs: Sequence[_AtScale], references: Sequence[_AtScale]
+    solved: Path, runs: Sequence[_AtScale], references: Sequence[_AtScale]
 ) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield name and rows of one table after the other, scale by scale of one theory result and its trainings."""
+    theory = load_dataset(solved, "theory")
     scales = np.sort(theory["chi"].to_numpy())
     near = np.isclose(scales[:, None], [chi for chi, _ in runs], rtol=1e-9, atol=0)  # (scales, runs)
-    for (_, path), solved in zip(runs, near.any(axis=0), strict=True):
-        if not solved:
+    for (_, path), there in zip(runs, near.any(axis=0), strict=True):
+        if not there:
             rows.matching_scale(theory, measured.load(path))  # is refused, with its message
     along: dict[str, list[pd.DataFrame]] = {"theory": [], "langevin": []}
     for chi, here in zip(scales, near, strict=True):

@@ -67,11 +67,11 @@ def _expected(theories, trained):
     return found | {"checks": check_table(found["comparison"])}
 
 
-@pytest.mark.parametrize("held", [spool.ROWS_HELD, 3])
-def test_files_give_the_tables_of_datasets(sweep, tmp_path, held, monkeypatch):
+@pytest.mark.parametrize(("held", "processes"), [(spool.ROWS_HELD, 1), (3, 1), (spool.ROWS_HELD, 2)])
+def test_files_give_the_tables_of_datasets(sweep, tmp_path, held, processes, monkeypatch):
     folder, theories, trained = sweep
     monkeypatch.setattr(spool, "ROWS_HELD", held)
-    assert tables.run(tmp_path, plan=folder / "plan.csv") == ""
+    assert tables.run(tmp_path, plan=folder / "plan.csv", processes=processes) == ""
     expected = _expected(theories, trained)
     assert {path.stem for path in tmp_path.iterdir()} == set(expected) == set(TABLES)
     assert len(expected["theory"]) == 2 * (2 * theories[0].sizes["level"] + 2)
@@ -214,8 +214,9 @@ def test_training_without_theory_is_refused(sweep, tmp_path):
         tables.run(tmp_path, [folder / "b_all-0.nc"], [folder / "b_all-1-2.nc"])
     theory = load_dataset(folder / "b_all-1.nc", "theory").isel(chi=[0])
     save_dataset(tmp_path / "one-scale.nc", theory)
-    with pytest.raises(InputError, match=re.escape("theory holds no scale chi = 1, only 2")):
-        tables.run(tmp_path, [tmp_path / "one-scale.nc"], [folder / "b_all-1-1.nc"])
+    for processes in (1, 2):
+        with pytest.raises(InputError, match=re.escape("theory holds no scale chi = 1, only 2")):
+            tables.run(tmp_path, [tmp_path / "one-scale.nc"], [folder / "b_all-1-1.nc"], processes=processes)
     assert [path.name for path in tmp_path.iterdir()] == ["one-scale.nc"]
 
 

@@ -53,6 +53,7 @@ rule collect:
     benchmark:
         "<results>/benchmarks/collect.tsv"
     localrule: True
+    threads: 4
     resources:
         mem_mb=growing(2000),
         runtime=growing(10),
@@ -62,4 +63,4 @@ rule collect:
     message:
         "Tables of all results"
     shell:
-        "msat collect --list {input.plan} --out {params.folder} > {log} 2>&1"
+        "msat collect --list {input.plan} --processes {threads} --out {params.folder} > {log} 2>&1"
