@@ -119,7 +119,7 @@ def test_an_experiment_may_have_its_own_scales_and_seeds():
             {"task": {"name": "ising"}, "network": {"activation": "erf"}, "levels": ["exact"]},
             "experiments.a: level = 'exact' with activation = 'erf': exact needs activation = 'linear'",
         ),
-        ("experiments.a.task", {"name": "mnist", "digits": [3, 3]}, "digits = .*the two digits must differ"),
+        ("experiments.a.task", {"name": "mnist", "digits": [3, 3]}, "digits = .*digit 3 is given twice"),
         ("experiments.a.task", {"name": "mnist", "digits": [3, 10]}, "digits.1 = 10"),
         ("experiments.a.task", {"name": "mnist", "pool": 3}, "pool = 3: must divide 28"),
         ("experiments.a.task", {"name": "table", "file": "a.xlsx", "target": "y"}, "file = 'a.xlsx': must end in"),

@@ -63,6 +63,7 @@ TABLE = {
         "solve ising_linear",
         MAPS_,
     ),
+    "theory/several/*.py": NOTHING,  # the smoke run has one output everywhere
     "theory/sampled/*.py": ("solve index_erf",),
     "theory/settings.py theory/kept.py": (SOLVE,),
     "theory/cost.py langevin/cost.py": NOTHING,
