@@ -81,7 +81,8 @@ def _from_theory(
 ) -> tuple[Tensor, Tensor]:
     """Return one chain's neurons, drawn from a population, and readouts drawn given them from standard normal noise.
 
-    ``b | V, y`` has precision ``1 + (g/(N kappa)) Phi Phi^T``, of every output: with its Cholesky factor L, ``E b + L^-T noise``.
+    ``b | V, y`` has precision ``1 + (g/(N kappa)) Phi Phi^T``, of every output: with its Cholesky factor L,
+    ``E b + L^-T noise``.
     """
     rows = torch.randint(len(population), noise.shape[:1], generator=generator, device=noise.device)
     Z = potential.Z.double()

@@ -1,9 +1,9 @@
 """Numbers drawn from means, covariances and kernels: pure functions (docs/theory.md, sections 1 and 10).
 
 Throughout, `y` are labels and `mean` the mean outputs on the same points, both (P,), or (P, m) of m > 1 outputs;
-`matrix` is symmetric, (P, P), and so are the hidden kernel `kernel`, H, and its prior, K, and `covariance`, of the outputs
-without label noise: of several it is over all of them, (P m, P m), and so then are labels beside it, (P m,). A matrix is
-an array, or `Factored`: known by factors, and never formed here.
+`matrix` is symmetric, (P, P), and so are the hidden kernel `kernel`, H, and its prior, K, and `covariance`, of the
+outputs without label noise: of several it is over all of them, (P m, P m), and so then are labels beside it, (P m,).
+A matrix is an array, or `Factored`: known by factors, and never formed here.
 """
 
 from __future__ import annotations

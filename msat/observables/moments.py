@@ -75,7 +75,6 @@ class Moments:
         """Largest eigenvalue of the hidden kernel."""
         return _largest(self.hidden_kernel, self.hidden_spectrum)
 
-
     @cached_property
     def readout_spectrum(self) -> Array:
         """Eigenvalues of <S> over g, descending, (m,); NaN where it is not known."""

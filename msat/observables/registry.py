@@ -76,7 +76,7 @@ class Observable:
         return self.series is None
 
     def defined(self, frame: Frame) -> bool:
-        """Return whether the data have it: test points, several outputs, or a single-index teacher, where it needs them."""
+        """Return whether the data have it: test points, several outputs, or a single-index teacher, where needed."""
         if self.several not in (None, frame.y_train.ndim == 2):
             return False
         if "degree" in self.dimensions:

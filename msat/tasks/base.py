@@ -197,7 +197,7 @@ def generators(seed: int, count: int) -> list[np.random.Generator]:
 
 
 def balanced_classes(rows: int, classes: int, rng: np.random.Generator) -> Indices:
-    """Return classes 0, 1, ... in equal numbers and random order; of what is left over which have one more is random."""
+    """Return classes 0, 1, ... in equal numbers and random order; which have one more than others is random."""
     extra = rng.permutation(classes)[: rows % classes]
     return rng.permutation(np.concatenate([np.arange(rows - rows % classes) % classes, extra]))
 

@@ -14,7 +14,6 @@ from msat.tasks.base import Task, TaskSettings, balanced_classes, balanced_label
 from msat.tasks.mnist_files import FILES, FOLDER, SIDE, read_folder, read_images, read_labels
 from msat.types import Array, Indices
 
-
 Coding = Literal["plus_minus", "one_hot", "centred"]
 
 

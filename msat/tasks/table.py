@@ -162,7 +162,7 @@ def make(settings: Settings, seed: int) -> Task:
         x_train, x_test = _standardised(x_train, x_test, names)
     one = len(targets) == 1
     if settings.standardise == "features_and_target":
-        mean, sd = ([float(part) for part in parts] for parts in zip(*((c.mean(), c.std()) for c in y_train.T), strict=True))
+        mean, sd = [float(column.mean()) for column in y_train.T], [float(column.std()) for column in y_train.T]
         provenance |= {"target_mean": mean[0] if one else mean, "target_sd": sd[0] if one else sd}
         y_train, y_test = _standardised(y_train, y_test, targets)
     try:

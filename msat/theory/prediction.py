@@ -20,8 +20,8 @@ class Outputs:
 
     Attributes:
         mean_train, mean_test: Mean outputs ``<f>``, shapes (P,) and (Q,); (P, m) and (Q, m) of m > 1 outputs.
-        covariance_train: Output covariance without label noise, (P, P): an array, or by factors where they are known. Of
-            m > 1 outputs (P m, P m), entry a m + c the output c of sample a.
+        covariance_train: Output covariance without label noise, (P, P): an array, or by factors where they are known.
+            Of m > 1 outputs (P m, P m), entry a m + c the output c of sample a.
         hidden_kernel: ``E[(1/N) sum_i phi_i phi_i^T]`` on the training points, (P, P), likewise.
         first_layer: Maps row-space coordinates u, (r,), to ``E[(1/N) sum_i (a_i.u)^2]``; None where the level does not
             give it.

@@ -132,7 +132,7 @@ def test_moments_are_those_of_a_gaussian_readout(activation):
     spread = np.trace(np.linalg.inv(precision), axis1=1, axis2=2)
     S = tau * (readout.transpose(0, 2, 1) @ readout + spread[:, None, None] * np.eye(OUTPUTS))
     np.testing.assert_allclose(sums.mean(SEVERAL), S, atol=1e-12)
-    length = np.linalg.norm(y)
+    length, test = np.linalg.norm(y), potential.test_means((A, torch.from_numpy(readout))).numpy()
     expected = {
         "along": np.sum(mean * y, axis=(1, 2)) / length,
         "along_squared": np.einsum("ac,zacbd,bd->z", y, second, y) / length**2,
@@ -141,7 +141,7 @@ def test_moments_are_those_of_a_gaussian_readout(activation):
         "readout_norm_draws": tau * np.sum(b.numpy() ** 2, axis=(1, 2)),
         "hidden_along": np.einsum("zia,ac,zib,bc->z", phi, y, phi, y) / (tau * 7 * length**2),
         "along_draws": np.sum(outputs[0].numpy() * y, axis=(1, 2)) / length,
-        "along_test": np.sum(potential.test_means((A, torch.from_numpy(readout))).numpy() * potential.y_test.numpy(), (1, 2)),
+        "along_test": np.sum(test * potential.y_test.numpy(), axis=(1, 2)),
     }
     for name, value in expected.items():
         np.testing.assert_allclose(blocks.array(name)[:, 0], value, rtol=1e-10, err_msg=name)

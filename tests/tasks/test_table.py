@@ -209,9 +209,13 @@ def test_several_targets_are_several_outputs(frame, file):
 
 
 def test_targets_on_the_command_line(file, capsys):
-    assert main("task table --file data.csv --target y,bmi --n-train 10 --out out.npz".split()) == 0
+    command = "task table --file data.csv --target y,bmi --n-train 10 --out out.npz"
+    assert main(command.split()) == 0
     with np.load("out.npz") as data:
         assert data["y_train"].shape == (10, 2)
     capsys.readouterr()
-    for targets, message in (("y,y", "target = ['y', 'y']: a column is named twice"), ("y,no", "target = 'no': no such")):
+    for targets, message in (
+        ("y,y", "target = ['y', 'y']: a column is named twice"),
+        ("y,no", "target = 'no': no such"),
+    ):
         _refused(f"task table --file data.csv --target {targets} --n-train 10 --out bad.npz", message, capsys)

@@ -34,7 +34,7 @@ _SHRINKAGE, _OFFSET, _FORGETTING = 0.05, 10, 0.75  # gamma, t_0 and kappa of dua
 
 
 def memory(potential: Potential, weights: Weights, generator: Generator) -> Weights:
-    """Return gradients of the likelihood, outputs (chains, P), or (chains, P, m), and energy (chains,) at the weights."""
+    """Return gradients of the likelihood, outputs (chains, P[, m]) and energy (chains,) at the weights."""
     gradients, outputs = potential.forces(weights, prior=False)
     return (*gradients, outputs, potential.wide.energy(_wide(weights)))
 
