@@ -7,7 +7,7 @@ import msat
 from msat.figures import declaration, draw, figures_of
 from msat.observables import functions
 from msat.observables.matrices import read_matrix
-from msat.stages import measured
+from msat.stages import code, measured
 from msat.stages.tables import collect_files
 from msat.store import load_dataset, save_dataset
 from msat.tables.checks import disagreements, summary
@@ -38,6 +38,12 @@ def folder(tmp_path_factory):
             paths[kind.partition("_")[0]].append(path / f"{name}_{kind}.nc")
     collect_files(paths["theory"], paths["langevin"], path, paths["reference"])
     return path
+
+
+def test_a_theory_of_several_outputs_runs_again_when_its_solvers_change():
+    one, three = code.theory("linear", ["exact", "laplace"]), code.theory("linear", ["exact", "laplace"], OUTPUTS)
+    assert one != three
+    assert one == code.theory("linear", ["exact", "laplace"], 1)
 
 
 def test_only_several_outputs_have_a_dimension_for_them(folder):
