@@ -87,6 +87,9 @@ def test_copies_of_one_target_are_one_target_of_larger_labels_with_idle_outputs(
     first, second = (item.isel(chi=0) for item in both)
     for name in ("train_discrepancy", "hidden_kernel_along_target", "readout_norm", "readout_outlier"):
         assert abs(_z(first, name, float(second[name]), float(second[f"{name}_error"]))) < Z_LIMIT, name
+    exact = msat.solve(Task(x, copies, x[:2], copies[:2]), network, levels=["exact"]).isel(level=0, chi=0)
+    for name in ("train_discrepancy", "hidden_kernel_along_target", "readout_norm", "readout_outlier"):
+        assert abs(_z(first, name, float(exact[name]), float(exact[f"{name}_mc_error"]))) < Z_LIMIT, name
     S = first["readout_covariance"].to_numpy()
     np.testing.assert_allclose(S, S[[1, 2, 0]][:, [1, 2, 0]], rtol=0.1)  # no copy is special
     alone = one.isel(chi=0)

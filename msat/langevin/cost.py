@@ -14,8 +14,8 @@ def training_mb(chains: int, width: int, n_train: int, n_test: int, dimension: i
     """Return the memory of a training in MB.
 
     All chains' first layers, and their neurons on training and test points, which networks that are not linear hold
-    several times while they record; P by P matrices of every chain, and P m by P m ones; block means of all outputs. The sampler makes
-    little difference; linear networks take half of what their neurons are counted for here.
+    several times while they record; P by P and P m by P m matrices of every chain; block means of all outputs. The
+    sampler makes little difference; linear networks take half of what their neurons are counted for here.
     """
     neurons = chains * width * (min(n_train, dimension) + n_train + n_test)
     blocks = 300 * chains * (2 * n_train + n_test) * n_outputs

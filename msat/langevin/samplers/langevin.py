@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -26,9 +27,13 @@ def memory(potential: Potential, weights: Weights, generator: Generator) -> Weig
 
 
 def set_step_size(potential: Potential, settings: LangevinSettings, state: State) -> None:
-    """Set ``step_safety / curvature``, at most ``max_step_size``."""
+    """Set ``step_safety / curvature``, at most ``max_step_size`` over the root of the number of outputs.
+
+    The step's bias is of second order, and m outputs share what noise would hide it.
+    """
     state.curvature = top_curvature(potential, state.weights)
-    automatic = min(settings.max_step_size, settings.step_safety / state.curvature)
+    largest = settings.max_step_size / math.sqrt(potential.y.numel() / len(potential.y))
+    automatic = min(largest, settings.step_safety / state.curvature)
     state.step_size = settings.step_size or automatic
     refuse_unstable(state.step_size, largest_step_size(state.curvature), state.curvature)
 
