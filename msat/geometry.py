@@ -69,7 +69,7 @@ class Spectrum:
         lam: Eigenvalues, ascending, (P,), none negative. For a linear network (K = C, the input kernel) those below
             rounding are exactly 0: such directions of the outputs do not exist.
         U: Eigenvectors as columns, (P, P).
-        y: Labels in the eigenbasis, ``U^T y``, (P,).
+        y: Labels in the eigenbasis, ``U^T y``, (P,), or (P, m) of m > 1 outputs.
         cross: ``K_*train U``, (Q, P).
         test_variance: Prior variances ``K_**`` of the test points, (Q,).
         to_test, test_residual: Of a linear network: the map from training outputs in the eigenbasis to test outputs,
@@ -93,7 +93,7 @@ class Geometry:
     Every decomposition is made on first use and kept.
 
     Attributes:
-        x_train, y_train, x_test, y_test: The data, (P, D), (P,), (Q, D), (Q,).
+        x_train, y_train, x_test, y_test: The data, (P, D), (P,), (Q, D), (Q,); of m > 1 outputs labels (P, m), (Q, m).
         g_v, activation: Of the network.
         teacher: The teacher's direction in the space of inputs, (D,); None where there is none.
     """
@@ -158,9 +158,13 @@ class Geometry:
         """Row-space coordinates of the unit vector along which weights are looked at, (r,).
 
         The teacher's direction where there is one, else the label-weighted mean input ``sum_a y_a x_a``,
-        normalised; NaN where that vanishes.
+        normalised; NaN where that vanishes. Of several outputs the direction along which these inputs vary most: the
+        leading right singular vector of ``y^T X``.
         """
-        u = self.y_train @ self.x_train if self.teacher is None else self.teacher
+        u = self.y_train.T @ self.x_train if self.teacher is None else self.teacher
+        if u.ndim == 2:
+            _, size, rows = np.linalg.svd(u, full_matrices=False)
+            u = size[0] * rows[0]
         length = np.linalg.norm(u)
         u = u / length if length > 0 else np.full_like(u, np.nan)
         # inputs = sqrt(g_v/D) X R for an orthonormal basis R (D, r) of the row space, and u_r = R^T u; its columns

@@ -30,6 +30,8 @@ class Level:
             style.
         marker: Its marker where levels are drawn as points.
         linear_only: Whether it is defined for linear networks only.
+        several_linear_only: Whether it is, where there are several outputs.
+        wide_enough: Whether it needs, of several outputs, a width of at least their number.
         exact: Whether it has no approximation: the run fails where training disagrees with it.
         may_have_no_solution: Whether not to converge is a result and no failure.
         derivative: Whether its mean and covariance are derivatives of one log evidence, eq. (2) of docs/theory.md.
@@ -42,6 +44,8 @@ class Level:
     line: Line
     marker: str
     linear_only: bool = False
+    several_linear_only: bool = False
+    wide_enough: bool = False
     exact: bool = False
     may_have_no_solution: bool = False
     derivative: bool = True
@@ -50,9 +54,9 @@ class Level:
 NNGP = Level("nngp", "NNGP", "kernel", 7, (0, (1, 1)), "x")
 RESCALING = Level("rescaling", "rescaling", "kernel", 1, (0, (4, 1.5)), "s", derivative=False)
 TREE_LEVEL = Level("tree_level", "tree level", "action", 4, (0, (4, 1.5, 1, 1.5)), "^")
-ONE_LOOP = Level("one_loop", "one loop", "action", 2, (0, (6, 1, 1, 1, 1, 1)), "D", may_have_no_solution=True)
+ONE_LOOP = Level("one_loop", "one loop", "action", 2, (0, (6, 1, 1, 1, 1, 1)), "D", several_linear_only=True, may_have_no_solution=True)
 LAPLACE = Level("laplace", "Laplace", "action", 0, (0, (7, 2)), "o")
-EXACT = Level("exact", "exact", "kernel", None, "solid", "*", linear_only=True, exact=True)
+EXACT = Level("exact", "exact", "kernel", None, "solid", "*", linear_only=True, wide_enough=True, exact=True)
 
 LEVELS = {level.name: level for level in (NNGP, RESCALING, TREE_LEVEL, ONE_LOOP, LAPLACE, EXACT)}
 NAMES = tuple(LEVELS)
@@ -67,10 +71,21 @@ def reference(names: Iterable[str]) -> Level | None:
     return next((level for level in _REFERENCES if level.name in known), None)
 
 
-def why_undefined(level: Level, activation: str) -> str:
-    """Return why a level is not defined for networks with an activation; empty if it is."""
+def why_undefined(level: Level, activation: str, outputs: int = 1, width: int | None = None) -> str:
+    """Return why a level is not defined for networks with an activation, empty if it is.
+
+    Args:
+        outputs, width: Their number of outputs, and their width where it counts.
+    """
     if level.linear_only and activation != "linear":
         return f"{level.name} needs activation = 'linear'"
+    if outputs > 1 and level.several_linear_only and activation != "linear":
+        return (
+            f"{level.name} of several outputs needs activation = 'linear', since from draws its curvature takes "
+            "cumulants of three and four outputs of all samples at once"
+        )
+    if outputs > 1 and level.wide_enough and width is not None and width < outputs:
+        return f"width = {width}: must be at least the number of outputs, {outputs}, or the readout matrix has no density"
     if level.method == "action" and not get_activation(activation).linear_growth:
         return (
             "not defined, since the activation grows faster than linearly and E exp(ft.z) diverges; must be "
@@ -79,26 +94,29 @@ def why_undefined(level: Level, activation: str) -> str:
     return ""
 
 
-def defined_levels(activation: str) -> list[str]:
-    """Return the names of the levels that are defined for an activation."""
+def defined_levels(activation: str, outputs: int = 1, width: int | None = None) -> list[str]:
+    """Return the names of the levels that are defined for networks with an activation; see `why_undefined`."""
     linear, growth = activation == "linear", get_activation(activation).linear_growth
     return [
         level.name
         for level in LEVELS.values()
-        if (linear or not level.linear_only) and (growth or level.method == "kernel")
+        if (linear or not (level.linear_only or (outputs > 1 and level.several_linear_only)))
+        and (growth or level.method == "kernel")
+        and (width is None or width >= outputs or not level.wide_enough)
     ]
 
 
-def check_levels(names: Sequence[str], activation: str) -> None:
-    """Raise InputError if a level is unknown, named twice, or not defined for the activation."""
+def check_levels(names: Sequence[str], activation: str, outputs: int = 1, width: int | None = None) -> None:
+    """Raise InputError if a level is unknown, named twice, or not defined for these networks (`why_undefined`)."""
     get_activation(activation)
     if not names:
         raise InputError(f"levels is empty: must name at least one of {', '.join(NAMES)}")
+    several = f" and {outputs} outputs" if outputs > 1 else ""
     for name in names:
         check_known("level", name, NAMES)
-        reason = why_undefined(LEVELS[name], activation)
+        reason = why_undefined(LEVELS[name], activation, outputs, width)
         if reason:
-            raise InputError(f"level = {name!r} with activation = {activation!r}: {reason}")
+            raise InputError(f"level = {name!r} with activation = {activation!r}{several}: {reason}")
     if len(set(names)) < len(names):
         raise InputError(f"levels = {','.join(names)}: a level is named twice")
 

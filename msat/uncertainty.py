@@ -83,8 +83,8 @@ def _effective_draws(series: Array) -> Array:
 
 
 def error_correlation(blocks: Array) -> Array:
-    """Return the correlation between the errors of a vector's means, from blocks (chains, blocks, P)."""
-    centred = blocks.reshape(-1, blocks.shape[-1])
+    """Return the correlation between the errors of means, components squared, from blocks (chains, blocks, ...)."""
+    centred = blocks.reshape(blocks.shape[0] * blocks.shape[1], -1)
     centred = centred - centred.mean(axis=0)
     scale = np.sqrt(np.sum(centred**2, axis=0))
     scale[scale == 0] = 1.0

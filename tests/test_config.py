@@ -119,12 +119,12 @@ def test_an_experiment_may_have_its_own_scales_and_seeds():
             {"task": {"name": "ising"}, "network": {"activation": "erf"}, "levels": ["exact"]},
             "experiments.a: level = 'exact' with activation = 'erf': exact needs activation = 'linear'",
         ),
-        ("experiments.a.task", {"name": "mnist", "digits": [3, 3]}, "digits = .*the two digits must differ"),
+        ("experiments.a.task", {"name": "mnist", "digits": [3, 3]}, "digits = .*digit 3 is given twice"),
         ("experiments.a.task", {"name": "mnist", "digits": [3, 10]}, "digits.1 = 10"),
         ("experiments.a.task", {"name": "mnist", "pool": 3}, "pool = 3: must divide 28"),
         ("experiments.a.task", {"name": "table", "file": "a.xlsx", "target": "y"}, "file = 'a.xlsx': must end in"),
         ("experiments.a.task", {"name": "table", "file": "a.csv", "n_train": 3}, "target: required but missing"),
-        ("experiments.a.task", {"name": "table", "file": "a.csv", "target": "a,b"}, "target = 'a,b'"),
+        ("experiments.a.task", {"name": "table", "file": "a.csv", "target": "a,b"}, r"target.0 = 'a,b'"),
         (
             "experiments.a.task",
             {"name": "teacher_student", "teacher": "linear", "basis": "physicists"},
@@ -188,7 +188,7 @@ def test_a_table_must_be_there(tmp_path, monkeypatch):
     assert with_files(config) == (config, "")
     task = config.experiments["a"].task
     assert task.files() == ["mine.csv"]
-    assert task.sizes() == (1000, 1000, 1000)
+    assert task.sizes() == (1000, 1000, 1000, 1)
 
 
 def test_sizes_and_options_of_a_task():
@@ -196,13 +196,13 @@ def test_sizes_and_options_of_a_task():
         _changed("experiments.b", {"task": MNIST, "network": {"width": 10}}) | {"mnist": {"folder": "images"}}
     )
     digits, ising = (config.experiments[name].task for name in "ba")
-    assert digits.sizes() == (40, 10, 196)
+    assert digits.sizes() == (40, 10, 196, 1)
     assert config.task_options("b")["images"] == "images"
     assert "images" not in digits.model_dump()  # where the files are is no property of the data
     assert digits.files()[0] == "images/train-images-idx3-ubyte"
     assert digits.fetched
     assert ising.files() == []
-    assert ising.sizes() == (80, 1000, 200)
+    assert ising.sizes() == (80, 1000, 200, 1)
     assert not ising.fetched
     assert not digits.has_direction
     for teacher, known in (("hermite", True), ("linear", True), ("network", False)):
@@ -315,3 +315,17 @@ def test_the_theory_keeps_the_matrices_asked_for_and_those_that_figures_draw():
     assert config.matrices_of("small") == ["nngp", "laplace", "exact", "1", "7", "50"]
     with pytest.raises(InputError, match=r"^config: theory.matrices = \['exat'\]: exat: must be a scale or one of"):
         parse_config(values | {"theory": {"matrices": ["exat"]}})
+
+
+def test_levels_of_several_outputs_are_those_they_have():
+    """By default; and a level that several outputs do not have is refused with the config."""
+    task = {"name": "teacher_student", "outputs": 3}
+    values = _changed("experiments.b", {"task": task, "network": {"width": 10, "activation": "erf"}})
+    config = parse_config(values)
+    assert "one_loop" not in config.levels_of("b")
+    assert "components" not in config.figures_of("b")
+    assert config.experiments["b"].task.sizes() == (60, 1000, 30, 3)
+    for network, level in (({"width": 10, "activation": "erf"}, "one_loop"), ({"width": 2}, "exact")):
+        wrong = _changed("experiments.b", {"task": task, "network": network, "levels": [level]})
+        with pytest.raises(InputError, match=f"experiments.b: level = '{level}' .* and 3 outputs"):
+            parse_config(wrong)

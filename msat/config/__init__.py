@@ -67,7 +67,7 @@ class Config(Settings):
     def levels_of(self, experiment: str) -> list[str]:
         """Return the levels of theory of one experiment."""
         chosen = self.experiments[experiment]
-        return chosen.levels or self.theory.levels or levels.defined_levels(chosen.network.activation)
+        return chosen.levels or self.theory.levels or levels.defined_levels(*_shape_of(chosen))
 
     def figures_of(self, experiment: str) -> list[str]:
         """Return the figures that one experiment has, by its levels and its task."""
@@ -164,9 +164,9 @@ class Config(Settings):
         """Return the option ``--matrices`` of one experiment's theory, with what its figures draw."""
         needs = [figures.declaration(name) for name in self.figures_of(experiment)]
         drawn = [level for need in needs if need.kind == "runs" for level in need.levels]
-        n_train = self.experiments[experiment].task.sizes().n_train
+        sizes = self.experiments[experiment].task.sizes()
         names = self.levels_of(experiment), self.scale_names(experiment)
-        return with_drawn(self.theory.matrices, *names, n_train, drawn)
+        return with_drawn(self.theory.matrices, *names, sizes.n_train * sizes.n_outputs, drawn)
 
     def settings_of(self, kind: TrainingKind) -> dict[str, Any]:
         """Return the settings of trainings (``langevin``) or of references (``reference``)."""
@@ -211,12 +211,17 @@ def parse_config(values: Mapping[str, Any]) -> Config:
     return config.model_copy(update={"experiments": chosen})
 
 
+def _shape_of(experiment: Experiment) -> tuple[str, int, int]:
+    """Return activation, number of outputs and width: what the levels that there are depend on."""
+    return experiment.network.activation, experiment.task.n_outputs, experiment.network.width
+
+
 def _check(config: Config, name: str) -> None:
     """Raise InputError if the parts of one experiment do not fit together."""
     network = config.experiments[name].network
     for chi in config.scale_names(name):
         Network(**network.model_dump(), chi=float(chi))
-    levels.check_levels(config.levels_of(name), network.activation)
+    levels.check_levels(config.levels_of(name), *_shape_of(config.experiments[name]))
     seeds = config.seeds_of(name)
     if len(set(seeds)) < len(seeds):
         raise InputError(f"seeds = {seeds}: a seed is named twice")

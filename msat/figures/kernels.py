@@ -18,9 +18,11 @@ NEEDS = Declaration("runs", levels=(NNGP.name, LAPLACE.name))
 def draw(theory: style.Dataset, langevin: Sequence[style.Dataset]) -> style.Figure:
     """Return the figure: one row a scale; prior, Laplace and Langevin kernel, and the three spectra.
 
-    Samples are ordered by label; the colour scale is common to a row.
+    Samples are ordered by label, with several outputs by that which is the largest; the colour scale is common to a
+    row.
     """
-    order = np.argsort(theory["y_train"].to_numpy(), kind="stable")
+    y = theory["y_train"].to_numpy()
+    order = np.argsort(y if y.ndim == 1 else np.argmax(y, axis=1), kind="stable")
     figure, grid = style.subplots(len(langevin), 4, 1.95 * len(langevin), width_ratios=(1, 1, 1, 1.25))
     runs = sorted(langevin, key=lambda item: float(item["chi"][0]))
     for (*maps, spectra), measured in zip(grid, runs, strict=True):

@@ -10,16 +10,17 @@ SHORT = 10  # minutes below which jobs are submitted in groups
 _START = 10  # minutes to start and to finish
 
 
-def training_mb(chains: int, width: int, n_train: int, n_test: int, dimension: int) -> int:
+def training_mb(chains: int, width: int, n_train: int, n_test: int, dimension: int, n_outputs: int = 1) -> int:
     """Return the memory of a training in MB.
 
     All chains' first layers, and their neurons on training and test points, which networks that are not linear hold
-    several times while they record; P by P matrices of every chain; block means of all outputs. The sampler makes
-    little difference; linear networks take half of what their neurons are counted for here.
+    several times while they record; P by P and P m by P m matrices of every chain; block means of all outputs. The
+    sampler makes little difference; linear networks take half of what their neurons are counted for here.
     """
     neurons = chains * width * (min(n_train, dimension) + n_train + n_test)
-    blocks = 300 * chains * (2 * n_train + n_test)
-    return 540 + int(8e-6 * (4.9 * neurons + 30 * chains * n_train**2 + 2 * blocks))
+    blocks = 300 * chains * (2 * n_train + n_test) * n_outputs
+    matrices = chains * (26 * n_train**2 + 4 * (n_train * n_outputs) ** 2)
+    return 540 + int(8e-6 * (4.9 * neurons + matrices + 2 * blocks))
 
 
 def expected_minutes(chains: int, width: int, n_train: int, dimension: int, steps: int, burn_in: int) -> float:

@@ -28,7 +28,8 @@ def top_curvature(potential: Potential, weights: Weights, iterations: int = 40) 
     # a fixed start that no symmetry of the network makes orthogonal to the top eigenvector
     ramps = [torch.arange(layer.numel(), device=layer.device).double().reshape(layer.shape) for layer in weights]
     image = [(torch.cos if layer is not ramps[-1] else torch.sin)(layer).to(weights[0].dtype) for layer in ramps]
-    image[-2] = image[-2] + weights[-1][:, :, None]
+    readouts = weights[-1].sum(dim=2) if weights[-1].dim() > 2 else weights[-1]
+    image[-2] = image[-2] + readouts[:, :, None]
     # the Hessian is symmetric: its product with a vector is the gradient of the forces' product with it, exactly (a
     # finite difference would straddle the kinks of ReLU); forward mode would import torch's compiler, two seconds, and
     # vectors handed to torch.autograd.grad would import sympy, most of one

@@ -46,7 +46,7 @@ def initial_state(
     state = State(weights, memory, generator, step_size=math.nan, curvature=math.nan)
     sampler.set_step_size(potential, settings, state)
     state.starts = start_names(settings.chains, population is not None)
-    state.block = stopping.block_steps(settings, state, len(potential.y))
+    state.block = stopping.block_steps(settings, state, potential.y.numel())
     return potential, state
 
 
@@ -68,7 +68,7 @@ def run(
         state.phase = "sampling"
         stopping.judge_sampling(potential, settings, state)
     elif state.phase == "sampling":  # just begun, in blocks as long as another end wanted them
-        state.block = stopping.block_steps(settings, state, len(potential.y))
+        state.block = stopping.block_steps(settings, state, potential.y.numel())
     while state.phase in ("burn_in", "sampling"):
         state.half = None  # of an end that lay nearer
         _advance_block(potential, settings, state)
@@ -100,7 +100,7 @@ def _end_segment(potential: Potential, settings: LangevinSettings, state: State)
     state.blocks, state.tallies = BlockMeans(), Sums()
     # features have been learned since the last measurement, and the curvature moves with them
     get_sampler(settings.sampler).set_step_size(potential, settings, state)
-    stopping.judge_burn_in(settings, state, len(potential.y))
+    stopping.judge_burn_in(settings, state, potential.y.numel())
 
 
 def _halved(state: State) -> State:

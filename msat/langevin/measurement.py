@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from msat.langevin import diagnostics
-from msat.langevin.moments import BY_CHAIN, BlockMeans
+from msat.langevin.moments import BY_CHAIN, SEVERAL, BlockMeans
 from msat.langevin.packing import triangle
 from msat.langevin.state import State
 from msat.langevin.stopping import steps_needed
-from msat.types import Array
+from msat.types import Array, by_output
 from msat.uncertainty import error_correlation, standard_error
 
 if TYPE_CHECKING:
@@ -38,11 +38,12 @@ def measured(
     """
     blocks, sums = state.blocks, state.sums
     f_train, f_test, draws = (blocks.array(name) for name in ("f_train", "f_test", "f_train_draws"))
-    by_chain = {name: sums.mean(name) for name in BY_CHAIN}
+    by_chain = {name: sums.mean(name) for name in (*BY_CHAIN, SEVERAL) if name in sums.totals}
     mean_train, mean_test = by_chain["f_train"].mean(axis=0), by_chain["f_test"].mean(axis=0)
     covariance = by_chain["ff_train"].mean(axis=0) - np.outer(mean_train, mean_train)
     error = standard_error(f_train)
-    ess = np.divide(np.diag(covariance), error**2, out=np.full_like(error, np.nan), where=error > 0)
+    spread = np.diag(covariance).reshape(error.shape)
+    ess = np.divide(spread, error**2, out=np.full_like(error, np.nan), where=error > 0)
     variables = {
         "mean_train": mean_train,
         "mean_train_error": error,
@@ -50,8 +51,8 @@ def measured(
         "mean_train_draws_error": standard_error(draws),
         "mean_test": mean_test,
         "mean_test_error": standard_error(f_test),
-        "covariance_train": covariance,
-        "error_correlation_train": error_correlation(f_train),
+        "covariance_train": by_output(covariance, mean_train),
+        "error_correlation_train": by_output(error_correlation(f_train), mean_train),
         "variance_test": sums.mean("f_test_squared")
         - mean_test**2
         + sums.mean("test_readout_variance")
@@ -64,7 +65,10 @@ def measured(
         "curvature": max(state.curvature, state.end_curvature),
         "start": state.starts,
     }
-    packed = {name: triangle(array) if array.ndim == 3 else array for name, array in by_chain.items()}
+    if SEVERAL in by_chain:
+        variables[SEVERAL] = by_chain[SEVERAL].mean(axis=0)
+    vectors = ("f_train", "f_test")
+    packed = {name: array if name in vectors else triangle(array) for name, array in by_chain.items()}
     half = {} if state.half is None else _series(state.half.blocks, projection)
     return Measurement(variables, packed, _series(blocks, projection), half, _account(state, settings))
 

@@ -30,7 +30,8 @@ class Potential:
     """``U = |y - f|^2 / (2 kappa) + |A|^2 / 2 + |b|^2 / 2`` for a batch of chains.
 
     Chains hold A, shape (chains, N, r), and b, shape (chains, N); ``h = A Z^T`` and
-    ``f = sqrt(g/N) sum_i b_i phi(h_i)``.
+    ``f = sqrt(g/N) sum_i b_i phi(h_i)``. With m > 1 outputs b is (chains, N, m), and labels and f have m columns: where
+    shapes are given below (P,) is then (P, m), and (Q,) is (Q, m).
     """
 
     network: Network
@@ -38,7 +39,7 @@ class Potential:
     Z: Tensor  # training inputs in the row space, scaled so that Z Z^T is the input kernel, (P, r)
     Z_test: Tensor  # test inputs in the same coordinates, (Q, r)
     test_residual_sd: Tensor  # prior standard deviation of each test pre-activation outside the row space, (Q,)
-    y: Tensor  # training labels, (P,)
+    y: Tensor  # training labels, (P,), or (P, m) of m > 1 outputs
     # only what is measured depends on the rest
     y_test: Tensor  # test labels, (Q,)
     direction: Tensor  # row-space coordinates of the unit vector along which weights are looked at, (r,)
@@ -73,7 +74,7 @@ class Potential:
         """Return f on the training points, (chains, P)."""
         A, b = weights
         if self.activation.name == "linear":  # (b A) Z^T needs no N by P products
-            return self.readout_scale * (_contract(b, A) @ self.Z.T)
+            return self.readout_scale * _through(_contract(b, A), self.Z)
         return self.readout_scale * _contract(b, self.hidden(weights))
 
     def forces(self, weights: Weights, prior: bool = True) -> tuple[Weights, Tensor]:
@@ -84,26 +85,30 @@ class Potential:
         """
         beta = 1.0 if prior else 0.0
         A, b = weights
-        scale = self.readout_scale
+        columns, scale = _columns(b), self.readout_scale
         if self.activation.name == "linear":
             f = self.outputs(weights)
-            pull = (scale / self.network.kappa) * ((f - self.y) @ self.Z)
-            grad_A = torch.baddbmm(A, b[:, :, None], pull[:, None, :], beta=beta)
-            grad_b = torch.baddbmm(b[:, :, None], A, pull[:, :, None], beta=beta)[:, :, 0]
-            return (grad_A, grad_b), f
+            pull = (scale / self.network.kappa) * _back(f - self.y, self.Z)  # (chains, r) or (chains, r, m)
+            # of one output both views of the pull are contiguous, which makes other bits than a transpose
+            grad_A = torch.baddbmm(A, columns, pull[:, None, :] if b.dim() == 2 else pull.mT, beta=beta)
+            return (grad_A, torch.baddbmm(columns, A, _columns(pull), beta=beta).reshape(b.shape)), f
         h = A @ self.Z.T
         phi = self.activation.phi(h)
         f = scale * _contract(b, phi)
-        residual = (scale / self.network.kappa) * (f - self.y)
-        grad_b = torch.baddbmm(b[:, :, None], phi, residual[:, :, None], beta=beta)[:, :, 0]
-        slopes = self.activation.derivative(h) * residual[:, None, :]
-        pull = slopes @ self.Z
-        grad_A = torch.addcmul(A, pull, b[:, :, None]) if prior else pull.mul_(b[:, :, None])
+        residual = (scale / self.network.kappa) * _columns(f - self.y)
+        grad_b = torch.baddbmm(columns, phi, residual, beta=beta).reshape(b.shape)
+        slopes = self.activation.derivative(h)
+        if b.dim() == 2:  # one output: b after the product with Z, which has fewer columns
+            pull = (slopes * residual.mT) @ self.Z
+            grad_A = torch.addcmul(A, pull, columns) if prior else pull.mul_(columns)
+        else:
+            pull = (slopes * (columns @ residual.mT)) @ self.Z
+            grad_A = A + pull if prior else pull
         return (grad_A, grad_b), f
 
     def energy(self, weights: Weights) -> Tensor:
         """Return U of every chain, (chains,)."""
-        misfit = (self.outputs(weights) - self.y).square().sum(dim=1) / self.network.kappa
+        misfit = (self.outputs(weights) - self.y).square().flatten(1).sum(dim=1) / self.network.kappa
         return (misfit + inner(weights, weights)) / 2
 
     def test_hidden(self, A: Tensor) -> Tensor:
@@ -121,16 +126,18 @@ class Potential:
         """Return f at the test points averaged over the first layer outside the row space, (chains, Q)."""
         A, b = weights
         if self.activation.name == "linear":
-            return self.readout_scale * (_contract(b, A) @ self.Z_test.T)
+            return self.readout_scale * _through(_contract(b, A), self.Z_test)
         return self.readout_scale * _contract(b, self.test_hidden(A))
 
     def test_readout_variance(self, weights: Weights, hidden: Tensor, readout: Readout) -> Tensor:
-        """Return the variance of `test_means` over the readout given the first layer, for one chain, (Q,), in float64.
+        """Return the variance of `test_means` over the readout given the first layer, for one chain, in float64.
+
+        (Q,), also of several outputs: it is the same of all.
 
         ``phi_* Cov(b) phi_*`` with ``Cov(b) = (1 + (g/(N kappa)) Phi Phi^T)^-1``, times g/N.
 
         Args:
-            weights, hidden, readout: Of one chain: (N, r) and (N,); (N, P); its law of the readout.
+            weights, hidden, readout: Of one chain: (N, r) and the readout; (N, P); its law of the readout.
         """
         phi_test = self.readout_scale * self.test_hidden(weights[0]).double()  # (N, Q)
         phi, kappa = self.readout_scale * hidden.double(), self.network.kappa
@@ -148,22 +155,39 @@ class Potential:
         phi the variance itself. Given A and b the neurons' residuals are independent.
 
         Args:
-            weights: Of one chain, (N, r) and (N,).
+            weights: Of one chain, (N, r) and (N,), or (N, m).
         """
         A, b = weights
         weight = self.network.tau * b.square()
         if self.activation.name == "linear":
-            return weight.sum() * self.test_residual_sd.square()
+            square = self.test_residual_sd.square()
+            return weight.sum() * square if b.dim() == 1 else square[:, None] * weight.sum(dim=0)
         mean = A @ self.Z_test.T
         draws = [torch.empty_like(mean).normal_(generator=generator) for _ in range(2)]
         first, second = (self.activation.phi(mean + self.test_residual_sd * draw) for draw in draws)
-        variance: Tensor = weight @ (first - second).square() / 2
+        square = (first - second).square()
+        variance: Tensor = (weight @ square if b.dim() == 1 else square.mT @ weight) / 2
         return variance
 
 
+def _columns(x: Tensor) -> Tensor:
+    """Return readouts or outputs of all chains, (chains, N) or (chains, N, m), with m, or one, columns."""
+    return x if x.dim() == 3 else x[:, :, None]
+
+
 def _contract(b: Tensor, A: Tensor) -> Tensor:
-    """Return ``sum_i b_i A_i.`` for every chain."""
-    return torch.bmm(b[:, None, :], A)[:, 0]
+    """Return ``sum_i b_i A_i.`` for every chain, (chains, r), or of m outputs (chains, r, m)."""
+    return torch.bmm(b[:, None, :], A)[:, 0] if b.dim() == 2 else torch.bmm(A.mT, b)
+
+
+def _through(features: Tensor, Z: Tensor) -> Tensor:
+    """Return the products of inputs Z, (rows, r), with vectors of all chains, (chains, r) or (chains, r, m)."""
+    return features @ Z.T if features.dim() == 2 else (features.mT @ Z.T).mT
+
+
+def _back(outputs: Tensor, Z: Tensor) -> Tensor:
+    """Return the sums of inputs Z, (P, r), weighted by outputs of all chains, (chains, r) or (chains, r, m)."""
+    return outputs @ Z if outputs.dim() == 2 else (outputs.mT @ Z).mT
 
 
 def make_potential(geometry: Geometry, network: Network) -> Potential:
@@ -178,9 +202,9 @@ def make_potential(geometry: Geometry, network: Network) -> Potential:
 class Readout(NamedTuple):
     """The law of the readout given the first layer, which is Gaussian, in float64."""
 
-    mean_outputs: Tensor  # E[f | V, y] on the training points, (chains, P)
-    covariance: Tensor  # Cov(f | V, y), (chains, P, P)
-    mean: Tensor  # E[b | V, y], (chains, N)
+    mean_outputs: Tensor  # E[f | V, y] on the training points, (chains, P), or (chains, P, m) of m > 1 outputs
+    covariance: Tensor  # Cov(f | V, y) of each output, (chains, P, P); different outputs are independent
+    mean: Tensor  # E[b | V, y], (chains, N) or (chains, N, m)
     square: Tensor  # E[|b|^2 | V, y], (chains,)
     factor: Tensor  # Cholesky factor of K + kappa, or of its N by N form, of every chain
 
@@ -189,7 +213,7 @@ def readout_law(potential: Potential, hidden: Tensor) -> Readout:
     """Return what averaging over the readout gives in closed form (Rao-Blackwell).
 
     With ``K = (g/N) sum_i phi_i phi_i^T`` and ``A = (K + kappa)^-1``: ``E f = K A y``, ``Cov f = kappa K A``,
-    ``E b = sqrt(g/N) Phi A y`` and ``E|b|^2 = |E b|^2 + N - tr K A`` (docs/theory.md, section 7).
+    ``E b = sqrt(g/N) Phi A y`` and ``E|b|^2 = |E b|^2 + N - tr K A`` (docs/theory.md, section 7), for each output.
 
     Args:
         hidden: ``phi(h)`` on the training points, (chains, N, P).
@@ -205,12 +229,15 @@ def readout_law(potential: Potential, hidden: Tensor) -> Readout:
     if wide:
         half = torch.linalg.solve_triangular(factor, phi, upper=False)
         shrink = half.mT @ half
-        mean = torch.cholesky_solve((phi @ y)[:, :, None], factor)[:, :, 0]
+        mean = torch.cholesky_solve(_columns(phi @ y), factor)
     else:
         shrink = torch.cholesky_solve(K, factor)
-        mean = (phi @ torch.cholesky_solve(y.expand(len(phi), -1)[:, :, None], factor))[:, :, 0]
+        mean = phi @ torch.cholesky_solve(_columns(y.expand(len(phi), *y.shape)), factor)
+    outputs = mean.shape[2]
     trace = shrink.diagonal(dim1=1, dim2=2).sum(dim=1)
-    return Readout(shrink @ y, kappa * shrink, mean, mean.square().sum(dim=1) + width - trace, factor)
+    square = mean.square().flatten(1).sum(dim=1) + outputs * width - outputs * trace
+    mean = mean.reshape(*phi.shape[:2], *y.shape[1:])
+    return Readout(shrink @ y, kappa * shrink, mean, square, factor)
 
 
 def inner(first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:

@@ -18,33 +18,62 @@ def start_names(chains: int, with_theory: bool) -> list[str]:
 
 
 def starting_points(potential: Potential, chains: int, generator: Generator, population: Tensor | None) -> Weights:
-    """Return the weights of all chains: A (chains, N, r) and b (chains, N).
+    """Return the weights of all chains: A (chains, N, r) and b, (chains, N) or (chains, N, m) of m > 1 outputs.
 
     `prior` is a draw from the prior, `zero` is the origin, and `informed` adds to a prior draw the
-    balanced rank-one network that carries the least-squares fit of the labels: more aligned with the
+    balanced network of lowest rank that carries the least-squares fit of the labels: more aligned with the
     target than the posterior, where the prior is less. `theory` draws neurons from a population, and readouts from
     their law given the neurons.
 
     Args:
         population: Pre-activations on the training points of neurons of a theory, (neurons, P); None for no such start.
     """
-    widths, width, Z = potential.network.widths, potential.network.width, potential.Z
+    widths, Z, several = potential.network.widths, potential.Z, potential.y.shape[1:]
     shapes = [(chains, *shape) for shape in zip(widths, (potential.rank, *widths), strict=False)]
-    A, b = (Z.new_empty(shape).normal_(generator=generator) for shape in (*shapes, (chains, widths[-1])))
-    # least squares in float64: (Z^T Z)^-1 Z^T y, its columns are independent by construction
-    fit = torch.linalg.lstsq(Z.double(), potential.y.double()[:, None]).solution[:, 0].to(Z.dtype)
-    length = fit.norm().clamp_min(torch.finfo(Z.dtype).tiny)
-    amplitude = torch.sqrt(length / (potential.readout_scale * width))
+    A, b = (Z.new_empty(shape).normal_(generator=generator) for shape in (*shapes, (chains, widths[-1], *several)))
+    informed = _informed_by_rank if several else _informed
+    fit_A, fit_b = informed(potential)
     for chain, name in enumerate(start_names(chains, population is not None)):
         if name == "zero":
             A[chain], b[chain] = 0, 0
         elif name == "informed":
-            sign = torch.where(torch.arange(width, device=Z.device) % 2 == 0, 1.0, -1.0).to(Z.dtype)
-            A[chain] += amplitude * sign[:, None] * (fit / length)
-            b[chain] += amplitude * sign
+            A[chain] += fit_A
+            b[chain] += fit_b
         elif population is not None and name == THEORY:
             A[chain], b[chain] = _from_theory(potential, population, b[chain], generator)
     return A, b
+
+
+def _least_squares(potential: Potential) -> Tensor:
+    """Return ``(Z^T Z)^-1 Z^T y`` in float64, (r,) or (r, m): the columns of Z are independent by construction."""
+    y = potential.y.double()
+    fit: Tensor = torch.linalg.lstsq(potential.Z.double(), y.reshape(len(y), -1)).solution
+    return fit.reshape(-1, *y.shape[1:])
+
+
+def _informed(potential: Potential) -> Weights:
+    """Return the balanced rank-one network that carries the least-squares fit: A (N, r) and b (N,)."""
+    Z, width = potential.Z, potential.network.width
+    fit = _least_squares(potential).to(Z.dtype)
+    length = fit.norm().clamp_min(torch.finfo(Z.dtype).tiny)
+    amplitude = torch.sqrt(length / (potential.readout_scale * width))
+    sign = torch.where(torch.arange(width, device=Z.device) % 2 == 0, 1.0, -1.0).to(Z.dtype)
+    return amplitude * sign[:, None] * (fit / length), amplitude * sign
+
+
+def _informed_by_rank(potential: Potential) -> Weights:
+    """Return the network that carries the least-squares fit of several outputs: A (N, r) and b (N, m).
+
+    Each pair of neurons, of either sign, carries one singular direction of the fit, in turn.
+    """
+    Z, width = potential.Z, potential.network.width
+    U, size, rows = torch.linalg.svd(_least_squares(potential), full_matrices=False)
+    neurons = torch.arange(width, device=Z.device)
+    part = (neurons // 2) % len(size)
+    share = torch.bincount(part, minlength=len(size))
+    sign = torch.where(neurons % 2 == 0, 1.0, -1.0).double()
+    amplitude = sign * torch.sqrt(size / (potential.readout_scale * share.clamp_min(1)))[part]
+    return (amplitude[:, None] * U.mT[part]).to(Z.dtype), (amplitude[:, None] * rows[part]).to(Z.dtype)
 
 
 def _from_theory(
@@ -52,9 +81,10 @@ def _from_theory(
 ) -> tuple[Tensor, Tensor]:
     """Return one chain's neurons, drawn from a population, and readouts drawn given them from standard normal noise.
 
-    ``b | V, y`` has precision ``1 + (g/(N kappa)) Phi Phi^T``: with its Cholesky factor L, ``E b + L^-T noise``.
+    ``b | V, y`` has precision ``1 + (g/(N kappa)) Phi Phi^T``, of every output: with its Cholesky factor L,
+    ``E b + L^-T noise``.
     """
-    rows = torch.randint(len(population), noise.shape, generator=generator, device=noise.device)
+    rows = torch.randint(len(population), noise.shape[:1], generator=generator, device=noise.device)
     Z = potential.Z.double()
     chosen = population.to(device=noise.device, dtype=torch.float64)[rows]  # (N, P)
     neurons = torch.linalg.lstsq(Z, chosen.mT).solution.mT.to(noise.dtype)
@@ -63,6 +93,6 @@ def _from_theory(
     precision = phi @ phi.mT / potential.network.kappa
     precision.diagonal().add_(1.0)
     factor = torch.linalg.cholesky(precision)
-    around = torch.linalg.solve_triangular(factor.mT, noise.double()[:, None], upper=True)[:, 0]
+    around = torch.linalg.solve_triangular(factor.mT, noise.double().reshape(len(noise), -1), upper=True)
     mean = readout_law(potential, hidden[None]).mean[0]
-    return neurons, (mean + around).to(noise.dtype)
+    return neurons, (mean + around.reshape(noise.shape)).to(noise.dtype)

@@ -39,7 +39,8 @@ SHARES = {
 def quantities(potential: Potential, state: State) -> dict[str, Array]:
     """Return block series (chains, blocks) whose means are what is looked at, to first order in the noise."""
     blocks = {name: state.blocks.array(name) for name in state.blocks.blocks}
-    y, y_test, along, f = potential.wide.y, potential.wide.y_test, blocks["along"], blocks["f_train"]
+    y, y_test = (labels.flatten() for labels in (potential.wide.y, potential.wide.y_test))
+    along, f = blocks["along"], _components(blocks["f_train"])
     centre, centre_f = along.mean(), f.mean(axis=(0, 1))
     found = {
         "train_discrepancy": float(y.norm()) - along,
@@ -76,16 +77,25 @@ def _relative(series: Array) -> float:
     return float(standard_error(series)) / value if value else math.inf
 
 
+def _components(f: Array) -> Array:
+    """Return block series of outputs, (chains, blocks, P) or (chains, blocks, P, m), as (chains, blocks, P m)."""
+    return f.reshape(*f.shape[:2], -1)
+
+
 def _mixing(state: State, found: dict[str, Array]) -> diagnostics.Mixing:
     scalars = [series[:, :, None] for series in found.values()]
-    components = np.concatenate([*scalars, state.blocks.array("f_train")], axis=-1)
+    components = np.concatenate([*scalars, _components(state.blocks.array("f_train"))], axis=-1)
     return diagnostics.mixing(components, state.starts)
 
 
-def block_steps(settings: LangevinSettings, state: State, n_train: int) -> int:
-    """Return the steps of one base block of the present phase: the sampler's, or 1/256 of a fixed run."""
+def block_steps(settings: LangevinSettings, state: State, n_labels: int) -> int:
+    """Return the steps of one base block of the present phase: the sampler's, or 1/256 of a fixed run.
+
+    Args:
+        n_labels: Training points times outputs.
+    """
     # outputs of a block are held twice, in float64 at most: below half a gigabyte
-    memory = 2**25 // (len(state.weights[0]) * n_train)
+    memory = 2**25 // (len(state.weights[0]) * n_labels)
     if state.phase == "burn_in":
         share = settings.max_burn_in // BURN_IN_BLOCKS
     else:
@@ -94,7 +104,7 @@ def block_steps(settings: LangevinSettings, state: State, n_train: int) -> int:
     return max(1, min(own, memory, share))
 
 
-def passes_through(settings: LangevinSettings, state: State, n_train: int) -> bool:
+def passes_through(settings: LangevinSettings, state: State, n_labels: int) -> bool:
     """Return whether a run of the same trajectory that ends by these settings meets this state on its way.
 
     It does unless its blocks have another length (a fixed number of steps makes them short), or it would have
@@ -105,7 +115,7 @@ def passes_through(settings: LangevinSettings, state: State, n_train: int) -> bo
     # where the block before this one ended; just after a merger it was half as long
     before = state.steps - state.block * max(1, state.blocks.merged // 2)
     return (
-        state.block == block_steps(settings, state, n_train)
+        state.block == block_steps(settings, state, n_labels)
         and before < (settings.steps or settings.max_steps)
         and (settings.steps is not None or state.lowest_error >= settings.target_error)
     )
@@ -126,13 +136,13 @@ def segment_agrees(potential: Potential, settings: LangevinSettings, state: Stat
     return settled and found.worst < settings.burn_in_rhat
 
 
-def judge_burn_in(settings: LangevinSettings, state: State, n_train: int) -> None:
+def judge_burn_in(settings: LangevinSettings, state: State, n_labels: int) -> None:
     """After a segment: start sampling if its chains agreed, else a segment twice as long, of the new step size."""
-    state.block = block_steps(settings, state, n_train)
+    state.block = block_steps(settings, state, n_labels)
     next_segment = 2 * state.segment_blocks * state.block
     if state.burn_in_converged or state.burn_in_steps + next_segment > settings.max_burn_in:
         state.phase = "sampling"
-        state.block = block_steps(settings, state, n_train)
+        state.block = block_steps(settings, state, n_labels)
     else:
         state.segment_blocks *= 2
 

@@ -25,10 +25,13 @@ def predicted(moments: Moments, batches: Sequence[Moments]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for observable in (item for item in OBSERVABLES if item.theory and item.defined(moments.frame)):
         values[observable.name] = value = observable.formula(moments)
-        if "train" in observable.dimensions:  # single eigenvalues repel each other when noisy
+        if {"train", "output"} & set(observable.dimensions):  # single eigenvalues repel each other when noisy
             continue
         error: Any = np.zeros(np.shape(value))
-        if batches and observable.needs != ("readout_norm",) and np.all(np.isfinite(value)):
+        given = observable.needs != ("readout_norm",) and (
+            observable.needs != ("readout_covariance",) or all(item.readout_covariance is not None for item in batches)
+        )
+        if batches and given and np.all(np.isfinite(value)):
             error = batch_error(np.array([observable.formula(batch) for batch in batches]))
         values[f"{observable.name}_mc_error"] = error
     return values

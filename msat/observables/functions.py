@@ -1,8 +1,9 @@
 """Numbers drawn from means, covariances and kernels: pure functions (docs/theory.md, sections 1 and 10).
 
-Throughout, `y` are labels and `mean` the mean outputs on the same points, both (P,); `matrix` is symmetric, (P, P), and
-so are `covariance`, of the outputs without label noise, the hidden kernel `kernel`, H, and its prior, K. A matrix is an
-array, or `Factored`: known by factors, and never formed here.
+Throughout, `y` are labels and `mean` the mean outputs on the same points, both (P,), or (P, m) of m > 1 outputs;
+`matrix` is symmetric, (P, P), and so are the hidden kernel `kernel`, H, and its prior, K, and `covariance`, of the
+outputs without label noise: of several it is over all of them, (P m, P m), and so then are labels beside it, (P m,).
+A matrix is an array, or `Factored`: known by factors, and never formed here.
 """
 
 from __future__ import annotations
@@ -48,26 +49,34 @@ Symmetric: TypeAlias = Array | Factored
 
 
 def discrepancy(y: Array, mean: Array) -> float:
-    """Return ``y.(y - <f>) / P``, the train or test discrepancy; 0 is a perfect fit, |y|^2/P none."""
+    """Return ``y.(y - <f>) / (P m)``, the train or test discrepancy; 0 is a perfect fit, |y|^2/(P m) none."""
     _same_shape(y, mean)
-    return float(y @ (y - mean) / len(y))
+    return float(y.ravel() @ (y - mean).ravel() / y.size)
+
+
+def accuracy(y: Array, mean: Array) -> float:
+    """Return the share of points whose largest mean output is that of the largest label, of several outputs."""
+    _same_shape(y, mean)
+    return float(np.mean(np.argmax(y, axis=1) == np.argmax(mean, axis=1))) if np.all(np.isfinite(mean)) else np.nan
 
 
 def mean_squared_error(y: Array, mean: Array, variance: Array | float) -> float:
-    """Return ``|y - <f>|^2/P + Tr Cov/P``, the expected squared error of a network drawn from the posterior.
+    """Return ``(|y - <f>|^2 + Tr Cov)/(P m)``, the expected squared error of a network drawn from the posterior.
 
     Args:
-        variance: The diagonal of Cov, (P,), or its mean.
+        variance: The diagonal of Cov, shaped like the labels, or its mean.
     """
     _same_shape(y, mean)
     if isinstance(variance, np.ndarray):
         _same_shape(y, variance)
-    return float(np.sum((y - mean) ** 2) / len(y) + np.mean(variance))
+    return float(np.sum((y - mean) ** 2) / y.size + np.mean(variance))
 
 
 def along_target(y: Array, matrix: Symmetric) -> float:
-    """Return ``y.M y / |y|^2``: a covariance's or a kernel's component along the target."""
+    """Return ``y.M y / |y|^2``: a covariance's or a kernel's component along the target; ``tr y^T M y / |y|^2``."""
     _square(y, matrix)
+    if y.ndim == 2:
+        return float(sum(column @ (matrix @ column) for column in y.T) / np.sum(y**2))
     return float(y @ (matrix @ y) / (y @ y))
 
 
@@ -143,17 +152,19 @@ def gain(y: Array, kernel: Symmetric, prior: Symmetric) -> float:
 def centred_alignment(y: Array, kernel: Symmetric) -> float:
     """Return the centred kernel alignment of H with ``y y^T``, a cosine between 0 and 1.
 
-    ``yc.H yc / (|yc|^2 |Z H Z|_F)`` with ``Z = 1 - 11^T/P`` and ``yc = Z y`` (Cortes, Mohri & Rostamizadeh 2012).
-    NaN where the labels are all the same.
+    ``yc.H yc / (|yc|^2 |Z H Z|_F)`` with ``Z = 1 - 11^T/P`` and ``yc = Z y`` (Cortes, Mohri & Rostamizadeh 2012);
+    of several outputs ``tr yc^T H yc / (|yc^T yc|_F |Z H Z|_F)``. NaN where the labels are all the same.
     """
     _square(y, kernel)
-    yc = y - y.mean()
+    yc = y - y.mean(axis=0)
     if np.linalg.norm(yc) <= 1e-12 * np.linalg.norm(y):
         return float("nan")
     if isinstance(kernel, np.ndarray):
         size = float(np.linalg.norm(kernel - kernel.mean(axis=0) - kernel.mean(axis=1)[:, None] + kernel.mean()))
     else:
         size = kernel.centred().squares() ** 0.5
+    if y.ndim == 2:
+        return float(sum(column @ (kernel @ column) for column in yc.T) / (np.linalg.norm(yc.T @ yc) * size))
     return float(yc @ (kernel @ yc) / (yc @ yc * size))
 
 
@@ -171,24 +182,25 @@ def weight_alignment(along: float, direction: Array) -> float:
 
 
 def evidence_slope(y: Array, mean: Array, kappa: float) -> float:
-    """Return ``d ln p(y) / d ln chi = P/2 - y.(y - <f>) / (2 kappa)``, kappa the label-noise variance at the scale.
+    """Return ``d ln p(y) / d ln chi = P m/2 - y.(y - <f>) / (2 kappa)``, kappa the label-noise variance at the scale.
 
-    Exact for every activation, since ``p(y | chi) = chi^(P/2) p(sqrt(chi) y | 1)`` (docs/theory.md, section 10):
+    Exact for every activation, since ``p(y | chi) = chi^(P m/2) p(sqrt(chi) y | 1)`` (docs/theory.md, section 10):
     the preferred scale is where the train discrepancy equals kappa.
     """
-    return len(y) / 2 * (1 - discrepancy(y, mean) / kappa)
+    return y.size / 2 * (1 - discrepancy(y, mean) / kappa)
 
 
 def evidence_bend(y: Array, mean: Array, covariance: Symmetric, kappa: float) -> float:
     """Return ``d^2 ln p(y) / d(ln chi)^2 = (1/4) [(y.Cov y - kappa |y|^2)/kappa^2 - y.(y - <f>)/kappa]``."""
-    spread = (along_target(y, covariance) - kappa) * float(y @ y) / kappa**2
-    return 0.25 * (spread - len(y) * discrepancy(y, mean) / kappa)
+    flat = y.ravel()
+    spread = (along_target(flat, covariance) - kappa) * float(flat @ flat) / kappa**2
+    return 0.25 * (spread - y.size * discrepancy(y, mean) / kappa)
 
 
 def _same_shape(y: Array, other: Array) -> None:
     # (P,) minus (P, 1) would broadcast to (P, P) without a word
-    if y.ndim != 1 or y.shape != other.shape:
-        raise ValueError(f"shapes {y.shape} and {other.shape}: both must be (P,)")
+    if y.shape != other.shape or not (y.ndim == 1 or (y.ndim == 2 and y.shape[1] > 1)):
+        raise ValueError(f"shapes {y.shape} and {other.shape}: both must be (P,), or (P, m) of m > 1 outputs")
 
 
 def _finite(matrix: Symmetric) -> bool:

@@ -17,9 +17,10 @@ from msat.types import Array
 class Frame:
     """What observables of one data set at one scale are taken against."""
 
-    y_train: Array  # labels, (P,)
-    y_test: Array  # (Q,)
+    y_train: Array  # labels, (P,), or (P, m) of m > 1 outputs
+    y_test: Array  # (Q,) or (Q, m)
     kappa: float  # label-noise variance at the scale
+    g: float  # scale of the readout's prior there
     prior_kernel: Array  # the prior hidden kernel K = E_prior[phi phi^T] on the training points, (P, P)
     direction: Array  # row-space coordinates of the unit vector along which weights are looked at, (r,)
     projection: Array | None = None  # maps test outputs to their components along the teacher, (3, Q), if there is one
@@ -33,11 +34,12 @@ class Moments:
     """
 
     frame: Frame
-    mean_train: Array  # mean outputs, (P,)
-    mean_test: Array  # (Q,)
-    covariance_train: Symmetric  # of outputs, without label noise, (P, P)
+    mean_train: Array  # mean outputs, (P,) or (P, m)
+    mean_test: Array  # (Q,) or (Q, m)
+    covariance_train: Symmetric  # of outputs, without label noise, (P, P) or (P m, P m)
     hidden_kernel: Symmetric  # E[(1/N) sum_i phi_i phi_i^T] on the training points, (P, P)
     first_layer: Callable[[Array], float] | None = None
+    readout_covariance: Array | None = None  # <S>, S = sum_i w_i w_i^T, (m, m); None for one output
     readout_norm: float = float("nan")  # <|w|^2>
     # of training only
     first_layer_variance: float = float("nan")  # mean square of whitened first-layer weights
@@ -45,7 +47,7 @@ class Moments:
 
     @cached_property
     def covariance_spectrum(self) -> Array:
-        """Eigenvalues of the covariance, (P,), as `msat.observables.functions.spectrum` gives them."""
+        """Eigenvalues of the covariance, (P,) or (P m,), as `msat.observables.functions.spectrum` gives them."""
         return spectrum(self.covariance_train)
 
     @cached_property
@@ -72,6 +74,13 @@ class Moments:
     def hidden_outlier(self) -> float:
         """Largest eigenvalue of the hidden kernel."""
         return _largest(self.hidden_kernel, self.hidden_spectrum)
+
+    @cached_property
+    def readout_spectrum(self) -> Array:
+        """Eigenvalues of <S> over g, descending, (m,); NaN where it is not known."""
+        if self.readout_covariance is None:
+            return np.full(self.frame.y_train.shape[1], np.nan)
+        return spectrum(self.readout_covariance) / self.frame.g
 
 
 def _largest(matrix: Symmetric, known: Array) -> float:

@@ -8,7 +8,7 @@ again for a new one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 
 from msat.observables.functions import (
+    accuracy,
     across_target,
     along,
     along_target,
     centred_alignment,
+    directions,
     discrepancy,
     effective_rank,
     evidence_bend,
@@ -50,6 +52,7 @@ class Observable:
         printed: Whether `msat compare` prints it.
         pooled: Whether it counts in the chi-squared of all observables: False where it is another one times a constant.
         optional: Whether data exist on which it is not defined.
+        several: True: only of several outputs; False: only of one; None: of any number.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Observable:
     printed: bool = False
     pooled: bool = True
     optional: bool = False
+    several: bool | None = None
 
     @property
     def jackknifed(self) -> bool:
@@ -72,7 +76,9 @@ class Observable:
         return self.series is None
 
     def defined(self, frame: Frame) -> bool:
-        """Return whether the data have it: test points, or a single-index teacher, where it needs them."""
+        """Return whether the data have it: test points, several outputs, or a single-index teacher, where needed."""
+        if self.several not in (None, frame.y_train.ndim == 2):
+            return False
         if "degree" in self.dimensions:
             return frame.projection is not None
         return len(frame.y_test) > 0 or self.needs != ("mean_test",)
@@ -94,11 +100,11 @@ def _train_discrepancy(series: Series, m: Moments) -> Array:
 def _of_along(m: Moments, along: Any) -> Any:
     y = m.frame.y_train
     length = np.linalg.norm(y)
-    return (length**2 - length * along) / len(y)
+    return (length**2 - length * along) / y.size
 
 
 def _gap(means: Mapping[str, Any], m: Moments) -> Any:
-    return np.linalg.norm(m.frame.y_train) * (means["along"] - means["along_draws"]) / len(m.frame.y_train)
+    return np.linalg.norm(m.frame.y_train) * (means["along"] - means["along_draws"]) / m.frame.y_train.size
 
 
 def _norm_gap(means: Mapping[str, Any], m: Moments) -> Any:
@@ -113,7 +119,12 @@ def _variance_along(series: Series, m: Moments) -> Array:
 def _evidence_bend(series: Series, m: Moments) -> Array:
     y, kappa = m.frame.y_train, m.frame.kappa
     spread = (_variance_along(series, m) - kappa) * (np.linalg.norm(y) / kappa) ** 2
-    return np.asarray(0.25 * (spread - len(y) * _train_discrepancy(series, m) / kappa))
+    return np.asarray(0.25 * (spread - y.size * _train_discrepancy(series, m) / kappa))
+
+
+def _test_discrepancy(series: Series, m: Moments) -> Array:
+    y = m.frame.y_test.ravel()
+    return np.asarray((y @ y - series["along_test"]) / y.size)
 
 
 def _weights_along(m: Moments) -> float:
@@ -129,6 +140,12 @@ def _bulk(m: Moments, largest: float) -> float:
 
 def _held_covariance(m: Moments, other: Moments) -> Array:
     return along(np.asarray(m.covariance_train), other.covariance_directions)
+
+
+def _held_readout(m: Moments, other: Moments) -> Array:
+    if m.readout_covariance is None or other.readout_covariance is None:
+        return m.readout_spectrum  # NaN
+    return along(m.readout_covariance, directions(other.readout_covariance)) / m.frame.g
 
 
 def _held_kernel(m: Moments, other: Moments) -> Array:
@@ -174,7 +191,7 @@ OBSERVABLES = (
         lambda m: discrepancy(m.frame.y_test, m.mean_test) if len(m.frame.y_test) else np.nan,
         needs=("mean_test",),
         units="label^2",
-        series=lambda s, m: (m.frame.y_test @ m.frame.y_test - s["along_test"]) / len(m.frame.y_test),
+        series=_test_discrepancy,
         compared=True,
         printed=True,
         optional=True,
@@ -182,7 +199,7 @@ OBSERVABLES = (
     _of_covariance(
         "variance_along_target",
         "y.Cov y / |y|^2",
-        lambda m: along_target(m.frame.y_train, m.covariance_train),
+        lambda m: along_target(m.frame.y_train.ravel(), m.covariance_train),
         series=_variance_along,
         printed=True,
     ),
@@ -215,7 +232,7 @@ OBSERVABLES = (
     _of_covariance(
         "variance_across_target",
         "(tr Cov - y.Cov y / |y|^2) / (P - 1)",
-        lambda m: across_target(m.frame.y_train, m.covariance_train),
+        lambda m: across_target(m.frame.y_train.ravel(), m.covariance_train),
         printed=True,
         optional=True,
     ),
@@ -275,7 +292,7 @@ OBSERVABLES = (
         lambda m: evidence_slope(m.frame.y_train, m.mean_train, m.frame.kappa),
         needs=("mean_train",),
         units="nat",
-        series=lambda s, m: len(m.frame.y_train) / 2 * (1 - _train_discrepancy(s, m) / m.frame.kappa),
+        series=lambda s, m: m.frame.y_train.size / 2 * (1 - _train_discrepancy(s, m) / m.frame.kappa),
     ),
     Observable(
         "evidence_bend",
@@ -294,6 +311,7 @@ OBSERVABLES = (
         held=_held_covariance,
         # the k-th of P eigenvalues: an axis of its own would add a dimension to the contract
         dimensions=("train",),
+        several=False,
     ),
     Observable(
         "hidden_kernel_spectrum",
@@ -313,7 +331,48 @@ OBSERVABLES = (
         dimensions=("degree",),
         optional=True,
     ),
+    Observable(
+        "relative_discrepancy",
+        "tr y^T (y - <f>) / |y|^2 on the training points: train_discrepancy whatever the size of the labels",
+        lambda m: discrepancy(m.frame.y_train, m.mean_train) * m.frame.y_train.size / np.sum(m.frame.y_train**2),
+        needs=("mean_train",),
+        series=lambda s, m: _train_discrepancy(s, m) * m.frame.y_train.size / np.sum(m.frame.y_train**2),
+        several=True,
+    ),
+    Observable(
+        "test_accuracy",
+        "share of test points whose largest mean output is that of the largest label",
+        lambda m: accuracy(m.frame.y_test, m.mean_test),
+        needs=("mean_test",),
+        optional=True,
+        several=True,
+    ),
+    Observable(
+        "readout_outlier",
+        "largest eigenvalue of <S>/g, S = sum_i w_i w_i^T; 1 under the prior",
+        lambda m: float(m.readout_spectrum[0]),
+        needs=("readout_covariance",),
+        held=lambda m, other: _held_readout(m, other)[0],
+        compared=True,
+        printed=True,
+        several=True,
+    ),
+    Observable(
+        "readout_spectrum",
+        "eigenvalues of <S>/g, descending (not output by output)",
+        lambda m: m.readout_spectrum,
+        needs=("readout_covariance",),
+        held=_held_readout,
+        dimensions=("output",),
+        several=True,
+    ),
 )
+
+
+def of_outputs(observables: Iterable[Observable], several: bool) -> list[Observable]:
+    """Return those observables that there are of several outputs, or of one."""
+    return [item for item in observables if item.several in (None, several)]
+
 
 BY_NAME = {observable.name: observable for observable in OBSERVABLES}
 COMPARED = tuple(observable for observable in OBSERVABLES if observable.compared)

@@ -10,13 +10,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Variable:
-    """A variable of a result file; `own_dimensions` says that level and chi are not among its dimensions."""
+    """A variable of a result file.
+
+    Attributes:
+        dimensions: Of several outputs with those that `msat.types.output_dimensions` adds.
+        own_dimensions: Whether level and chi are not among its dimensions.
+        of_several: Its dimensions where there are several outputs, if that rule does not give them.
+    """
 
     name: str
     dimensions: tuple[str, ...]
     text: str
     units: str = "1"
     own_dimensions: bool = False
+    of_several: tuple[str, ...] | None = None
 
     def attributes(self, name: str = "") -> dict[str, str]:
         """Return the attributes of the variable in a file."""
@@ -31,6 +38,11 @@ MOMENTS = (
     Variable("covariance_train", _MATRIX, "output covariance on the training points, without label noise", "label^2"),
     Variable("variance_test", _TEST, "output variance on the test points, without label noise", "label^2"),
     Variable("hidden_kernel", _MATRIX, "E[(1/N) sum_i phi_i phi_i^T] on the training points"),
+    Variable(
+        "readout_covariance",
+        ("output", "output_"),
+        "<S>, S = sum_i w_i w_i^T, under the prior g_w/chi times 1; several outputs only",
+    ),
 )
 
 # the matrices over training points, P by P of each level and scale: by far the most of theory.nc
@@ -98,7 +110,13 @@ TRAINING = (
 # symmetric matrix as its lower triangle, row by row, along `pair` (training points) or `row_pair` (row space)
 CHAIN_MOMENTS = (
     Variable("moment_f_train", ("chain", "train"), "mean output of each chain on the training points", "label"),
-    Variable("moment_ff_train", ("chain", "pair"), "mean of f f^T of each chain, lower triangle", "label^2"),
+    Variable(
+        "moment_ff_train",
+        ("chain", "pair"),
+        "mean of f f^T of each chain, lower triangle",
+        "label^2",
+        of_several=("chain", "output_pair"),
+    ),
     Variable("moment_hidden_kernel", ("chain", "pair"), "hidden kernel of each chain, lower triangle"),
     Variable(
         "moment_first_layer",
@@ -106,6 +124,11 @@ CHAIN_MOMENTS = (
         "E[(1/N) sum_i a_i a_i^T] of each chain in row-space coordinates, lower triangle",
     ),
     Variable("moment_f_test", ("chain", "test"), "mean output of each chain on the test points", "label"),
+    Variable(
+        "moment_readout_covariance",
+        ("chain", "readout_pair"),
+        "mean of S = sum_i w_i w_i^T of each chain, lower triangle; several outputs only",
+    ),
 )
 SERIES = (
     Variable("series_along", _BLOCKS, "y.f/|y| in each block", "label"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from msat.levels import NAMES
+from msat.levels import LEVELS, NAMES
 from msat.provenance import code_digest
 
 
@@ -20,11 +20,12 @@ def task(name: str, activations: Sequence[str] = ()) -> str:
     return code_digest(f"msat.tasks.{name}", *(f"msat.activations.{activation}" for activation in activations))
 
 
-def theory(activation: str, levels: Sequence[str]) -> str:
-    """Return the digest of the code that solves levels for networks with an activation."""
+def theory(activation: str, levels: Sequence[str], outputs: int = 1) -> str:
+    """Return the digest of the code that solves levels for networks with an activation and so many outputs."""
     kind = "linear" if activation == "linear" else "sampled"
-    found = (f"msat.activations.{activation}", f"msat.theory.{kind}.ladder", *(f"msat.theory.{n}" for n in levels))
-    return code_digest("msat.stages.theory", *found)
+    own = "msat.theory" if outputs == 1 else "msat.theory.several"
+    solvers = (f"{own if LEVELS[name].method == 'kernel' else 'msat.theory'}.{name}" for name in levels)
+    return code_digest("msat.stages.theory", f"msat.activations.{activation}", f"{own}.{kind}.ladder", *solvers)
 
 
 def training(activation: str, sampler: str) -> str:

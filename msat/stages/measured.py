@@ -21,7 +21,7 @@ from msat.observables.moments import Frame, Moments
 from msat.observables.registry import BY_NAME
 from msat.observables.variables import CHAIN_MOMENTS, HALF_SERIES, SERIES, TRAINING, Variable
 from msat.store import attributes, load_dataset
-from msat.types import Array, output_dimensions
+from msat.types import Array, flat, output_dimensions
 from msat.uncertainty import error_product, standard_error
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 LARGEST_MOMENTS = 64_000_000  # bytes of matrices of all chains beyond which the file goes without them
 
 _DECLARED = {variable.name: variable for variable in (*TRAINING, *CHAIN_MOMENTS, *SERIES, *HALF_SERIES)}
-_MATRICES = tuple(v.name.removeprefix("moment_") for v in CHAIN_MOMENTS if v.dimensions[-1] in ("pair", "row_pair"))
+_MATRICES = tuple(v.name.removeprefix("moment_") for v in CHAIN_MOMENTS if v.dimensions[-1].endswith("pair"))
 
 
 def load(path: Path) -> xr.Dataset:
@@ -55,18 +55,22 @@ def dataset(
     values |= {name: getattr(geometry, name) for name in ("y_train", "y_test", "prior_kernel", "direction")}
     if projection is not None:
         values |= {"component_projection": projection, "degree": np.array(COMPONENT_DEGREES)}
-    variables = {name: _variable(name, array) for name, array in values.items()}
+    several = geometry.y_train.ndim == 2
+    variables = {name: _variable(name, array, several) for name, array in values.items()}
     result = xr.Dataset(variables, coords={"chi": [network.chi], "start": _variable("start", start)})
     matrices = [f"moment_{name}" for name in _MATRICES]
+    matrices = [name for name in matrices if name in result]
     kept = sum(result[name].nbytes for name in matrices) <= LARGEST_MOMENTS
     known = {**network.parameters(), **measurement.account, "chain_moments": kept, **about}
     result.attrs = attributes({"kind": "langevin", **known})
     return observe(result) if kept else observe(result).drop_vars(matrices)
 
 
-def _variable(name: str, array: Any) -> tuple[tuple[str, ...], Array, dict[str, str]]:
+def _variable(name: str, array: Any, several: bool = False) -> tuple[tuple[str, ...], Array, dict[str, str]]:
     what = _DECLARED.get(name) or BY_NAME[name.removesuffix("_error").removesuffix("_step_bias")]
     array, dimensions = np.asarray(array), what.dimensions
+    if several and isinstance(what, Variable) and what.of_several:
+        dimensions = what.of_several
     if not (isinstance(what, Variable) and what.own_dimensions):
         array, dimensions = array[None], ("chi", *dimensions)
     return output_dimensions(dimensions, array), array, what.attributes(name)
@@ -103,12 +107,13 @@ def _moments(at: xr.Dataset, series: Mapping[str, Array]) -> tuple[Moments, list
     frame = Frame(
         **{name: at[name].to_numpy() for name in ("y_train", "y_test", "prior_kernel", "direction")},
         kappa=float(at.attrs["kappa_0"]) / float(at["chi"]),
+        g=float(at.attrs["g_w"]) / float(at["chi"]),
         projection=at["component_projection"].to_numpy() if "component_projection" in at else None,
     )
     averages = {name: blocks.mean(axis=(0, 1)) for name, blocks in series.items()}
     by_chain = {name: full(array) if name in _MATRICES else array for name, array in _named(at, "moment_").items()}
 
-    def of(means: Mapping[str, Array], covariance: Array, hidden_kernel: Array) -> Moments:
+    def of(means: Mapping[str, Array], covariance: Array, hidden_kernel: Array, readout: Array | None) -> Moments:
         weights = means.get("first_layer")
         return Moments(
             frame,
@@ -117,14 +122,21 @@ def _moments(at: xr.Dataset, series: Mapping[str, Array]) -> tuple[Moments, list
             covariance_train=covariance,
             hidden_kernel=hidden_kernel,
             first_layer=None if weights is None else lambda u: float(u @ weights @ u),
+            readout_covariance=readout,
             readout_norm=float(averages["readout_norm"]),
             first_layer_variance=float(averages["first_layer_variance"]),
             averages={**averages, **means},
         )
 
     means = {name: array.mean(axis=0) for name, array in by_chain.items()}
-    whole = of(means, at["covariance_train"].to_numpy(), at["hidden_kernel"].to_numpy())
+    readout = at["readout_covariance"].to_numpy() if "readout_covariance" in at else None
+    whole = of(means, flat(at["covariance_train"].to_numpy()), at["hidden_kernel"].to_numpy(), readout)
     return whole, [
-        of(left, left["ff_train"] - np.outer(left["f_train"], left["f_train"]), left["hidden_kernel"])
+        of(
+            left,
+            left["ff_train"] - np.outer(left["f_train"], left["f_train"]),
+            left["hidden_kernel"],
+            left.get("readout_covariance"),
+        )
         for left in (without_each(by_chain) if "ff_train" in by_chain else [])
     ]

@@ -28,7 +28,7 @@ from msat.theory.anneal import anneal
 from msat.theory.kept import ALL, NONE, Kept, kept, left_out
 from msat.theory.prediction import Outputs, Prediction
 from msat.theory.settings import TheorySettings
-from msat.types import output_dimensions
+from msat.types import by_output, output_dimensions
 from msat.validation import validated
 
 _MEANS = ("mean_train", "mean_test")
@@ -52,7 +52,7 @@ def run(data: Path, out: Path, network: Network, settings: TheorySettings, label
     save_dataset(out, dataset)
     warnings = [] if dataset["converged"].all() else [_unconverged(dataset)]
     if settings.matrices is None and dataset.attrs["matrices"] == NONE:
-        warnings.append(left_out(dataset.sizes["level"], dataset.sizes["chi"], dataset.sizes["train"]))
+        warnings.append(left_out(dataset.sizes["level"], dataset.sizes["chi"], dataset["y_train"].size))
     return warnings
 
 
@@ -107,22 +107,25 @@ def solve(
     given = list(levels) if isinstance(levels, Iterable) and not isinstance(levels, str) else levels
     asked = list(matrices) if isinstance(matrices, Iterable) and not isinstance(matrices, str) else matrices
     settings = validated(TheorySettings, {"chi": scales, "levels": given, "seed": seed, "matrices": asked})
-    scales, levels = settings.chi, settings.levels or defined_levels(network.activation)
+    shape = network.activation, task.n_outputs, network.width
+    scales, levels = settings.chi, settings.levels or defined_levels(*shape)
     if len(set(scales)) < len(scales):
         raise InputError(f"chi = {','.join(f'{value:g}' for value in scales)}: a scale is named twice")
-    kappas = [network.at(value).kappa for value in scales]  # refuses a bad scale before any work
-    check_levels(levels, network.activation)
-    keep = kept(settings.matrices, levels, scales, task.n_train)
+    networks = [network.at(value) for value in scales]  # refuses a bad scale before any work
+    check_levels(levels, *shape)
+    keep = kept(settings.matrices, levels, scales, task.y_train.size)
     geometry = decompose(task, network)
     projection = component_projection(task.direction, task.x_test)
     sampling_seed = derived_seed({"stage": "theory", "seed": settings.seed, "data": task.digest()})
     arrays: dict[str, np.ndarray] = {}
     if keep.pairs:
-        shape = len(keep.levels), len(keep.scales), task.n_train, task.n_train
-        arrays |= {name: np.empty(shape) for name in MATRICES}
+        shapes = {"covariance_train": task.y_train.shape, "hidden_kernel": (task.n_train,)}
+        pairs = len(keep.levels), len(keep.scales)
+        arrays |= {name: np.empty((*pairs, *shapes[name], *shapes[name])) for name in MATRICES}
     for column, level, prediction in anneal(geometry, network, scales, levels, sampling_seed):
         axes = (geometry.prior_kernel, geometry.direction, projection)
-        for name, value in _values(prediction, Frame(task.y_train, task.y_test, kappas[column], *axes)).items():
+        frame = Frame(task.y_train, task.y_test, networks[column].kappa, networks[column].g, *axes)
+        for name, value in _values(prediction, frame).items():
             if name not in arrays:
                 kind = _KINDS.get(name, np.float64)
                 arrays[name] = np.empty((len(levels), len(scales), *np.shape(value)), dtype=kind)
@@ -130,7 +133,7 @@ def solve(
         if level in keep.levels and scales[column] in keep.scales:
             for name in MATRICES:  # one by its factors becomes dense here
                 place = keep.levels.index(level), keep.scales.index(scales[column])
-                arrays[name][place] = getattr(prediction, name)
+                arrays[name][place] = by_output(np.asarray(getattr(prediction, name)), task.y_train)
         if prediction.population is not None:
             shape = len(scales), *prediction.population.shape
             arrays.setdefault("population", np.full(shape, np.nan, dtype=np.float32))[column] = prediction.population
@@ -151,6 +154,11 @@ def _values(prediction: Prediction, frame: Frame) -> dict[str, Any]:
         for variable in THEORY
         if hasattr(prediction, variable.name) and not variable.own_dimensions and variable.name not in MATRICES
     }
+    if values["readout_covariance"] is None:  # of several outputs, of a level that does not give it
+        del values["readout_covariance"]
+        if frame.y_train.ndim == 2:
+            outputs = frame.y_train.shape[1]
+            values["readout_covariance"] = np.full((outputs, outputs), np.nan)
     for name in _MEANS:
         parts = [getattr(batch, name) for batch in prediction.batches]
         values[f"{name}_mc_error"] = batch_error(np.array(parts)) if parts else np.zeros_like(getattr(prediction, name))

@@ -153,7 +153,7 @@ def _train(
         reporter.note(_device_line(settings.device, device, job.threads))
         with Stop() if job.checkpoint is not None else nullcontext(Stop()) as stop:
             saved = _Saved(job, trajectory, device, reporter, stop)
-            state = saved.resumed(settings, task.n_train) or state
+            state = saved.resumed(settings, task.y_train.size) or state
             measurement = ensemble.finish(geometry, potential, settings, state, projection, saved.on_block)
         about = {
             **settings.model_dump(),
@@ -203,7 +203,7 @@ class _Saved:
     kept_steps: int = 0  # of the kept state of a finished run
     last: float = field(default_factory=time.monotonic)  # when the checkpoint was written
 
-    def resumed(self, settings: LangevinSettings, n_train: int) -> State | None:
+    def resumed(self, settings: LangevinSettings, n_labels: int) -> State | None:
         """Return the saved state to go on from, if there is one that this run passes through."""
         saved, kept = self._load(self.job.checkpoint), self._load(self.job.final_state)
         self.kept_steps = kept.steps if kept is not None else 0
@@ -212,7 +212,7 @@ class _Saved:
             if found is None:
                 continue
             where = f"{path} in {found.phase} at step {found.burn_in_steps + found.steps}"
-            if passes_through(settings, found, n_train):
+            if passes_through(settings, found, n_labels):
                 self.reporter.note(f"{verb} from {where}")
                 return found
             self.reporter.note(f"does not use {where}: past the end of this run, or with blocks of another length")

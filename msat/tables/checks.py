@@ -23,14 +23,14 @@ def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
     """
     if not len(comparison):
         return pd.DataFrame()
-    rows = []
+    rows, compared = [], [item for item in COMPARED if item.name in comparison]
     for (experiment, chi, level), group in comparison.groupby(["experiment", "chi", "level"], sort=False):
         row: dict[str, object] = {"experiment": experiment, "chi": chi, "gamma": group["gamma"].iloc[0], "level": level}
         row["seeds"] = len(group)
         row |= {name: bool(group[name].all()) for name in ("converged", "mixed", "target_met")}
         row["rhat_max"] = group["rhat_max"].max()
         scores, squares = {}, []
-        for observable in COMPARED:
+        for observable in compared:
             name = observable.name
             row[f"{name}_z"], row[f"{name}_p"], scores[name], parts = _pooled(observable, group)
             if observable.pooled:
@@ -71,20 +71,28 @@ def disagreements(checks: pd.DataFrame, alpha: float) -> list[str]:
     alpha. A level that did not converge, or predicts NaN, is a disagreement.
     """
     exact = checks[checks["level"].isin(JUDGES)]
-    # some observables do not exist on some data; any other missing number is a disagreement
-    tests = [item.name for item in COMPARED if not (item.optional and exact[f"{item.name}_p"].isna().all())]
-    tests.append("chi2")
-    limit = alpha / max(1, len(tests) * len(exact))
+    tests = {experiment: _tests(rows) for experiment, rows in exact.groupby("experiment")}
+    limit = alpha / max(1, sum(len(tests[experiment]) for experiment in exact["experiment"]))
     lines = []
     for _, row in exact.iterrows():
         level = f"{row['experiment']}, chi = {row['chi']:g}: {row['level']}"
         if not row["converged"]:
             lines.append(f"{level} did not converge")
-        for name in tests:
+        for name in tests[row["experiment"]]:
             if not row[f"{name}_p"] >= limit:  # NaN is a disagreement too
                 value = f"chi2/dof = {row['chi2_per_dof']:.2f}" if name == "chi2" else f"z = {row[f'{name}_z']:.2f}"
                 lines.append(f"{level} and Langevin disagree in {name}: {value}, p = {row[f'{name}_p']:.2g}")
     return lines
+
+
+def _tests(rows: pd.DataFrame) -> list[str]:
+    """Return what is tested in rows of one experiment: all but what does not exist on its data.
+
+    Any other missing number is a disagreement.
+    """
+    some = [item for item in COMPARED if item.optional or item.several]
+    missing = [item for item in some if f"{item.name}_p" not in rows or rows[f"{item.name}_p"].isna().all()]
+    return [*(item.name for item in COMPARED if item not in missing), "chi2"]
 
 
 def verdict(checks: pd.DataFrame, alpha: float) -> str:
@@ -100,7 +108,7 @@ def verdict(checks: pd.DataFrame, alpha: float) -> str:
         f"chi-squared per degree of freedom of {names}, pooled over scales and seeds: {pooled:.2f} "
         f"({exact['chi2_dof'].sum()} mean train outputs)\n"
         f"the same of the scalar observables: {observables:.2f} ({exact['observables_dof'].sum()} values of "
-        f"{len(POOLED)} observables)\n{agree} (alpha = {alpha:g})."
+        f"{sum(f'{name}_z' in checks for name in POOLED)} observables)\n{agree} (alpha = {alpha:g})."
     )
 
 

@@ -10,9 +10,9 @@ import pandas as pd
 from scipy import special
 
 from msat.errors import InputError
-from msat.observables.registry import COMPARED
-from msat.tables.rows import check_same, keys, langevin_table, matching_scale, theory_table
-from msat.types import Array
+from msat.observables.registry import COMPARED, of_outputs
+from msat.tables.rows import check_same, keys, langevin_table, matching_scale, several, theory_table
+from msat.types import Array, flat
 
 if TYPE_CHECKING:  # slow to load, and whoever has a result has it loaded
     import xarray as xr
@@ -26,7 +26,7 @@ class _Predicted(NamedTuple):
     name: str
     converged: bool
     scalars: Mapping[str, float]  # of every compared observable, with its error as ``name_mc_error``
-    mean: Array  # mean outputs on the training points, (P,)
+    mean: Array  # mean outputs on the training points, (P,) or (P m,), as all that follows
     error: Array  # their errors, (P,)
     correlation: Array | None  # of these errors, (P, P); None where they are none or small
 
@@ -55,7 +55,7 @@ def compare(theory: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
     for _, row in theory_table(theory.sel(chi=[chi])).iterrows():
         at = theory.sel(chi=chi, level=row["level"])
         scalars = {str(name): value for name, value in row.items()}
-        mean, error = (at[name].to_numpy() for name in ("mean_train", "mean_train_mc_error"))
+        mean, error = (at[name].to_numpy().ravel() for name in ("mean_train", "mean_train_mc_error"))
         rows.append(_row(langevin, chi, _Predicted(row["level"], bool(row["converged"]), scalars, mean, error, None)))
     return pd.DataFrame(rows)
 
@@ -72,10 +72,12 @@ def compare_samplers(reference: xr.Dataset, langevin: xr.Dataset) -> pd.DataFram
     if float(reference["chi"][0]) != float(langevin["chi"][0]):
         raise InputError("the reference and the training are of different scales")
     found, at = langevin_table(reference).iloc[0], reference.isel(chi=0)
-    scalars = {item.name: found[item.name] for item in COMPARED}
-    scalars |= {f"{item.name}_mc_error": found[f"{item.name}_error"] for item in COMPARED}
-    outputs = (at[name].to_numpy() for name in ("mean_train", "mean_train_error", "error_correlation_train"))
-    row = _row(langevin, float(langevin["chi"][0]), _Predicted(REFERENCE, True, scalars, *outputs))
+    compared = of_outputs(COMPARED, several(langevin))
+    scalars = {item.name: found[item.name] for item in compared}
+    scalars |= {f"{item.name}_mc_error": found[f"{item.name}_error"] for item in compared}
+    outputs = (at[name].to_numpy().ravel() for name in ("mean_train", "mean_train_error"))
+    correlation = flat(at["error_correlation_train"].to_numpy())
+    row = _row(langevin, float(langevin["chi"][0]), _Predicted(REFERENCE, True, scalars, *outputs, correlation))
     row["jackknife_dof"] = min(row["jackknife_dof"], int(found["jackknife_dof"]))
     for name in ("mixed", "target_met"):
         row[name] = bool(row[name]) and bool(found[name])
@@ -87,7 +89,7 @@ def _row(measurement: xr.Dataset, chi: float, predicted: _Predicted) -> dict[str
     at, measured = measurement.isel(chi=0), langevin_table(measurement).iloc[0]
     row = keys(measurement, chi) | {"level": predicted.name, "converged": predicted.converged}
     row["measured_by"] = measured["sampler"]
-    for name in (observable.name for observable in COMPARED):
+    for name in (observable.name for observable in of_outputs(COMPARED, several(measurement))):
         value, error = (
             predicted.scalars[name],
             np.hypot(measured[f"{name}_error"], predicted.scalars[f"{name}_mc_error"]),
@@ -95,12 +97,12 @@ def _row(measurement: xr.Dataset, chi: float, predicted: _Predicted) -> dict[str
         row |= {name: value, f"{name}_langevin": measured[name], f"{name}_error": error}
         row[f"{name}_z"] = z_score(measured[name], value, error)
     row["jackknife_dof"] = int(measured["jackknife_dof"])
-    difference, error = at["mean_train"].to_numpy() - predicted.mean, at["mean_train_error"].to_numpy()
+    difference, error = at["mean_train"].to_numpy().ravel() - predicted.mean, at["mean_train_error"].to_numpy().ravel()
     total = np.hypot(error, predicted.error)
     # an output that cannot vary (a sample of zeros) has no error, and tests nothing if it agrees
     tested = ~((total == 0) & (np.abs(difference) < 1e-12))
     z = difference[tested] / total[tested]
-    correlation = at["error_correlation_train"].to_numpy()
+    correlation = flat(at["error_correlation_train"].to_numpy())
     if predicted.correlation is not None:  # of the difference of two independent means
         scale = np.where(total > 0, total, 1.0)
         own, other = error / scale, predicted.error / scale
@@ -119,7 +121,8 @@ def printed(comparison: pd.DataFrame) -> str:
     """Return the comparison of one scale as text: for each quantity the measurement, then the levels with z."""
     first = comparison.iloc[0]
     lines = [f"chi = {first['chi']:g}, seed {first['seed']}: measured value +- standard error, then level (z)"]
-    for name in (observable.name for observable in COMPARED if observable.printed):
+    compared = [item for item in COMPARED if item.name in comparison]
+    for name in (observable.name for observable in compared if observable.printed):
         if np.isnan(first[f"{name}_langevin"]):
             continue
         lines.append(f"  {name:<27} {first[f'{name}_langevin']:>12.6g} +- {first[f'{name}_error']:.2g}")
@@ -130,9 +133,9 @@ def printed(comparison: pd.DataFrame) -> str:
         ]
     lines.append("  mean outputs on the training points: chi-squared per degree of freedom")
     lines += [f"    {row['level']:<25} {row['chi2'] / row['chi2_dof']:>12.6g}" for _, row in comparison.iterrows()]
-    lines.append(f"  largest |z| of all {len(COMPARED)} observables (on the scale of the normal law), and which")
+    lines.append(f"  largest |z| of all {len(compared)} observables (on the scale of the normal law), and which")
     for _, row in comparison.iterrows():
-        dofs = {item.name: row["jackknife_dof"] if item.jackknifed else np.inf for item in COMPARED}
+        dofs = {item.name: row["jackknife_dof"] if item.jackknifed else np.inf for item in compared}
         worst, name = worst_score({name: normal_score(row[f"{name}_z"], dof) for name, dof in dofs.items()})
         lines.append(f"    {row['level']:<25} {worst:>+12.2f}    {name}")
     return "\n".join(lines)

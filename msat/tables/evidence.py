@@ -22,6 +22,7 @@ _NODES = 16  # of the quadrature in one interval; the integrand is the exponenti
 _KEYS = ["experiment", "seed"]
 _MEASURED = ("slope", "bend", "slope_error", "bend_error", "error_correlation")
 _ALONG = ["log_evidence", "log_evidence_change", "error", "slope", "slope_error", "bend"]
+_OUTPUTS = "n_outputs"  # a column where there are several, and empty where there is one
 EVIDENCE = [*_KEYS, "chi", "gamma", "source", *_ALONG, "n_train"]
 MAXIMUM = [*_KEYS, "source", "chi_best", "chi_best_error", "log_evidence_change", "error", "note"]
 
@@ -43,6 +44,12 @@ class Curve(NamedTuple):
     log_best_error: float = float("nan")
     best_change: float = float("nan")
     best_error: float = float("nan")
+
+
+def _labels(rows: pd.DataFrame) -> int:
+    """Return the number of labels of an experiment: training points times outputs."""
+    outputs = rows[_OUTPUTS].iloc[0] if _OUTPUTS in rows else 1
+    return int(rows["n_train"].iloc[0]) * (1 if pd.isna(outputs) else int(outputs))
 
 
 def _log_u(log_chi: Array, u: Array, bend: Array) -> CubicHermiteSpline:
@@ -77,7 +84,7 @@ class _Ladder:
 
 def integrate(
     chi: Array,
-    n_train: int,
+    n_labels: int,
     slope: Array,
     bend: Array,
     slope_error: Array | float = 0.0,
@@ -90,12 +97,12 @@ def integrate(
 
     Args:
         chi: Scales, ascending, (n,).
-        n_train: P.
+        n_labels: P, or P m of m outputs.
         slope, bend: First and second derivative of ``ln p(y)`` in ``ln chi``, (n,).
         slope_error, bend_error, correlation: Their standard errors and the correlation between the two at one scale,
             (n,).
     """
-    log_chi, u, zero = np.log(chi), n_train / 2 - slope, np.zeros(len(chi))
+    log_chi, u, zero = np.log(chi), n_labels / 2 - slope, np.zeros(len(chi))
     if not (np.all(u > 0) and np.all(np.isfinite(bend))):
         return Curve(zero + np.nan, zero + np.nan, "no solution, or y.(y - <f>) not positive, at some scale")
     if len(chi) == 1:
@@ -103,7 +110,7 @@ def integrate(
     variance, variance_bend = np.square(zero + slope_error), np.square(zero + bend_error)
     covariance = np.sqrt(variance * variance_bend) * correlation
     measured = np.array([[variance, covariance], [covariance, variance_bend]])
-    ladder = _Ladder(log_chi, u, bend, n_train / 2, measured)
+    ladder = _Ladder(log_chi, u, bend, n_labels / 2, measured)
     parts, responses = zip(*starmap(ladder.integral, pairwise(log_chi)), strict=True)
     change = np.cumsum([0.0, *parts])
     gradients = np.cumsum([np.zeros((len(chi), 2)), *responses], axis=0)
@@ -144,7 +151,7 @@ def along(rows: pd.DataFrame, chi: Array) -> Array:
         chi: Scales within those of the rows, (n,).
     """
     at = rows.sort_values("chi")
-    n, log_chi, half = len(at), np.log(at["chi"].to_numpy()), float(at["n_train"].iloc[0]) / 2
+    n, log_chi, half = len(at), np.log(at["chi"].to_numpy()), _labels(at) / 2
     slope, bend, change = (at[name].to_numpy() for name in ("slope", "bend", "log_evidence_change"))
     missing = np.full(len(chi), np.nan)
     if n == 1 or not (np.all(slope < half) and np.isfinite([bend, change]).all()):
@@ -174,21 +181,23 @@ def evidence_tables(theory: pd.DataFrame, langevin: pd.DataFrame) -> dict[str, p
         absolute, sampled = at["log_evidence"].to_numpy(), at["log_evidence_mc_error"].to_numpy()
         if source != "langevin" and not np.isfinite(absolute).any():
             continue  # as of the tree level
-        chi, n_train = at["chi"].to_numpy(), int(at["n_train"].iloc[0])
+        chi, n_labels = at["chi"].to_numpy(), _labels(at)
         slope, bend, slope_error, *others = (at[f"evidence_{name}"].to_numpy() for name in _MEASURED)
         # a level that this code does not have was written by another version: taken as it is
         derivative = source not in LEVELS or LEVELS[source].derivative
-        if not derivative and len(at) > 1 and np.all(slope < n_train / 2):
+        if not derivative and len(at) > 1 and np.all(slope < n_labels / 2):
             # its covariance is not the response of its mean: the bend is taken from the slopes of the ladder
-            log_chi, u = np.log(chi), n_train / 2 - slope
+            log_chi, u = np.log(chi), n_labels / 2 - slope
             bend = -u * PchipInterpolator(log_chi, np.log(u))(log_chi, 1)
-        curve = integrate(chi, n_train, slope, bend, slope_error, *others)
+        curve = integrate(chi, n_labels, slope, bend, slope_error, *others)
         change, error = curve.change, curve.error
         if source != "langevin":
             change, error = absolute - absolute[0], np.hypot(sampled, sampled[0])
             error[0] = 0.0
         found = dict(zip(_ALONG, (absolute, change, error, slope, slope_error, bend), strict=True))
-        rows.append(at[[*_KEYS, "chi", "gamma", "n_train", "source"]].assign(**found)[EVIDENCE])
+        several = [_OUTPUTS] if _OUTPUTS in at else []
+        where = at[[*_KEYS, "chi", "gamma", "n_train", *several, "source"]]
+        rows.append(where.assign(**found)[[*EVIDENCE, *several]])
         best = float(np.exp(curve.log_best))
         maxima.append((*place, best, best * curve.log_best_error, curve.best_change, curve.best_error, curve.note))
     table = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=EVIDENCE)

@@ -12,7 +12,7 @@ import pandas as pd
 from msat.errors import InputError
 from msat.network import NetworkSettings
 from msat.observables.functions import mean_squared_error, mean_variance
-from msat.observables.registry import SCALARS
+from msat.observables.registry import SCALARS, of_outputs
 from msat.observables.variables import THEORY, TRAINING, Variable
 from msat.uncertainty import standard_error
 
@@ -43,10 +43,10 @@ def theory_table(theory: xr.Dataset) -> pd.DataFrame:
         at = theory.sel(chi=chi, level=level)
         mean, mean_test, variance_test = (at[n].to_numpy() for n in ("mean_train", "mean_test", "variance_test"))
         along, across = (at[f"variance_{direction}_target"].item() for direction in ("along", "across"))
-        row = keys(theory, float(chi)) | {"level": str(level), "n_train": len(y)}
-        row["train_squared_error"] = mean_squared_error(y, mean, mean_variance(along, across, len(y)))
+        row = keys(theory, float(chi)) | {"level": str(level)} | _sizes(theory)
+        row["train_squared_error"] = mean_squared_error(y, mean, mean_variance(along, across, y.size))
         row["test_squared_error"] = mean_squared_error(y_test, mean_test, variance_test) if len(y_test) else np.nan
-        for name in (observable.name for observable in SCALARS if observable.theory):
+        for name in (observable.name for observable in of_outputs(SCALARS, several(theory)) if observable.theory):
             row |= {name: _number(at, name), f"{name}_mc_error": _number(at, f"{name}_mc_error", missing=0.0)}
         row |= {name: at[name].item() for name in _scalars(THEORY)}
         rows.append(row | {"converged": bool(row["converged"])})
@@ -56,8 +56,8 @@ def theory_table(theory: xr.Dataset) -> pd.DataFrame:
 def langevin_table(langevin: xr.Dataset) -> pd.DataFrame:
     """Return the one row of a training result: scalars with standard errors, and how the run went."""
     at, attributes = langevin.isel(chi=0), langevin.attrs
-    row = keys(langevin, float(at["chi"])) | {"n_train": langevin.sizes["train"]}
-    for observable in SCALARS:
+    row = keys(langevin, float(at["chi"])) | _sizes(langevin)
+    for observable in of_outputs(SCALARS, several(langevin)):
         row |= {name: _number(at, name) for name in (observable.name, f"{observable.name}_error")}
     row |= {name: at[name].item() if name in at else np.nan for name in _scalars(TRAINING)}
     row["jackknife_dof"] = langevin.sizes["chain"] - 1
@@ -80,18 +80,22 @@ def chains_table(langevin: xr.Dataset) -> pd.DataFrame:
 
 
 def samples_table(theory: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
-    """Return one row for each train and test sample: label, measured mean, and each level's prediction."""
+    """Return one row for each train and test sample: label, measured mean, and each level's prediction.
+
+    Several outputs have a row each, and a column ``output`` that counts them.
+    """
     at = langevin.isel(chi=0)
     chi = matching_scale(theory, langevin)
     parts = []
     for part in ("train", "test"):
         mean = f"mean_{part}"
-        columns = keys(langevin, chi) | {"part": part, "sample": np.arange(langevin.sizes[part])}
-        columns |= {"y": langevin[f"y_{part}"], "langevin": at[mean], "langevin_error": at[f"{mean}_error"]}
+        place = np.indices(langevin[f"y_{part}"].shape).reshape(langevin[f"y_{part}"].ndim, -1)
+        columns = keys(langevin, chi) | {"part": part, **dict(zip(("sample", "output"), place, strict=False))}
+        arrays = {"y": langevin[f"y_{part}"], "langevin": at[mean], "langevin_error": at[f"{mean}_error"]}
         for level in theory["level"].to_numpy():
             predicted = theory.sel(chi=chi, level=level)
-            columns |= {str(level): predicted[mean], f"{level}_mc_error": predicted[f"{mean}_mc_error"]}
-        parts.append(pd.DataFrame(columns))
+            arrays |= {str(level): predicted[mean], f"{level}_mc_error": predicted[f"{mean}_mc_error"]}
+        parts.append(pd.DataFrame(columns | {name: array.to_numpy().ravel() for name, array in arrays.items()}))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -114,6 +118,17 @@ def components_table(dataset: xr.Dataset) -> pd.DataFrame:
         columns |= {"teacher": dataset["teacher_component"] if is_theory else np.nan}
         parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True)
+
+
+def several(dataset: xr.Dataset) -> bool:
+    """Return whether a result is of several outputs."""
+    return "output" in dataset.sizes
+
+
+def _sizes(dataset: xr.Dataset) -> dict[str, int]:
+    """Return the columns with the number of training points and, of several, of outputs."""
+    outputs = {"n_outputs": dataset.sizes["output"]} if several(dataset) else {}
+    return {"n_train": dataset.sizes["train"]} | outputs
 
 
 def keys(dataset: xr.Dataset, chi: float) -> dict[str, Any]:

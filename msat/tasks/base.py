@@ -14,7 +14,7 @@ from pydantic import Field
 
 from msat.errors import InputError
 from msat.settings import Seed, Settings
-from msat.types import Array
+from msat.types import Array, Indices
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 _LARGEST = 1e15  # of an entry: squares and their sums stay within single precision
@@ -27,6 +27,7 @@ class Sizes(NamedTuple):
     n_train: int
     n_test: int
     dimension: int
+    n_outputs: int = 1
 
 
 class SeedSettings(Settings):
@@ -46,6 +47,11 @@ class TaskSettings(Settings):
     fetched: ClassVar[bool] = False
 
     @property
+    def n_outputs(self) -> int:
+        """Number of outputs m, as far as the settings say."""
+        return 1
+
+    @property
     def has_direction(self) -> bool:
         """Whether the labels depend on x through one direction u only, which the provenance holds."""
         return False
@@ -63,7 +69,7 @@ class TaskSettings(Settings):
         return self
 
     def sizes(self) -> Sizes:
-        """Return the sizes that the settings state, and 1000 for those that they leave open."""
+        """Return the sizes that the settings state, and 1000 for those that they leave open; outputs are never open."""
         stated = (getattr(self, name, None) for name in Sizes._fields)
         return Sizes(*(_UNSTATED if value is None else value for value in stated))
 
@@ -73,8 +79,8 @@ class Task:
     """Training and test data, checked and in float64.
 
     Args:
-        x_train, y_train: Inputs (P, D) and labels (P,), P at least 1.
-        x_test, y_test: Inputs (Q, D) and labels (Q,); Q may be 0.
+        x_train, y_train: Inputs (P, D), P at least 1, and labels: (P,) of one output, (P, m) of m > 1.
+        x_test, y_test: Inputs (Q, D) and labels, (Q,) or (Q, m); Q may be 0.
         provenance: Where the data come from: plain numbers and strings.
 
     Raises:
@@ -106,6 +112,10 @@ class Task:
                 for part, x, y in (("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test))
             ),
             (test_columns != columns, f"x_test has {test_columns} columns but x_train has {columns}: must be equal"),
+            (
+                self.y_test.shape[1:] != self.y_train.shape[1:],
+                f"y_test has {_outputs(self.y_test)} outputs but y_train has {_outputs(self.y_train)}: must be equal",
+            ),
             (not self.x_train.any(), "x_train is all zero: the inputs must carry information"),
             (
                 rows > 1 and np.all(self.x_train == self.x_train[0]),
@@ -133,9 +143,19 @@ class Task:
         return len(self.y_test)
 
     @property
+    def n_outputs(self) -> int:
+        """Number of outputs m; labels are (P,) where it is 1, else (P, m)."""
+        return _outputs(self.y_train)
+
+    @property
     def direction(self) -> Array | None:
-        """Direction u of a single-index teacher, (D,), from the provenance; None where there is none."""
-        return np.asarray(self.provenance["direction"], dtype=np.float64) if "direction" in self.provenance else None
+        """Direction u of a single-index teacher, (D,), from the provenance; None where there is none.
+
+        Several outputs have none in common.
+        """
+        if "direction" not in self.provenance or self.n_outputs > 1:
+            return None
+        return np.asarray(self.provenance["direction"], dtype=np.float64)
 
     def digest(self) -> str:
         """Return a hash of the numbers (not of the provenance), 16 hexadecimal digits."""
@@ -146,14 +166,20 @@ class Task:
         return sha.hexdigest()[:16]
 
 
+def _outputs(y: Array) -> int:
+    return int(y.shape[1]) if y.ndim == 2 else 1
+
+
 def _checked(name: str, value: ArrayLike) -> Array:
     """Return an array in float64 that cannot be written to, if its shape and entries are sound."""
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise InputError(f"{name} has dtype {array.dtype}: must be real numbers")
-    dimensions, shape = (2, "(rows, D)") if name.startswith("x") else (1, "(rows,)")
-    if array.ndim != dimensions:
-        raise InputError(f"{name} has shape {array.shape}: must be {shape}")
+    if name.startswith("x") and array.ndim != 2:
+        raise InputError(f"{name} has shape {array.shape}: must be (rows, D)")
+    # one output has one shape everywhere: as (rows, 1) it would broadcast against (rows,) without a word
+    if name.startswith("y") and not (array.ndim == 1 or (array.ndim == 2 and array.shape[1] > 1)):
+        raise InputError(f"{name} has shape {array.shape}: must be (rows,), or (rows, m) of m > 1 outputs")
     array = np.ascontiguousarray(array, dtype=np.float64)
     infinite = np.argwhere(~np.isfinite(array)).tolist()
     if infinite:
@@ -168,6 +194,12 @@ def _checked(name: str, value: ArrayLike) -> Array:
 def generators(seed: int, count: int) -> list[np.random.Generator]:
     """Return independent generators of one seed: one for each part of a data set that is drawn."""
     return np.random.Generator(np.random.PCG64(seed)).spawn(count)
+
+
+def balanced_classes(rows: int, classes: int, rng: np.random.Generator) -> Indices:
+    """Return classes 0, 1, ... in equal numbers and random order; which have one more than others is random."""
+    extra = rng.permutation(classes)[: rows % classes]
+    return rng.permutation(np.concatenate([np.arange(rows - rows % classes) % classes, extra]))
 
 
 def balanced_labels(rows: int, first: float, rng: np.random.Generator) -> Array:

@@ -1,33 +1,43 @@
-"""Two digits of MNIST as a binary task (docs/theory.md, section 8)."""
+"""Digits of MNIST: two as a binary task, any number as a task of one output each (docs/theory.md, section 8)."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, field_validator
 
 from msat.errors import InputError
-from msat.tasks.base import Task, TaskSettings, balanced_labels, generators
+from msat.tasks.base import Task, TaskSettings, balanced_classes, balanced_labels, generators
 from msat.tasks.mnist_files import FILES, FOLDER, SIDE, read_folder, read_images, read_labels
 from msat.types import Array, Indices
 
+Coding = Literal["plus_minus", "one_hot", "centred"]
+
 
 class Settings(TaskSettings):
-    """Two digits of MNIST, centred and scaled; `msat mnist` gets the images."""
+    """Digits of MNIST, centred and scaled; `msat mnist` gets the images."""
 
     fetched: ClassVar[bool] = True
 
     digits: list[Annotated[int, Field(ge=0, le=9)]] = Field(
-        [0, 3], min_length=2, max_length=2, description="Two different digits; they are y = -1 and y = +1."
+        [0, 3],
+        min_length=2,
+        description="Different digits. Two without a coding are one output, y = -1 and y = +1; else each digit has an "
+        "output, in this order.",
+    )
+    coding: Coding | None = Field(
+        None,
+        description="Labels of several outputs. plus_minus: +1 for the image's own digit, -1 for others. one_hot: 1 "
+        "and 0. centred: one_hot less 1/m, m the number of digits. By default plus_minus of three digits or more.",
     )
     n_train: int = Field(
-        80, ge=2, description="Number of training samples P, from the 60000 training images, half of each digit."
+        80, ge=2, description="Number of training samples P, from the 60000 training images, as many of each digit."
     )
     n_test: int = Field(
-        1000, ge=0, description="Number of test samples Q, from the 10000 test images, half of each digit."
+        1000, ge=0, description="Number of test samples Q, from the 10000 test images, as many of each digit."
     )
     pool: int = Field(1, ge=1, description="Average pooling: pixels are means of pool x pool blocks; divides 28.")
     whiten: int | None = Field(
@@ -45,8 +55,9 @@ class Settings(TaskSettings):
     @field_validator("digits")
     @classmethod
     def _different(cls, digits: list[int]) -> list[int]:
-        if digits[0] == digits[1]:
-            raise ValueError("the two digits must differ")
+        twice = next((digit for place, digit in enumerate(digits) if digit in digits[:place]), None)
+        if twice is not None:
+            raise ValueError(f"digit {twice} is given twice: digits must differ")
         return digits
 
     @field_validator("pool")
@@ -61,6 +72,11 @@ class Settings(TaskSettings):
         """Input dimension D."""
         return self.whiten or (SIDE // self.pool) ** 2
 
+    @property
+    def n_outputs(self) -> int:
+        """Number of outputs m."""
+        return 1 if len(self.digits) == 2 and self.coding is None else len(self.digits)
+
     def files(self) -> list[str]:
         """Return the paths of MNIST's four files."""
         return [f"{self.images or FOLDER}/{name}" for name in FILES]
@@ -71,7 +87,7 @@ class Settings(TaskSettings):
 
 
 def make(settings: Settings, seed: int) -> Task:
-    """Return images of two digits with labels -1 and +1 in equal numbers.
+    """Return images of digits in equal numbers, with labels -1 and +1 of two, else (rows, m) in the coding asked for.
 
     Training samples are drawn without replacement from MNIST's 60000 training images, test samples from its
     10000 test images, so that the two cannot overlap. Pixels are averaged over blocks if asked; then the mean
@@ -106,23 +122,34 @@ def make(settings: Settings, seed: int) -> Task:
 def _draw(
     part: str, settings: Settings, files: dict[str, bytes], rng: np.random.Generator
 ) -> tuple[Array, Array, Indices]:
-    """Return pooled images (rows, D), labels (rows,), and the places of the images in their file."""
+    """Return pooled images (rows, D), labels (rows,) or (rows, m), and the places of the images in their file."""
     rows: int = getattr(settings, f"n_{part}")
     kind, prefix = ("training", "train") if part == "train" else ("test", "t10k")
-    y = balanced_labels(rows, -1.0, rng)
+    if settings.n_outputs == 1:
+        y: Array = balanced_labels(rows, -1.0, rng)
+        classes = (y > 0).astype(np.int64)
+    else:
+        classes = balanced_classes(rows, len(settings.digits), rng)
+        y = _coded(classes, len(settings.digits), settings.coding)
     of_digit = read_labels(files[f"{prefix}-labels-idx1-ubyte"])
     chosen = np.empty(rows, dtype=np.int64)
-    for sign, digit in zip((-1.0, 1.0), settings.digits, strict=True):
+    for place, digit in enumerate(settings.digits):
         places = np.flatnonzero(of_digit == digit)
-        wanted = int(np.sum(y == sign))
+        wanted = int(np.sum(classes == place))
         if wanted > len(places):
             asked = f"n_{part} = {rows}: needs {wanted} {kind} images of digit {digit}"
             raise InputError(f"{asked}, MNIST has {len(places)}")
-        chosen[y == sign] = rng.choice(places, wanted, replace=False)
+        chosen[classes == place] = rng.choice(places, wanted, replace=False)
     pixels = read_images(files[f"{prefix}-images-idx3-ubyte"])[chosen].astype(np.float64) / 255
     blocks = SIDE // settings.pool
     x = pixels.reshape(rows, blocks, settings.pool, blocks, settings.pool).mean(axis=(2, 4))
     return x.reshape(rows, blocks**2), y, chosen
+
+
+def _coded(classes: Indices, count: int, coding: Coding | None) -> Array:
+    """Return the labels (rows, count) of classes."""
+    one_hot = np.eye(count)[classes]
+    return {"one_hot": one_hot, "centred": one_hot - 1 / count}.get(coding or "", 2 * one_hot - 1)
 
 
 def _scale(x: Array) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
 from msat.errors import InputError
 from msat.tasks.base import Task, TaskSettings
@@ -24,16 +24,25 @@ Column = Annotated[str, StringConstraints(pattern=r"^[^,]+$")]
 SUFFIXES = (".csv", ".parquet", ".npz")
 
 
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Columns = Annotated[list[Column], Field(min_length=1), BeforeValidator(_listed, json_schema_input_type=list[str] | str)]
+
+
 class Settings(TaskSettings):
     """A table of your own: .csv, .parquet or .npz."""
 
     file: str = Field(
         min_length=1,
-        description="The table: .csv, .parquet, or .npz with arrays x (rows, D) and y (rows,). "
+        description="The table: .csv, .parquet, or .npz with arrays x (rows, D) and y (rows,) or (rows, m). "
         "A relative path starts at the folder that the command runs in.",
     )
-    target: Column | None = Field(
-        None, description="Column (or array of .npz) of the labels; by default y, which only .npz may leave out."
+    target: Columns | None = Field(
+        None,
+        description="Column (or array of .npz) of the labels; by default y, which only .npz may leave out. Several, or "
+        "an array of several columns, are as many outputs.",
     )
     features: list[Column] | None = Field(
         None,
@@ -66,12 +75,12 @@ class Settings(TaskSettings):
             raise ValueError(f"must end in {', '.join(SUFFIXES)}")
         return file
 
-    @field_validator("features")
+    @field_validator("features", "target")
     @classmethod
-    def _no_repetition(cls, features: list[str] | None) -> list[str] | None:
-        if features and len(set(features)) < len(features):
+    def _no_repetition(cls, names: list[str] | None) -> list[str] | None:
+        if names and len(set(names)) < len(names):
             raise ValueError("a column is named twice")
-        return features
+        return names
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
@@ -79,12 +88,17 @@ class Settings(TaskSettings):
             raise ValueError("target: required but missing; name the column of the labels")
         if self.split is None and self.n_train is None:
             raise ValueError("n_train: required but missing; give n_train, or a split column")
-        for name in ("target", "split"):
-            if getattr(self, name) in (self.features or ()):
-                raise ValueError(f"{name} = {getattr(self, name)!r}: is among the features as well")
-        if self.split is not None and self.split == self.target:
+        for name, column in (*(("target", item) for item in self.target or ()), ("split", self.split)):
+            if column in (self.features or ()):
+                raise ValueError(f"{name} = {column!r}: is among the features as well")
+        if self.split is not None and self.split in (self.target or ()):
             raise ValueError(f"split = {self.split!r}: is the target as well")
         return self
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of outputs m, where their columns are named one by one."""
+        return len(self.target or "y")
 
     @property
     def dimension(self) -> int | None:
@@ -123,32 +137,36 @@ def make(settings: Settings, seed: int) -> Task:
         problem = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
         raise InputError(f"{settings.file}: {problem}") from None
     table = _Table(settings.file, _read(settings.file, content))
-    target = settings.target or "y"
-    y_name = table.one("target", target)
+    targets = [name for group in settings.target or ["y"] for name in table.named("target", group)]
     split_name = table.one("split", settings.split) if settings.split else None
     left_out: list[str] = []
     if settings.features or Path(settings.file).suffix.lower() == ".npz":
         names = [name for group in settings.features or ["x"] for name in table.named("features", group)]
     else:
-        others = [name for name in table.frame.columns if name not in (y_name, split_name)]
+        others = [name for name in table.frame.columns if name not in (*targets, split_name)]
         left_out = [name for name in others if table.is_text(name)]
         names = [name for name in others if name not in left_out]
         if not names:
-            raise InputError(f"{settings.file}: no numeric column is left for the inputs beside {target!r}")
-    y = table.numbers(y_name)
+            beside = ", ".join(map(repr, targets))
+            raise InputError(f"{settings.file}: no numeric column is left for the inputs beside {beside}")
+    y = np.column_stack([table.numbers(name) for name in targets])
     x = np.column_stack([table.numbers(name) for name in names])
     train, test = _split(settings, table.frame[split_name] if split_name else None, len(y), seed)
     x_train, x_test, y_train, y_test = x[train], x[test], y[train], y[test]
     provenance: dict[str, Any] = {"task": "table", "seed": seed, **settings.model_dump(exclude_none=True)}
     provenance |= {"sha256": hashlib.sha256(content).hexdigest(), "rows": len(y), "n_train": len(train)}
-    provenance |= {"n_test": len(test), "target": target, "features": names, "left_out": left_out}
+    asked = settings.target or ["y"]
+    provenance |= {"n_test": len(test), "target": asked[0] if len(asked) == 1 else asked}
+    provenance |= {"features": names, "left_out": left_out}
     if settings.standardise != "none":
         x_train, x_test = _standardised(x_train, x_test, names)
+    one = len(targets) == 1
     if settings.standardise == "features_and_target":
-        provenance |= {"target_mean": float(y_train.mean()), "target_sd": float(y_train.std())}
-        y_train, y_test = (part[:, 0] for part in _standardised(y_train[:, None], y_test[:, None], [target]))
+        mean, sd = [float(column.mean()) for column in y_train.T], [float(column.std()) for column in y_train.T]
+        provenance |= {"target_mean": mean[0] if one else mean, "target_sd": sd[0] if one else sd}
+        y_train, y_test = _standardised(y_train, y_test, targets)
     try:
-        return Task(x_train, y_train, x_test, y_test, provenance)
+        return Task(x_train, y_train[:, 0] if one else y_train, x_test, y_test[:, 0] if one else y_test, provenance)
     except InputError as error:
         raise InputError(f"{settings.file}: {error}") from None
 

@@ -60,6 +60,11 @@ class Settings(TaskSettings):
         "a mean is not removed.",
     )
     noise: float = Field(0.0, ge=0, description="Variance of the noise on training and test labels.")
+    outputs: int | None = Field(
+        None,
+        ge=1,
+        description="Number of outputs m, each with a direction of its own; not of teacher network. By default 1.",
+    )
 
     @model_validator(mode="after")
     def _fields_of_one_teacher(self) -> Settings:
@@ -67,12 +72,19 @@ class Settings(TaskSettings):
             value = getattr(self, name)
             if teacher != self.teacher and value is not None:
                 raise ValueError(f"{name} = {value!r}: belongs to teacher {teacher}, not to {self.teacher}")
+        if self.teacher == "network" and self.n_outputs > 1:
+            raise ValueError(f"outputs = {self.outputs}: teacher network has one; more have hermite and linear")
         return self
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of outputs m."""
+        return self.outputs or 1
 
     @property
     def has_direction(self) -> bool:
         """Whether the teacher depends on x through one direction u only."""
-        return self.teacher != "network"
+        return self.teacher != "network" and self.n_outputs == 1
 
     def activations(self) -> list[str]:
         """Return the activation of teacher network."""
@@ -124,9 +136,9 @@ def network_teacher(width: int, dimension: int, activation: ActivationName, rng:
 def make(settings: Settings, seed: int) -> Task:
     """Return ``x ~ N(0, I_D)`` and ``y = teacher(x) + noise``.
 
-    The direction u of teachers "hermite" and "linear" is a random unit vector. The provenance holds it and the
-    coefficients in the probabilists' basis, or mean and variance of a network. Training data do not depend on
-    n_test.
+    The direction u of teachers "hermite" and "linear" is a random unit vector, of several outputs one for each, drawn
+    independently. The provenance holds it (``direction``, or ``directions``) and the coefficients in the
+    probabilists' basis, or mean and variance of a network. Training data do not depend on n_test.
 
     Raises:
         InputError: If all coefficients are zero.
@@ -138,17 +150,18 @@ def make(settings: Settings, seed: int) -> Task:
         ((4, 3), (3,))
     """
     teacher_rng, train_rng, test_rng = generators(seed, 3)
-    function, known = (_single_index if settings.has_direction else _network)(settings, teacher_rng)
+    function, known = (_network if settings.teacher == "network" else _directions)(settings, teacher_rng)
 
     def draw(rows: int, rng: np.random.Generator) -> tuple[Array, Array]:
         x = rng.standard_normal((rows, settings.dimension))
-        return x, function(x) + math.sqrt(settings.noise) * rng.standard_normal(rows)
+        y = function(x)
+        return x, y + math.sqrt(settings.noise) * rng.standard_normal(y.shape)
 
     provenance = {"task": "teacher_student", "seed": seed, **settings.resolved(), **known}
     return Task(*draw(settings.n_train, train_rng), *draw(settings.n_test, test_rng), provenance)
 
 
-def _single_index(settings: Settings, rng: np.random.Generator) -> tuple[Any, dict[str, Any]]:
+def _directions(settings: Settings, rng: np.random.Generator) -> tuple[Any, dict[str, Any]]:
     """Return a hermite or linear teacher, and what the provenance says of it."""
     own = settings.resolved()
     linear = settings.teacher == "linear"
@@ -158,10 +171,11 @@ def _single_index(settings: Settings, rng: np.random.Generator) -> tuple[Any, di
         raise InputError("coefficients: all zero; the teacher must depend on its input")
     if settings.unit_variance:
         series = series / math.sqrt(variance)
-    direction = rng.standard_normal(settings.dimension)
-    direction /= np.linalg.norm(direction)
-    known = {"direction": direction.tolist(), "hermite_e": series.tolist()}
-    return lambda x: hermite_e.hermeval(x @ direction, series), known
+    several = settings.n_outputs > 1
+    u = rng.standard_normal((settings.n_outputs, settings.dimension) if several else settings.dimension)
+    u /= np.linalg.norm(u, axis=-1, keepdims=True) if several else np.linalg.norm(u)
+    known = {"directions" if several else "direction": u.tolist(), "hermite_e": series.tolist()}
+    return lambda x: hermite_e.hermeval(x @ u.T, series), known
 
 
 def _network(settings: Settings, rng: np.random.Generator) -> tuple[Any, dict[str, Any]]:

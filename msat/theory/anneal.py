@@ -18,7 +18,9 @@ def anneal(
     """Yield (index of the scale, level, prediction).
 
     Levels are modules of `msat.theory` found by the names in `msat.levels`. Linear networks are solved in closed
-    form in the eigenbasis of the input kernel, others by sampling the tilted single-neuron measure.
+    form in the eigenbasis of the input kernel, others by sampling the tilted single-neuron measure. For several
+    outputs, y of shape (P, m), what follows from the kernel is in `msat.theory.several` by the same names, and
+    expansions have another action.
 
     Args:
         network: The network; its chi is replaced by each of the scales.
@@ -28,27 +30,38 @@ def anneal(
     Raises:
         InputError: If a level is unknown or not defined for the activation, or a scale is not positive.
     """
-    check_levels(levels, network.activation)
+    outputs = 1 if geometry.y_train.ndim == 1 else geometry.y_train.shape[1]
+    check_levels(levels, network.activation, outputs, network.width)
     place = {float(chi): index for index, chi in enumerate(scales)}
     networks = [network.at(chi) for chi in sorted(place)]
     expansions: dict[str, ModuleType] = {}
     for level in ordered(levels):
-        module = importlib.import_module(f"msat.theory.{level.name}")
         if LEVELS[level.name].method == "action":
-            expansions[level.name] = module
+            expansions[level.name] = importlib.import_module(f"msat.theory.{level.name}")
             continue
         for at in networks:
-            yield place[at.chi], level.name, module.predict(geometry, at)
+            yield place[at.chi], level.name, _predict(level.name, geometry, at, seed)
     if expansions and networks:
-        for chi, name, prediction in ladder(network.activation).climb(geometry, networks, expansions, seed):
+        for chi, name, prediction in ladder(network.activation, outputs).climb(geometry, networks, expansions, seed):
             yield place[chi], name, prediction
 
 
-def ladder(activation: str) -> ModuleType:
+def _predict(level: str, geometry: Geometry, network: Network, seed: int) -> Prediction:
+    """Return what a level that follows from the kernel predicts; for several outputs one may draw."""
+    prediction: Prediction
+    if geometry.y_train.ndim == 1:
+        prediction = importlib.import_module(f"msat.theory.{level}").predict(geometry, network)
+    else:
+        prediction = importlib.import_module(f"msat.theory.several.{level}").predict(geometry, network, seed)
+    return prediction
+
+
+def ladder(activation: str, outputs: int = 1) -> ModuleType:
     """Return the module that carries the action of networks with an activation from scale to scale.
 
     Its ``climb(geometry, networks, levels, seed)`` yields (chi, level, prediction), for networks ascending in chi and
     modules of levels by name.
     """
     kind = "linear" if activation == "linear" else "sampled"
-    return importlib.import_module(f"msat.theory.{kind}.ladder")
+    package = "msat.theory" if outputs == 1 else "msat.theory.several"
+    return importlib.import_module(f"{package}.{kind}.ladder")

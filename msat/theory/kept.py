@@ -42,19 +42,20 @@ def parsed(choice: Iterable[str | float]) -> list[str | float]:
     return result
 
 
-def kept(choice: Choice, levels: Sequence[str], scales: Sequence[float], n_train: int) -> Kept:
+def kept(choice: Choice, levels: Sequence[str], scales: Sequence[float], n_labels: int) -> Kept:
     """Return the levels and scales of a result whose matrices it keeps.
 
     Args:
         choice: Names of levels and scales: those levels, or all if none is named, at those scales, or at all if none
             is given. ``all``; ``none``; None for all up to `LARGEST` in total, and none beyond.
+        n_labels: Training points times outputs.
 
     Raises:
         InputError: If a level or a scale is not among those of the result.
     """
     everything = Kept(list(levels), list(scales))
     if choice is None:
-        return everything if size(everything.pairs, n_train) <= LARGEST else Kept([], [])
+        return everything if size(everything.pairs, n_labels) <= LARGEST else Kept([], [])
     if NONE in choice:
         return Kept([], [])
     names = [item for item in choice if isinstance(item, str) and item != ALL]
@@ -73,7 +74,7 @@ def kept(choice: Choice, levels: Sequence[str], scales: Sequence[float], n_train
 
 
 def with_drawn(
-    choice: Choice, levels: Sequence[str], scales: Sequence[str], n_train: int, drawn: Sequence[str]
+    choice: Choice, levels: Sequence[str], scales: Sequence[str], n_labels: int, drawn: Sequence[str]
 ) -> list[str] | None:
     """Return the choice for one experiment of a config, in full; None for all that a result keeps by itself.
 
@@ -85,7 +86,7 @@ def with_drawn(
         drawn: The levels.
     """
     values = [float(scale) for scale in scales]
-    if choice is None and size(len(levels) * len(scales), n_train) <= LARGEST:
+    if choice is None and size(len(levels) * len(scales), n_labels) <= LARGEST:
         return None
     choice = [NONE] if choice is None else choice
     names = [item for item in choice if isinstance(item, str) and item not in (ALL, NONE)]
@@ -102,14 +103,14 @@ def with_drawn(
     return [*(name for name in levels if name in here), *(scale for scale in scales if scale in at)]
 
 
-def size(pairs: int, n_train: int) -> int:
-    """Return the bytes of the matrices of so many pairs of level and scale."""
-    return len(MATRICES) * pairs * 8 * n_train**2
+def size(pairs: int, n_labels: int) -> int:
+    """Return the bytes of the matrices of so many pairs of level and scale; of several outputs, at most."""
+    return len(MATRICES) * pairs * 8 * n_labels**2
 
 
-def left_out(levels: int, scales: int, n_train: int) -> str:
+def left_out(levels: int, scales: int, n_labels: int) -> str:
     """Return a line on matrices that a result leaves out for their size."""
-    total = size(levels * scales, n_train) / 1e9
+    total = size(levels * scales, n_labels) / 1e9
     return (
         f"{' and '.join(MATRICES)} of all levels and scales would take {total:.1f} GB and are left out; "
         "--matrices LEVELS,SCALES keeps those named, --matrices all keeps every one"

@@ -19,11 +19,13 @@ class Outputs:
     """Posterior averages of a level, on all draws or on one batch of them.
 
     Attributes:
-        mean_train, mean_test: Mean outputs ``<f>``, shapes (P,) and (Q,).
+        mean_train, mean_test: Mean outputs ``<f>``, shapes (P,) and (Q,); (P, m) and (Q, m) of m > 1 outputs.
         covariance_train: Output covariance without label noise, (P, P): an array, or by factors where they are known.
+            Of m > 1 outputs (P m, P m), entry a m + c the output c of sample a.
         hidden_kernel: ``E[(1/N) sum_i phi_i phi_i^T]`` on the training points, (P, P), likewise.
         first_layer: Maps row-space coordinates u, (r,), to ``E[(1/N) sum_i (a_i.u)^2]``; None where the level does not
             give it.
+        readout_covariance: ``<S>``, ``S = sum_i w_i w_i^T``, (m, m), under the prior g times 1; None for one output.
     """
 
     mean_train: Array
@@ -31,6 +33,7 @@ class Outputs:
     covariance_train: Symmetric
     hidden_kernel: Symmetric
     first_layer: FirstLayer | None = None
+    readout_covariance: Array | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -38,8 +41,8 @@ class Prediction(Outputs):
     """A level's averages at one scale, and the solver's account of them.
 
     Attributes:
-        variance_test: Output variance at each test point, (Q,).
-        readout_norm: ``<|w|^2>``; its prior value is g.
+        variance_test: Output variance at each test point, (Q,) or (Q, m).
+        readout_norm: ``<|w|^2>``, ``tr <S>``; its prior value is g, m g of m outputs.
         batches: The averages on disjoint batches of neurons, from which the Monte Carlo error of any function of them
             follows; of a loop's covariance only the leading order varies between batches. Empty for closed forms.
         log_evidence, log_evidence_mc_error: ``ln p(y)`` with all constants, NaN where the level defines none, and its

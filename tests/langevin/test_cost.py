@@ -68,3 +68,9 @@ def test_retries_ask_for_more_and_never_for_more_than_a_day():
 def test_short_trainings_share_a_submission():
     assert is_short(1.0)
     assert not is_short(60.0)
+
+
+def test_memory_covers_several_outputs():
+    """Ten outputs: 897 MB at the same sizes and steps as above, a run of any length less than twice that."""
+    assert 1.1 * 897 < training_mb(**PAPER, n_outputs=10) < 2.5 * 897
+    assert training_mb(**PAPER, n_outputs=1) == training_mb(**PAPER)

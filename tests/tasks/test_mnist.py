@@ -53,6 +53,32 @@ def test_inputs_are_centred_and_their_mean_square_is_the_dimension(folder, optio
     np.testing.assert_allclose(task.x_train.mean(axis=0), 0, atol=1e-11)
 
 
+def test_any_set_of_digits_has_an_output_each(folder):
+    task = mnist(images=folder, digits=(4, 9, 2), n_train=20, n_test=31, pool=7, seed=2)
+    assert task.n_outputs == 3
+    assert task.y_test.shape == (31, 3)
+    np.testing.assert_array_equal(np.sort(task.y_train, axis=1), [[-1, -1, 1]] * 20)
+    assert sorted(np.sum(task.y_train > 0, axis=0)) == [6, 7, 7]
+    labels = read_labels(read_folder(folder)["train-labels-idx1-ubyte"])[task.provenance["train_images"]]
+    np.testing.assert_array_equal(labels, np.array([4, 9, 2])[np.argmax(task.y_train, axis=1)])
+    other = mnist(images=folder, digits=(4, 9, 2), n_train=20, n_test=5, pool=7, seed=2)
+    np.testing.assert_array_equal(other.y_train, task.y_train)  # not on n_test
+    ten = mnist(images=folder, digits=range(10), n_train=30, n_test=20, pool=14)
+    np.testing.assert_array_equal(np.sum(ten.y_train > 0, axis=0), [3] * 10)
+
+
+def test_codings_are_the_same_images_with_other_labels(folder):
+    plus, one_hot, centred = (
+        mnist(images=folder, digits=(0, 3), coding=coding, n_train=10, n_test=4, pool=7)
+        for coding in ("plus_minus", "one_hot", "centred")
+    )
+    for task in (one_hot, centred):
+        np.testing.assert_array_equal(task.x_train, plus.x_train)
+    np.testing.assert_array_equal(one_hot.y_train, (plus.y_train + 1) / 2)
+    np.testing.assert_array_equal(centred.y_train, one_hot.y_train - 0.5)
+    assert "coding" not in mnist(images=folder, n_train=10, n_test=4, pool=7).provenance
+
+
 @pytest.mark.parametrize(("whiten", "pool"), [(20, 1), (79, 1), (5, 4)])
 def test_whitening_gives_the_identity_on_the_train_split(folder, whiten, pool):
     task = mnist(images=folder, n_test=10, whiten=whiten, pool=pool)
@@ -192,7 +218,9 @@ def test_too_much_is_refused(folder, tmp_path, capsys, options, message):
     [
         ("--digits 0,10", "digits.1 = 10: input should be less than or equal to 9"),
         ("--digits=-1,3", "digits.0 = -1: input should be greater than or equal to 0"),
-        ("--digits 3,3", "digits = [3, 3]: the two digits must differ"),
+        ("--digits 3,3", "digits = [3, 3]: digit 3 is given twice: digits must differ"),
+        ("--digits 0,1,2,1", "digits = [0, 1, 2, 1]: digit 1 is given twice: digits must differ"),
+        ("--coding two_hot", "coding"),
         ("--digits 3", "digits = [3]: list should have at least 2 items"),
         ("--digits 0,three", "--digits = '0,three': must be whole numbers separated by commas"),
         ("--n-train 1", "n_train = 1: input should be greater than or equal to 2"),

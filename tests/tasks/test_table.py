@@ -168,7 +168,6 @@ def test_bad_arrays_are_refused_in_one_line(tmp_path, monkeypatch, capsys):
     for arrays, message in (
         ({"x": x, "y": y[:3]}, "arrays of different lengths (x 5, y 3)"),
         ({"x": x}, "target = 'y': no such column in data.npz; it has x[0], x[1]"),
-        ({"x": x, "y": x}, "target = 'y': has 2 columns in data.npz, must have one"),
         ({"x": x + 1j, "y": y}, "column 'x[0]' has dtype complex128: must be real numbers"),
         ({"x": x, "y": np.array([{}] * 5, dtype=object)}, "not a readable .npz file"),
     ):
@@ -194,3 +193,32 @@ def test_the_table_is_not_overwritten(file, capsys):
         "--out data.npz: is the data file too; every file of a command needs a name of its own"
         in capsys.readouterr().err
     )
+
+
+def test_several_targets_are_several_outputs(frame, file):
+    one = table(file, target="y", features=["age"], n_train=10, seed=4)
+    assert one.provenance["target"] == "y"
+    assert one.digest() == table(file, target=["y"], features=["age"], n_train=10, seed=4).digest()
+    task = table(file, target=["y", "bmi"], n_train=10, seed=4, standardise="features_and_target")
+    assert task.dimension == 2  # age and smoker: a target is no input
+    np.testing.assert_allclose(task.y_train.mean(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(task.y_train.std(axis=0), 1)
+    mean, sd = (np.array(task.provenance[f"target_{name}"]) for name in ("mean", "sd"))
+    np.testing.assert_allclose((sd * task.y_train + mean)[:, 0], one.y_train)
+    assert task.provenance["target"] == ["y", "bmi"]
+    np.savez("data.npz", x=frame[["age", "smoker"]].to_numpy(dtype=float), y=frame[["y", "bmi"]].to_numpy())
+    arrays = table("data.npz", n_train=10, seed=4, standardise="features_and_target")
+    assert arrays.digest() == task.digest()
+
+
+def test_targets_on_the_command_line(file, capsys):
+    command = "task table --file data.csv --target y,bmi --n-train 10 --out out.npz"
+    assert main(command.split()) == 0
+    with np.load("out.npz") as data:
+        assert data["y_train"].shape == (10, 2)
+    capsys.readouterr()
+    for targets, message in (
+        ("y,y", "target = ['y', 'y']: a column is named twice"),
+        ("y,no", "target = 'no': no such"),
+    ):
+        _refused(f"task table --file data.csv --target {targets} --n-train 10 --out bad.npz", message, capsys)

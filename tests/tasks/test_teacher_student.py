@@ -132,3 +132,24 @@ def test_settings_of_another_teacher_are_refused(values, message):
     with pytest.raises(InputError, match=message) as caught:
         teacher_student(**values)
     assert "\n" not in str(caught.value)
+
+
+def test_several_outputs_have_a_direction_each():
+    task = teacher_student(n_train=7, n_test=5, dimension=4, coefficients=[1, 0, 0.3], outputs=3, seed=5)
+    assert task.y_train.shape == (7, 3)
+    assert task.y_test.shape == (5, 3)
+    assert task.direction is None
+    directions = np.array(task.provenance["directions"])
+    np.testing.assert_allclose(np.linalg.norm(directions, axis=1), 1)
+    z = task.x_test @ directions.T
+    np.testing.assert_allclose(task.y_test, z + 0.3 * (z**3 - 3 * z), atol=1e-12)
+    noisy = teacher_student(n_train=2000, n_test=0, dimension=4, teacher="linear", outputs=2, noise=0.5, seed=5)
+    noise = noisy.y_train - noisy.x_train @ np.array(noisy.provenance["directions"]).T
+    np.testing.assert_allclose(np.cov(noise.T), 0.5 * np.eye(2), atol=0.1)  # 4.5 standard errors
+
+
+def test_one_output_by_name_is_that_by_default():
+    one, default = (teacher_student(n_train=5, n_test=3, dimension=4, **more) for more in ({"outputs": 1}, {}))
+    assert one.digest() == default.digest()
+    with pytest.raises(InputError, match="outputs = 2: teacher network has one"):
+        teacher_student(teacher="network", outputs=2)

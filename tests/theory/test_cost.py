@@ -16,11 +16,11 @@ from msat.theory.cost import pairs, theory_mb
 )
 def test_memory_is_at_least_what_was_measured(sizes, held, measured):
     """Peaks in MB of ``msat solve``, linear networks, six levels at seven scales, written to a file."""
-    assert measured < theory_mb(*sizes, held) < 2.5 * measured + 100
+    assert measured < theory_mb(*sizes, 1, held) < 2.5 * measured + 100
 
 
 def test_two_matrices_a_pair():
-    one, two = (theory_mb(1000, 0, 10, held) for held in (1, 2))
+    one, two = (theory_mb(1000, 0, 10, 1, held) for held in (1, 2))
     assert two - one == 16  # of 8 MB each
 
 

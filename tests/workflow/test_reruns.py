@@ -63,6 +63,7 @@ TABLE = {
         "solve ising_linear",
         MAPS_,
     ),
+    "theory/several/*.py": NOTHING,  # the smoke run has one output everywhere
     "theory/sampled/*.py": ("solve index_erf",),
     "theory/settings.py theory/kept.py": (SOLVE,),
     "theory/cost.py langevin/cost.py": NOTHING,
@@ -117,7 +118,7 @@ def _keys(config: Config) -> dict[str, str]:
     for name, experiment in config.experiments.items():
         task, activation = experiment.task, experiment.network.activation
         keys[f"task {name}"] = code.task(task.name, task.activations())
-        keys[f"solve {name}"] = code.theory(activation, config.levels_of(name))
+        keys[f"solve {name}"] = code.theory(activation, config.levels_of(name), task.n_outputs)
         keys[f"train {name}"] = code.training(activation, config.langevin.sampler)
         if any(run.experiment == name for run in config.references()):
             keys[f"reference {name}"] = code.training(activation, config.reference.sampler)

@@ -153,7 +153,8 @@ def redrawn(experiment, wildcards, output):
 def theory_mb(wildcards, attempt):
     values, sizes = theory_values(wildcards), experiment_of(wildcards).task.sizes()
     names = ("activation", "matrices", "levels", "chi")
-    pairs = theory_cost.pairs(*(values[name] for name in names), sizes.n_train)
+    labels = sizes.n_train * sizes.n_outputs
+    pairs = theory_cost.pairs(*(values[name] for name in names), labels)
     return attempt * theory_cost.theory_mb(*sizes, pairs)
 
 
@@ -167,8 +168,8 @@ def training_mb(kind, wildcards, attempt):
 def expected_minutes(experiment, kind):
     """Minutes of a training that goes on to the most steps allowed, without the start."""
     at, settings = CONFIG.experiments[experiment], getattr(CONFIG, kind)
-    n_train, _, dimension = at.task.sizes()
-    sizes = settings.chains, at.network.width, n_train, dimension
+    task = at.task.sizes()
+    sizes = settings.chains, at.network.width, task.n_train, task.dimension
     steps = settings.steps or settings.max_steps
     burn_in = min(settings.max_burn_in, settings.max_steps)
     evaluations = training_cost.evaluations(settings.sampler)

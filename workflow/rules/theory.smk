@@ -27,6 +27,7 @@ rule solve:
             "code": code.theory(
                 experiment_of(wildcards).network.activation,
                 CONFIG.levels_of(wildcards.experiment),
+                experiment_of(wildcards).task.n_outputs,
             ),
             **theory_values(wildcards),
         },

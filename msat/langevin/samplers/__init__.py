@@ -42,7 +42,10 @@ class Sampler(Protocol):
         """Return the steps between two recordings: positions that far apart are worth recording both."""
 
     def advance(self, potential: Potential, settings: LangevinSettings, state: State, steps: int) -> Tensor:
-        """Move all chains by so many steps, and return f on the training points after each, (steps, chains, P)."""
+        """Move all chains by so many steps, and return f on the training points after each, (steps, chains, P).
+
+        Of m > 1 outputs (steps, chains, P, m).
+        """
 
     def largest_step_size(self, curvature: float) -> float:
         """Return the step size beyond which a run that ended at this top curvature is not to be trusted."""

@@ -34,7 +34,7 @@ _SHRINKAGE, _OFFSET, _FORGETTING = 0.05, 10, 0.75  # gamma, t_0 and kappa of dua
 
 
 def memory(potential: Potential, weights: Weights, generator: Generator) -> Weights:
-    """Return gradients of the likelihood, outputs (chains, P) and energy (chains,) at the weights."""
+    """Return gradients of the likelihood, outputs (chains, P[, m]) and energy (chains,) at the weights."""
     gradients, outputs = potential.forces(weights, prior=False)
     return (*gradients, outputs, potential.wide.energy(_wide(weights)))
 
@@ -58,7 +58,7 @@ def block_steps(settings: LangevinSettings, step_size: float) -> int:
 
 def advance(potential: Potential, settings: LangevinSettings, state: State, steps: int) -> Tensor:
     """Move all chains by so many trajectories."""
-    outputs = state.weights[0].new_empty(steps, len(state.weights[0]), len(potential.Z))
+    outputs = state.weights[0].new_empty(steps, len(state.weights[0]), *potential.y.shape)
     for step in range(steps):
         share = _LENGTHS[(state.burn_in_steps + state.steps + step) % len(_LENGTHS)]
         leapfrogs = max(1, min(_MOST_LEAPFROGS, round(share * settings.trajectory / state.step_size)))

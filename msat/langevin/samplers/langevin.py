@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -26,9 +27,13 @@ def memory(potential: Potential, weights: Weights, generator: Generator) -> Weig
 
 
 def set_step_size(potential: Potential, settings: LangevinSettings, state: State) -> None:
-    """Set ``step_safety / curvature``, at most ``max_step_size``."""
+    """Set ``step_safety / curvature``, at most ``max_step_size`` over the root of the number of outputs.
+
+    The step's bias is of second order, and m outputs share what noise would hide it.
+    """
     state.curvature = top_curvature(potential, state.weights)
-    automatic = min(settings.max_step_size, settings.step_safety / state.curvature)
+    largest = settings.max_step_size / math.sqrt(potential.y.numel() / len(potential.y))
+    automatic = min(largest, settings.step_safety / state.curvature)
     state.step_size = settings.step_size or automatic
     refuse_unstable(state.step_size, largest_step_size(state.curvature), state.curvature)
 
@@ -41,7 +46,7 @@ def block_steps(settings: LangevinSettings, step_size: float) -> int:
 def advance(potential: Potential, settings: LangevinSettings, state: State, steps: int) -> Tensor:
     """Move all chains. There is no host synchronisation within."""
     integrate = INTEGRATORS[settings.integrator]
-    outputs = state.weights[0].new_empty(steps, len(state.weights[0]), len(potential.Z))
+    outputs = state.weights[0].new_empty(steps, len(state.weights[0]), *potential.y.shape)
     for step in range(steps):
         gradients, outputs[step] = potential.forces(state.weights)
         integrate(state.weights, gradients, state.memory, state.step_size, state.generator)

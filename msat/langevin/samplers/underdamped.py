@@ -51,7 +51,7 @@ def advance(potential: Potential, settings: LangevinSettings, state: State, step
     momenta, step_size = state.memory, state.step_size
     kept = math.exp(-settings.friction * step_size)
     noise = [torch.empty_like(layer) for layer in momenta]
-    outputs = state.weights[0].new_empty(steps, len(state.weights[0]), len(potential.Z))
+    outputs = state.weights[0].new_empty(steps, len(state.weights[0]), *potential.y.shape)
     for step in range(steps):
         gradients, outputs[step] = potential.forces(state.weights, prior=False)
         kick(momenta, gradients, step_size)

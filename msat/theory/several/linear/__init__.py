@@ -1,0 +1,1 @@
+"""The action of a linear network with several outputs in closed form, in the eigenbasis of its input kernel."""
