@@ -19,6 +19,7 @@ from msat.tables.checks import check_table, disagreements
 from msat.tables.compare import compare, compare_samplers, printed
 from msat.tables.evidence import evidence_tables
 from msat.tables.files import read_table
+from msat.tables.half_learned import half_learned_table
 from msat.tables.rows import chains_table, components_table, langevin_table, samples_table, theory_table
 from tests.conftest import Z_LIMIT
 
@@ -64,6 +65,7 @@ def _expected(theories, trained):
         "components": _stacked([components_table(item) for item in (*theories, *trained)]),
     }
     found |= evidence_tables(found["theory"], found["langevin"])
+    found["half_learned"] = half_learned_table(found["components"], found["langevin"], {})
     return found | {"checks": check_table(found["comparison"])}
 
 
@@ -210,7 +212,7 @@ def test_nothing_to_collect_is_said(tmp_path, line, partial, message):
 
 def test_training_without_theory_is_refused(sweep, tmp_path):
     folder, _, _ = sweep
-    with pytest.raises(InputError, match="no theory result for experiment 'b_all', seed 1"):
+    with pytest.raises(InputError, match="no theory result for experiment 'b_all', seed 1, n_train 6"):
         tables.run(tmp_path, [folder / "b_all-0.nc"], [folder / "b_all-1-2.nc"])
     theory = load_dataset(folder / "b_all-1.nc", "theory").isel(chi=[0])
     save_dataset(tmp_path / "one-scale.nc", theory)

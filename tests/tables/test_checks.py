@@ -22,7 +22,7 @@ def _comparison(rng, shift=0.0, shift_mean=0.0, scales=7, seeds=3, rho=0.5):
     rows = []
     for seed in range(seeds):
         for chi in range(scales):
-            row = {"experiment": "a", "seed": seed, "chi": 1.0 + chi, "gamma": 0.0, "level": EXACT.name}
+            row = {"experiment": "a", "seed": seed, "chi": 1.0 + chi, "gamma": 0.0, "level": EXACT.name, "n_train": 80}
             row |= {"converged": True, "mixed": True, "target_met": True, "rhat_max": 1.0, "jackknife_dof": DOF}
             for observable in COMPARED:
                 name = observable.name
