@@ -75,6 +75,11 @@ class Config(Settings):
         several = chosen.samples is not None and len(chosen.samples) > 1
         return figures.figures_of(self.levels_of(experiment), chosen.task.has_direction, several)
 
+    def shows_one_of_several(self, figure: str, experiment: str) -> bool:
+        """Return whether a figure shows an experiment at the largest of several numbers of samples."""
+        chosen = self.experiments.get(experiment)  # a map is of none
+        return chosen is not None and bool(chosen.samples) and not figures.declaration(figure).against_samples
+
     def figure_files(self) -> list[str]:
         """Return every figure of every experiment in every format, and the figures that stand alone."""
         stems = [f"{experiment}/{figure}" for experiment in self.experiments for figure in self.figures_of(experiment)]
@@ -133,7 +138,7 @@ class Config(Settings):
         """Return whether a run of the grid is trained by another sampler too."""
         chosen, seeds = self.reference.experiments, self.reference.seeds
         if chosen is None:
-            named = self.experiments[run.experiment].network.activation != "linear"
+            named = self.experiments[run.experiment].network.activation != "linear" and run.n_train is None
         else:
             named = run.experiment in chosen
         return named and run.seed in (seeds or self.seeds_of(run.experiment)[:1])

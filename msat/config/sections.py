@@ -137,7 +137,9 @@ class Reference(LangevinSettings):
     """Trainings by another sampler, with which Langevin and every level are compared."""
 
     experiments: list[ExperimentName] | None = Field(
-        None, description="Experiments that have them; null for all whose networks are not linear, [] for none."
+        None,
+        description="Experiments that have them, [] for none; null for all whose networks are not linear, but those "
+        "with a list of n_train.",
     )
     seeds: Seeds | None = Field(None, description="Seeds that have them; null for the first of each experiment.")
     sampler: SamplerName = Field("hmc", description="Sampler: hmc, which has no bias from its step, or underdamped.")

@@ -1,4 +1,4 @@
-"""How many samples it takes to learn half of the teacher's cubic component (docs/theory.md, section 12)."""
+"""How many samples it takes to learn half of the teacher's higher components (docs/theory.md, Learning curves)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pandas as pd
 
 from msat.types import Array
 
-DEGREE = 3  # of the Hermite polynomial
+DEGREES = (2, 3)  # of the Hermite polynomials: quadratic and cubic component
 SHARE = 0.5
-_PLACE = ["experiment", "seed", "chi", "gamma", "source"]
+_PLACE = ["experiment", "seed", "chi", "gamma", "source", "degree"]
 _FOUND = ["n_half", "n_half_error", "n_below", "n_above", "share", "share_error"]
 HALF_LEARNED = [*_PLACE, *_FOUND, "teacher", "dimension", "mixed", "note"]
 _NONE = 1e-9  # a component of the teacher below it is none
@@ -22,7 +22,7 @@ _NONE = 1e-9  # a component of the teacher below it is none
 def half_learned_table(
     components: pd.DataFrame, langevin: pd.DataFrame, dimensions: Mapping[str, float]
 ) -> pd.DataFrame:
-    """Return the table `half_learned` (docs/formats.md): a row for each seed, scale and source with several P.
+    """Return the table `half_learned` (docs/formats.md): a row for each seed, scale, source and degree with several P.
 
     ``n_half`` is the number of samples at which the component is half of the teacher's for the first time, linear in
     ln P between the two numbers around it, ``n_below`` and ``n_above``, whose errors it propagates; NaN, with a note,
@@ -41,28 +41,26 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     if not len(components):
         return
-    cubic = components[components["degree"] == DEGREE]
-    teachers = cubic.groupby(["experiment", "seed"])["teacher"].first()  # that is there: levels' rows have it
-    for place, group in cubic.groupby(_PLACE, sort=False):
+    shown = components[components["degree"].isin(DEGREES)]
+    teachers = shown.groupby(["experiment", "seed", "degree"])["teacher"].first()  # that is there: levels' rows have it
+    for place, group in shown.groupby(_PLACE, sort=False):
         at = group.sort_values("n_train").set_index("n_train")
         if len(at) < 2:
             continue
-        experiment, seed, chi, _, source = place
-        teacher = float(teachers[experiment, seed])
+        experiment, seed, chi, _, source, degree = place
+        teacher = float(teachers[experiment, seed, degree])
         row = dict(zip(_PLACE, place, strict=True)) | dict.fromkeys(_FOUND, math.nan)
-        row |= {"teacher": teacher, "dimension": dimensions.get(experiment, math.nan)}
+        row |= {"teacher": teacher, "dimension": dimensions.get(experiment, math.nan), "mixed": True}
         if abs(teacher) < _NONE:
-            yield row | {"mixed": True, "note": "the teacher has no cubic component"}
+            yield row | {"note": "the teacher has no such component"}
             continue
         known = at[np.isfinite(at["strength"])]
         share, error = known["strength"] / teacher, known["error"] / abs(teacher)
         row |= half_learned(known.index.to_numpy(), share.to_numpy(), error.to_numpy())
-        row["mixed"] = True
         if source == "langevin":
             around = [row[name] for name in ("n_below", "n_above") if not math.isnan(row[name])] or list(at.index)
-            keys = {"experiment": experiment, "seed": seed, "chi": chi}
             here = langevin["n_train"].isin(around)
-            for name, value in keys.items():
+            for name, value in {"experiment": experiment, "seed": seed, "chi": chi}.items():
                 here &= langevin[name] == value
             row["mixed"] = bool(langevin.loc[here, "mixed"].all())
         yield row
@@ -83,7 +81,7 @@ def half_learned(samples: Array, share: Array, error: Array) -> dict[str, Any]:
     below = above - 1
     rise, step = float(share[above] - share[below]), math.log(samples[above] / samples[below])
     n_half = float(samples[below]) * math.exp(step * (SHARE - float(share[below])) / rise)
-    # the position between the two by the value below and by the value above
+    # how the place between the two moves with the value below and with the value above
     slopes = (float(share[above]) - SHARE) / rise**2, (SHARE - float(share[below])) / rise**2
     relative = step * math.hypot(slopes[0] * float(error[below]), slopes[1] * float(error[above]))
     again = samples[above:][share[above:] < SHARE]

@@ -145,13 +145,21 @@ def task_files(wildcards):
 
 def figure_output(figure, folder, subcategory, experiment):
     """The files of a figure, as the report shows them."""
+    labels = {"figure": figure, "experiment": experiment}
+    if CONFIG.shows_one_of_several(figure, experiment):
+        labels["P"] = str(CONFIG.samples_of(experiment)[-1])
     return report(
         [f"{folder}/{figure}.{suffix}" for suffix in CONFIG.figures.formats],
         category="Figures",
         subcategory=subcategory,
         caption=f"../report/{figure}.rst",
-        labels={"figure": figure, "experiment": experiment},
+        labels=labels,
     )
+
+
+def figures_flags(experiment, wildcards):
+    """A function, since Snakemake takes braces in a string, as in a title's formula, for wildcards."""
+    return flags(CONFIG.figures_options(experiment))
 
 
 def redrawn(experiment, wildcards, output):
