@@ -120,7 +120,7 @@ def _half(axes: style.Axes, half: style.Table, unit: float) -> None:
             others.setdefault(at.loc[missing, "note"].iloc[0], []).append(style.label(level))
         elif len(at):
             where = float(np.exp(np.log(at["n_half"]).mean())) / unit
-            error = float(np.sqrt(np.sum(at["n_half_error"] ** 2))) / len(at) / unit
+            error = where * float(np.sqrt(np.sum((at["n_half_error"] / at["n_half"]) ** 2))) / len(at)
             look: Any = {"color": style.color(level), "marker": "|", "markersize": 9, "markeredgewidth": 1.2}
             axes.errorbar(where, 0.5, xerr=2 * error, elinewidth=0.8, zorder=5, **look)
             places.append(f"{style.label(level)} {_rounded(where, error)}")
@@ -128,12 +128,8 @@ def _half(axes: style.Axes, half: style.Table, unit: float) -> None:
     for note, labels in others.items():
         lines += [f"half {note}:", *(", ".join(labels[k : k + 2]) for k in range(0, len(labels), 2))]
     frame = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
-    look = {
-        "va": "top",
-        "fontsize": 6,
-        "bbox": frame,
-        "zorder": 1.5,
-    }  # behind what is drawn, before the lines at 1 and 1/2
+    # behind curves and points, before the lines at all and at half
+    look = {"va": "top", "fontsize": 6, "bbox": frame, "zorder": 1.5}
     axes.annotate("\n".join(lines), (0.03, 0.93), xycoords=axes.get_yaxis_transform(), **look)
 
 
