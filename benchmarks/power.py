@@ -98,9 +98,9 @@ def checked(config: Config, experiment: str, wrong: Callable[[], Iterator[None]]
     """Return the table `checks` of one experiment whose Langevin trainings have one thing wrong."""
     at, rows = config.experiments[experiment], []
     network = at.network.model_dump()
-    make = tasks.get(at.task.name)
+    make = getattr(tasks, at.task.name)
     for seed in config.seeds_of(experiment):
-        task = make.make(make.Settings(**config.task_options(experiment)), seed)
+        task = make(**config.task_options(experiment, config.samples_of(experiment)[-1]), seed=seed)
         scales = [float(chi) for chi in config.scale_names(experiment)]
         theory = msat.solve(
             task, Network(**network), scales, ["exact"] if at.network.activation == "linear" else ["nngp"]

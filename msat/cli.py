@@ -40,18 +40,19 @@ def _tasks() -> click.Command:
     from msat import tasks
 
     def of_task(name: str) -> click.Command:
-        from msat.tasks.base import SeedSettings
+        from msat.tasks import nested
 
         module = tasks.get(name)
+        draw = tasks.draw_settings(module)
 
         def run(out: Path, **values: Any) -> None:
             from msat.tasks.storage import write_task
 
-            settings, seed = build(module.Settings, values), build(SeedSettings, values).seed
-            for line in write_task(out, settings.files(), lambda: module.make(settings, seed)):
+            settings, drawn = build(module.Settings, values), build(draw, values).model_dump()
+            for line in write_task(out, settings.files(), lambda: nested.make(module, settings, **drawn)):
                 print(f"msat task: {line}", file=sys.stderr)
 
-        return command(run, _out(), options(module.Settings), options(SeedSettings))
+        return command(run, _out(), options(module.Settings), options(draw))
 
     table = {name: (tasks.get(name).Settings.__doc__ or "", partial(of_task, name)) for name in tasks.NAMES}
     return Commands(table)
@@ -168,6 +169,7 @@ def _sources() -> list[click.Option]:
         option("--experiment", "Name of the experiment.", default=""),
         option("--theory", "Result of msat solve, for figures of kernels.", type=PATH),
         option("--langevin", "Results of msat train, likewise; repeat it.", type=PATH, multiple=True),
+        option("--n-train", "Of several numbers of samples the one shown, by default the largest.", type=int),
     ]
 
 

@@ -122,14 +122,17 @@ def load_dataset(path: Path, kind: str) -> xr.Dataset:
 
 
 def load_attributes(path: Path, kind: str) -> dict[str, Any]:
-    """Return a result's attributes without opening its arrays, ten times as fast; see `load_dataset`."""
+    """Return a result's attributes, and its number of training samples as `n_train`; see `load_dataset`.
+
+    Its arrays are not read, which is ten times as fast.
+    """
     import h5py  # slow, see above
 
     with _readable(path), h5py.File(path, "r") as file:
         # NetCDF stores a number as an array of one
         found = {k: np.asarray(value).item() if np.size(value) == 1 else value for k, value in file.attrs.items()}
-    _check_kind(path, found, kind)
-    return found
+        _check_kind(path, found, kind)
+        return found | {"n_train": len(file["y_train"])}
 
 
 @contextmanager

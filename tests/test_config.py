@@ -130,6 +130,22 @@ def test_an_experiment_may_have_its_own_scales_and_seeds():
             {"name": "teacher_student", "teacher": "linear", "basis": "physicists"},
             "belongs to teacher hermite, not to linear",
         ),
+        ("experiments.a.task.n_train", [], r"a.task.ising.n_train = \[\]: must be a number, or a list of at least one"),
+        ("experiments.a.task.n_train", [8, 0], "a.task.ising.n_train = 0: input should be greater than or equal to 1"),
+        ("experiments.a.task.n_train", [8, 9, 8], r"n_train = \[8, 9, 8\]: a number is named twice"),
+        ("experiments.a.task.n_train", [8, 9.5], r"n_train = 9.5: input should be a valid integer"),
+        (
+            "experiments.a.task",
+            {"name": "ising", "n_train": [8, 9], "n_drawn": 8},
+            "n_drawn = 8: must be at least n_tr",
+        ),
+        ("experiments.a.task", {"name": "ising", "n_train": 9, "n_drawn": 8}, "a: n_drawn = 8: must be at least n_tr"),
+        (
+            "experiments.a.task",
+            {"name": "table", "file": "a.csv", "target": "y", "split": "part", "n_train": [8, 9]},
+            r"a: n_train = \[8, 9\]: split = 'part' says which rows are training samples; n_train must be one number",
+        ),
+        ("experiments.a.task", {"name": "table", "file": "a.csv", "target": "y", "n_train": [8, None]}, "numbers only"),
         ("mnist.sources", [], "mnist.sources"),
         ("experiments.A-b", {}, "experiments.A-b"),
         ("scales", {"chi": [1], "gamma": [0.0]}, "either as chi or as gamma"),
@@ -266,7 +282,9 @@ def test_the_trajectory_is_named_without_its_end():
 def test_figures_follow_from_levels_and_task():
     """A figure without its levels, or its teacher's direction, is left out."""
     config = parse_config(_changed("experiments.a.task", {"name": "teacher_student"}))
-    assert set(config.figures_of("a")) == {name for name in figures.NAMES if figures.declaration(name).kind != "map"}
+    needs = {name: figures.declaration(name) for name in figures.NAMES}
+    every = {name for name, need in needs.items() if need.kind != "map" and not need.against_samples}
+    assert set(config.figures_of("a")) == every
     assert "components" not in parse_config(MINIMAL).figures_of("a")
     kernel_levels = parse_config(_changed("experiments.a.levels", ["nngp", "rescaling"]))
     assert "kernels" not in kernel_levels.figures_of("a")
@@ -329,3 +347,81 @@ def test_levels_of_several_outputs_are_those_they_have():
         wrong = _changed("experiments.b", {"task": task, "network": network, "levels": [level]})
         with pytest.raises(InputError, match=f"experiments.b: level = '{level}' .* and 3 outputs"):
             parse_config(wrong)
+
+
+def _several(**task):
+    experiment = {
+        "task": {"name": "ising", "n_test": 5, "dimension": 30} | task,
+        "network": {"width": 10},
+        "seeds": [7],
+    }
+    return parse_config(_changed("experiments.b", experiment))
+
+
+def test_several_numbers_of_samples_are_an_axis_of_the_runs():
+    config = _several(n_train=[40, 8, 20])
+    runs = config.runs()
+    assert [(run.n_train, run.chi) for run in runs if run.experiment == "b"] == [
+        (p, chi) for p in (8, 20, 40) for chi in ("1", "10")
+    ]
+    assert {run.n_train for run in runs if run.experiment == "a"} == {None}
+    run = config.run_of("b", "7", "10", "/p20")
+    assert run in runs
+    assert run.theory == "results/b/p20/seed7/theory.nc"
+    assert run.langevin == "results/b/p20/seed7/chi10/langevin.nc"
+    assert run.final_state("langevin") == "results/states/b/p20/seed7/chi10/langevin.pt"
+    assert run.checkpoint("f00") == "results/checkpoints/b-p20-seed7-chi10-f00.pt"
+    files = [path for run in runs for path in (run.langevin, run.reference, run.checkpoint(""), run.final_state("x"))]
+    assert len(set(files)) == len(files)
+    pattern = config.wildcards()["samples"]
+    assert all(re.fullmatch(pattern, part) for part in ("", "/p8", "/p20", "/p40"))
+    assert not any(re.fullmatch(pattern, part) for part in ("/p9", "p8", "/p", "/p80"))
+    for place in (("a", "0", "1", "/p8"), ("b", "7", "1", ""), ("b", "7", "1", "/p9")):
+        with pytest.raises(InputError, match="not in the grid of runs"):
+            config.run_of(*place)
+
+
+def test_what_depends_on_the_number_of_samples_is_that_of_the_job():
+    config = _several(n_train=[8, 20, 40])
+    for n_train in (8, 20, 40):
+        assert config.task_of("b", n_train).sizes() == (n_train, 5, 30)
+        values = config.task_values("b", n_train)
+        assert (values["n_train"], values["n_drawn"]) == (n_train, 40)
+        assert config.task_options("b", n_train)["n_drawn"] == 40
+        assert config.theory_of("b", n_train)["chi"] == ["1", "10"]
+    assert len({config.trajectory("b", "langevin", "f00", n_train) for n_train in (8, 20, 40)}) == 3
+    assert config.plan().splitlines()[0] == "experiment,seed,chi,theory,langevin,reference,n_train"
+    assert (
+        config.plan().splitlines()[-1]
+        == "b,7,10,results/b/p40/seed7/theory.nc,results/b/p40/seed7/chi10/langevin.nc,,40"
+    )
+    assert config.plan().splitlines()[1].endswith("/langevin.nc,,")
+    # more samples are drawn than used: room for larger P, at which nothing is made anew
+    roomy, grown = _several(n_train=[8, 20], n_drawn=40), _several(n_train=[8, 20, 40], n_drawn=40)
+    for n_train in (8, 20):
+        assert roomy.task_values("b", n_train) == grown.task_values("b", n_train) == config.task_values("b", n_train)
+
+
+def test_one_number_of_samples_is_as_it_was():
+    config = _several(n_train=20)
+    assert "n_drawn" not in config.task_values("b")
+    assert config.run_of("b", "7").theory == "results/b/seed7/theory.nc"
+    assert re.fullmatch(config.wildcards()["samples"], "")
+    assert config.wildcards()["samples"] == "(?:)"  # an empty pattern would be none
+    assert "n_train" not in config.plan()
+    assert "n_train" not in config.figures_options("b")
+    assert _several(n_train=20, n_drawn=30).task_values("b")["n_drawn"] == 30
+
+
+def test_figures_of_several_numbers_of_samples_show_the_largest():
+    task = {"name": "teacher_student", "n_train": [8, 30], "n_drawn": 40}
+    config = parse_config(_changed("experiments.a.task", task))
+    assert "learning_curves" in config.figures_of("a")
+    assert config.figures_options("a")["n_train"] == 30
+    assert config.figures_options("a")["theory"] == "results/a/p30/seed0/theory.nc"
+    assert config.figure_input("kernels", "a")[1] == "results/a/p30/seed0/chi1/langevin.nc"
+    assert config.shows_one_of_several("kernels", "a")
+    assert not config.shows_one_of_several("learning_curves", "a")
+    one = parse_config(_changed("experiments.a.task", task | {"n_train": [8]}))
+    assert "learning_curves" not in one.figures_of("a")
+    assert one.run_of("a", "0", samples="/p8").n_train == 8

@@ -6,15 +6,15 @@ The JSON schema in workflow/schemas is generated from here (``msat schema``).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
 from msat import figures, levels
-from msat.config.runs import Run
-from msat.config.sections import Checks, Experiment, ExperimentName, Figures, Reference, Scales, Seeds, Theory
+from msat.config.runs import Run, samples_part
+from msat.config.sections import Checks, Experiment, ExperimentName, Figures, Reference, Scales, Seeds, Task, Theory
 from msat.errors import InputError
 from msat.keys import digest, file_digest
 from msat.langevin.settings import STOPPING_RULE, LangevinSettings, Saving
@@ -71,7 +71,14 @@ class Config(Settings):
 
     def figures_of(self, experiment: str) -> list[str]:
         """Return the figures that one experiment has, by its levels and its task."""
-        return figures.figures_of(self.levels_of(experiment), self.experiments[experiment].task.has_direction)
+        chosen = self.experiments[experiment]
+        several = chosen.samples is not None and len(chosen.samples) > 1
+        return figures.figures_of(self.levels_of(experiment), chosen.task.has_direction, several)
+
+    def shows_one_of_several(self, figure: str, experiment: str) -> bool:
+        """Return whether a figure shows an experiment at the largest of several numbers of samples."""
+        chosen = self.experiments.get(experiment)  # a map is of none
+        return chosen is not None and bool(chosen.samples) and not figures.declaration(figure).against_samples
 
     def figure_files(self) -> list[str]:
         """Return every figure of every experiment in every format, and the figures that stand alone."""
@@ -84,12 +91,16 @@ class Config(Settings):
         return [name for name in figures.NAMES if figures.declaration(name).kind == "map"]
 
     def figure_input(self, figure: str, experiment: str = "") -> list[str]:
-        """Return the files that a figure reads; of kind runs: the first seed's theory, trainings at both ends."""
+        """Return the files that a figure reads; of kind runs: the first seed's theory, trainings at both ends.
+
+        With several numbers of samples the largest.
+        """
         needs = figures.declaration(figure)
         if needs.kind != "runs":
             return [f"{self.results}/tables/{table}.parquet" for table in needs.tables]
         scales, seed = sorted(self.scale_names(experiment), key=float), self.seeds_of(experiment)[0]
-        runs = [self.run_of(experiment, seed, chi) for chi in dict.fromkeys((scales[0], scales[-1]))]
+        place = self.results, experiment, seed
+        runs = [Run(*place, chi, self.samples_of(experiment)[-1]) for chi in dict.fromkeys((scales[0], scales[-1]))]
         return [runs[0].theory, *(run.langevin for run in runs)]
 
     def figures_input(self, experiment: str) -> list[str]:
@@ -101,6 +112,8 @@ class Config(Settings):
         """Return the options of ``msat figures`` for one experiment, but for the folder."""
         formats = {"formats": list(self.figures.formats), "title": self.experiments[experiment].title}
         options = formats | {"tables": f"{self.results}/tables", "experiment": experiment}
+        if self.experiments[experiment].samples:
+            options["n_train"] = self.samples_of(experiment)[-1]
         for figure in self.figures_of(experiment):
             if figures.declaration(figure).kind == "runs":  # which all read the same runs
                 theory, *langevin = self.figure_input(figure, experiment)
@@ -108,19 +121,24 @@ class Config(Settings):
         return options
 
     def runs(self) -> list[Run]:
-        """Return the grid: one run for each experiment, seed and scale."""
+        """Return the grid: one run for each experiment, number of samples where that is an axis, seed and scale."""
         return [
-            Run(self.results, experiment, seed, chi)
+            Run(self.results, experiment, seed, chi, n_train)
             for experiment in self.experiments
+            for n_train in self.samples_of(experiment)
             for seed in self.seeds_of(experiment)
             for chi in self.scale_names(experiment)
         ]
+
+    def samples_of(self, experiment: str) -> Sequence[int | None]:
+        """Return the numbers of samples of one experiment, ascending; None alone where they are no axis."""
+        return self.experiments[experiment].samples or [None]
 
     def has_reference(self, run: Run) -> bool:
         """Return whether a run of the grid is trained by another sampler too."""
         chosen, seeds = self.reference.experiments, self.reference.seeds
         if chosen is None:
-            named = self.experiments[run.experiment].network.activation != "linear"
+            named = self.experiments[run.experiment].network.activation != "linear" and run.n_train is None
         else:
             named = run.experiment in chosen
         return named and run.seed in (seeds or self.seeds_of(run.experiment)[:1])
@@ -135,36 +153,61 @@ class Config(Settings):
         action = any(levels.LEVELS[name].method == "action" for name in self.levels_of(experiment))
         return self.theory_starts and sampled and action
 
-    def run_of(self, experiment: str, seed: str | int, chi: str = "") -> Run:
-        """Return the run with the values of a file name's wildcards."""
-        return Run(self.results, experiment, int(seed), chi)
+    def run_of(self, experiment: str, seed: str | int, chi: str = "", samples: str = "") -> Run:
+        """Return the run with the values of a file name's wildcards.
+
+        Raises:
+            InputError: If its number of samples is none of the experiment's.
+        """
+        for n_train in self.samples_of(experiment):
+            if samples_part(n_train) == samples:
+                return Run(self.results, experiment, int(seed), chi, n_train)
+        raise InputError(f"{self.results}/{experiment}{samples}/seed{seed}: not in the grid of runs")
 
     def wildcards(self) -> dict[str, str]:
         """Return the patterns of file names' wildcards: what is in the grid and nothing else."""
         scales = "|".join(sorted({re.escape(run.chi) for run in self.runs()}))
-        return {"experiment": "|".join(self.experiments), "seed": r"\d+", "chi": scales}
+        samples = "|".join(sorted({samples_part(run.n_train) for run in self.runs()}))
+        # in brackets, since Snakemake takes an empty pattern for none
+        return {"experiment": "|".join(self.experiments), "samples": f"(?:{samples})", "seed": r"\d+", "chi": scales}
 
     def plan(self) -> str:
-        """Return the list of all runs and their files as CSV; no name in it can hold a comma."""
-        runs = [(run, run.reference if self.has_reference(run) else "") for run in self.runs()]
-        rows = [f"{run.experiment},{run.seed},{run.chi},{run.theory},{run.langevin},{other}" for run, other in runs]
-        return "\n".join(["experiment,seed,chi,theory,langevin,reference", *rows, ""])
+        """Return the list of all runs and their files as CSV; no name in it can hold a comma.
 
-    def task_options(self, experiment: str) -> dict[str, Any]:
+        There is a column n_train if that is an axis of some experiment's runs.
+        """
+        runs = self.runs()
+        columns = ["experiment", "seed", "chi", "theory", "langevin", "reference"]
+        columns += ["n_train"] * any(run.n_train is not None for run in runs)
+        known = ({"reference": run.reference if self.has_reference(run) else ""} for run in runs)
+        cells = ([own.get(name, getattr(run, name)) for name in columns] for run, own in zip(runs, known, strict=True))
+        rows = (",".join("" if cell is None else str(cell) for cell in row) for row in cells)
+        return "\n".join([",".join(columns), *rows, ""])
+
+    def task_of(self, experiment: str, n_train: int | None = None) -> Task:
+        """Return the task of one experiment, at one number of samples where that is an axis of its runs."""
+        return self.experiments[experiment].task_at(n_train)
+
+    def task_values(self, experiment: str, n_train: int | None = None) -> dict[str, Any]:
+        """Return all that determines the data of one experiment beside code, files and seed."""
+        values = self.task_of(experiment, n_train).model_dump()
+        return {key: value for key, value in values.items() if key != "n_drawn" or value is not None}
+
+    def task_options(self, experiment: str, n_train: int | None = None) -> dict[str, Any]:
         """Return the options of ``msat task`` for one experiment."""
-        return {key: value for key, value in self.experiments[experiment].task if key != "name"}
+        return {key: value for key, value in self.task_of(experiment, n_train) if key != "name"}
 
-    def theory_of(self, experiment: str) -> dict[str, Any]:
+    def theory_of(self, experiment: str, n_train: int | None = None) -> dict[str, Any]:
         """Return all that determines the theory of one experiment beside code, data and seed."""
         chosen: dict[str, Any] = {"chi": self.scale_names(experiment), "levels": self.levels_of(experiment)}
-        chosen["matrices"] = self.matrices_of(experiment)
+        chosen["matrices"] = self.matrices_of(experiment, n_train)
         return self.experiments[experiment].network.model_dump() | chosen
 
-    def matrices_of(self, experiment: str) -> list[str] | None:
+    def matrices_of(self, experiment: str, n_train: int | None = None) -> list[str] | None:
         """Return the option ``--matrices`` of one experiment's theory, with what its figures draw."""
         needs = [figures.declaration(name) for name in self.figures_of(experiment)]
         drawn = [level for need in needs if need.kind == "runs" for level in need.levels]
-        sizes = self.experiments[experiment].task.sizes()
+        sizes = self.task_of(experiment, n_train).sizes()
         names = self.levels_of(experiment), self.scale_names(experiment)
         return with_drawn(self.theory.matrices, *names, sizes.n_train * sizes.n_outputs, drawn)
 
@@ -177,12 +220,12 @@ class Config(Settings):
         """Return all that determines the trainings of one experiment beside code, data, scale and seed."""
         return self.experiments[experiment].network.model_dump() | self.settings_of(kind)
 
-    def trajectory(self, experiment: str, kind: TrainingKind, code: str) -> str:
+    def trajectory(self, experiment: str, kind: TrainingKind, code: str, n_train: int | None = None) -> str:
         """Return a digest of what determines an experiment's trajectories: code, task and all but their ends."""
-        task = self.experiments[experiment].task
+        task, values = self.experiments[experiment].task, self.task_values(experiment, n_train)
         key = {name: value for name, value in self.training_of(experiment, kind).items() if name not in STOPPING_RULE}
         files = [] if task.fetched else list(map(file_digest, task.files()))
-        return digest(key | {"code": code, "task": task.model_dump(), "files": files})
+        return digest(key | {"code": code, "task": values, "files": files})
 
 
 def parse_config(values: Mapping[str, Any]) -> Config:
@@ -218,6 +261,7 @@ def _shape_of(experiment: Experiment) -> tuple[str, int, int]:
 
 def _check(config: Config, name: str) -> None:
     """Raise InputError if the parts of one experiment do not fit together."""
+    config.experiments[name].check_samples()
     network = config.experiments[name].network
     for chi in config.scale_names(name):
         Network(**network.model_dump(), chi=float(chi))

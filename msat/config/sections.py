@@ -7,7 +7,15 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
-from pydantic import Field, StringConstraints, create_model, model_validator
+from pydantic import (
+    Field,
+    StringConstraints,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    create_model,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
 
 from msat import tasks
 from msat.errors import InputError
@@ -16,6 +24,7 @@ from msat.langevin.settings import LangevinSettings
 from msat.network import NetworkSettings
 from msat.settings import Seed, Settings
 from msat.stages.maps import Gamma
+from msat.tasks import nested
 from msat.tasks.base import TaskSettings
 from msat.theory.settings import MATRICES, Levels, Matrices
 
@@ -25,12 +34,46 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 def _named(task: str) -> type[TaskSettings]:
-    """Return the settings of a task with its name, as an experiment's section ``task`` holds them."""
+    """Return the settings of a task with its name, as an experiment's section ``task`` holds them.
+
+    Of a task that has it, n_train may be a list as well, and n_drawn is beside it.
+    """
     settings: Any = tasks.get(task).Settings
     title = "".join(part.title() for part in task.split("_")) + "Task"
-    name: Any = (Literal[task], Field(description="Which task."))
-    model: Any = create_model(title, __base__=settings, __doc__=settings.__doc__, name=name)
+    fields: Any = {"name": (Literal[task], Field(description="Which task."))}
+    if "n_train" in settings.model_fields:
+        n_train, n_drawn = settings.model_fields["n_train"], nested.DrawSettings.model_fields["n_drawn"]
+        fields["n_train"] = _or_several(n_train)
+        fields["n_drawn"] = (n_drawn.annotation, n_drawn)
+    model: Any = create_model(title, __base__=settings, __doc__=settings.__doc__, **fields)
     return cast("type[TaskSettings]", model)
+
+
+def _or_several(number: FieldInfo) -> tuple[Any, Any]:
+    """Return a field of one number as a field that may be a list of different ones too."""
+
+    def validate(value: Any, one: ValidatorFunctionWrapHandler) -> Any:
+        if not isinstance(value, list):
+            return one(value)
+        if not value:
+            raise ValueError("must be a number, or a list of at least one")
+        for item in value:
+            if one(item) is None:
+                raise ValueError("a list must hold numbers only")
+        if len(set(value)) < len(value):
+            raise ValueError("a number is named twice")
+        return value
+
+    def several(schema: dict[str, Any]) -> None:
+        kept = ("default", "title", "description")
+        allowed = {key: schema.pop(key) for key in list(schema) if key not in kept}
+        one = allowed.pop("anyOf", [allowed])
+        numbers = next(item for item in one if item["type"] == "integer")
+        schema["anyOf"] = [*one, {"type": "array", "items": numbers, "minItems": 1, "uniqueItems": True}]
+
+    kind: Any = Annotated[(number.annotation, *number.metadata, WrapValidator(validate))]  # type: ignore[misc]
+    text = f"{number.description} A list of several is an axis of the runs; their data are nested (see n_drawn)."
+    return kind, Field(number.default, description=text, json_schema_extra=several)
 
 
 if TYPE_CHECKING:
@@ -39,6 +82,7 @@ if TYPE_CHECKING:
         """Settings of any task."""
 
         name: str
+        n_drawn: int | None
 
 else:
     Task = Annotated[reduce(or_, map(_named, tasks.NAMES)), Field(discriminator="name")]
@@ -93,7 +137,9 @@ class Reference(LangevinSettings):
     """Trainings by another sampler, with which Langevin and every level are compared."""
 
     experiments: list[ExperimentName] | None = Field(
-        None, description="Experiments that have them; null for all whose networks are not linear, [] for none."
+        None,
+        description="Experiments that have them, [] for none; null for all whose networks are not linear, but those "
+        "with a list of n_train.",
     )
     seeds: Seeds | None = Field(None, description="Seeds that have them; null for the first of each experiment.")
     sampler: SamplerName = Field("hmc", description="Sampler: hmc, which has no bias from its step, or underdamped.")
@@ -129,3 +175,20 @@ class Experiment(Settings):
     scales: Scales | None = Field(None, description="Scales of this experiment; null for the common ones.")
     seeds: Seeds | None = Field(None, description="Seeds; null for the common ones.")
     levels: Levels | None = Field(None, description="Levels of theory; null for the common ones.")
+
+    @property
+    def samples(self) -> list[int] | None:
+        """The numbers of training samples, ascending, where they are an axis of the runs; else None."""
+        n_train = getattr(self.task, "n_train", None)
+        return sorted(n_train) if isinstance(n_train, list) else None
+
+    def task_at(self, n_train: int | None) -> Task:
+        """Return the task with one number of samples out of `samples`; None where that is no axis."""
+        if self.samples is None:
+            return self.task
+        drawn = self.task.n_drawn or self.samples[-1]
+        return self.task.model_copy(update={"n_train": n_train, "n_drawn": drawn})
+
+    def check_samples(self) -> None:
+        """Raise InputError unless the data of the numbers of samples can be nested."""
+        nested.check(self.task, getattr(self.task, "n_train", None), getattr(self.task, "n_drawn", None))

@@ -32,12 +32,15 @@ class Declaration:
         tables: Tables that it reads: the arguments of its ``draw``.
         levels: Names of the levels without which it is not drawn.
         needs_direction: Whether it needs a teacher of one known direction.
+        against_samples: Whether it shows what changes with the number of training samples: for experiments where that
+            is an axis of the runs. All others show the rows of one number.
     """
 
     kind: Literal["experiment", "runs", "map"]
     tables: tuple[str, ...] = ()
     levels: tuple[str, ...] = ()
     needs_direction: bool = False
+    against_samples: bool = False
 
 
 def declaration(name: str) -> Declaration:
@@ -51,12 +54,21 @@ def declaration(name: str) -> Declaration:
     return needs
 
 
-def figures_of(level_names: Collection[str], has_direction: bool) -> list[str]:
-    """Return the figures that an experiment has, by its levels and whether its teacher has one known direction."""
+def figures_of(level_names: Collection[str], has_direction: bool, several_samples: bool = False) -> list[str]:
+    """Return the figures that an experiment has.
+
+    Args:
+        level_names: Its levels.
+        has_direction: Whether its teacher has one known direction.
+        several_samples: Whether it has runs with several numbers of training samples.
+    """
     return [
         name
         for name, needs in zip(NAMES, map(declaration, NAMES), strict=True)
-        if needs.kind != "map" and needs.needs_direction <= has_direction and set(needs.levels) <= set(level_names)
+        if needs.kind != "map"
+        and needs.needs_direction <= has_direction
+        and needs.against_samples <= several_samples
+        and set(needs.levels) <= set(level_names)
     ]
 
 
@@ -70,7 +82,7 @@ def draw(name: str, out: Sequence[Path], title: str = "", **sources: Any) -> Non
     for path in out:
         if path.suffix not in _METADATA:
             raise InputError(f"--out {path}: suffix must be .pdf, .png or .svg")
-    write(name, read(name, **sources), out, title)
+    write(name, read(name, **sources), out, titled(name, title, sources.get("n_train")))
 
 
 def read(
@@ -79,17 +91,29 @@ def read(
     experiment: str = "",
     theory: Path | None = None,
     langevin: Sequence[Path] = (),
+    n_train: int | None = None,
 ) -> dict[str, Any]:
     """Return what a figure is drawn from: the arguments of its ``draw``.
 
     Args:
         tables, experiment: Folder with the tables, and the experiment whose rows are shown.
         theory, langevin: Result files: instead of these for figures of kind "runs".
+        n_train: Of several numbers of training samples the one shown, where a figure does not show all; None for the
+            largest.
 
     Raises:
-        InputError: If a file, the experiment or a level that the figure needs does not exist.
+        InputError: If a file, the experiment, the number of samples or a level that the figure needs does not exist.
     """
-    return _results(name, theory, langevin) if declaration(name).kind == "runs" else _tables(name, tables, experiment)
+    if declaration(name).kind == "runs":
+        return _results(name, theory, langevin)
+    return _tables(name, tables, experiment, n_train)
+
+
+def titled(name: str, title: str, n_train: int | None) -> str:
+    """Return a figure's title, with the number of training samples that it shows out of several, if one is given."""
+    if not title or n_train is None or declaration(name).against_samples:
+        return title
+    return f"{title}, P = {n_train}"
 
 
 def write(name: str, data: Mapping[str, Any], out: Sequence[Path], title: str = "", keyword: str = "") -> None:
@@ -117,7 +141,7 @@ def write(name: str, data: Mapping[str, Any], out: Sequence[Path], title: str = 
             raise InputError(f"--title {title!r}: {str(error).splitlines()[-1]}") from None
 
 
-def _tables(name: str, folder: Path | None, experiment: str) -> dict[str, Any]:
+def _tables(name: str, folder: Path | None, experiment: str, n_train: int | None) -> dict[str, Any]:
     from msat.tables.files import read_table
 
     if folder is None:
@@ -131,10 +155,23 @@ def _tables(name: str, folder: Path | None, experiment: str) -> dict[str, Any]:
             rows = rows[rows["experiment"] == experiment]
             if rows.empty:
                 raise InputError(f"experiment = {experiment!r}: not in table {table}; known are {known}")
+            if not needs.against_samples:
+                rows = _at_samples(table, rows, n_train)
         if "level" in rows:
             _check_levels(name, f"table {table}", rows["level"].unique())
         data[table] = rows
     return data
+
+
+def _at_samples(table: str, rows: Any, n_train: int | None) -> Any:
+    """Return the rows of one number of training samples, by default the largest."""
+    if "n_train" not in rows:
+        raise InputError(f"{table}: column n_train is missing: not the table that is needed here")
+    found = rows["n_train"].unique()
+    if n_train is not None and n_train not in found:
+        known = ", ".join(map(str, sorted(found)))
+        raise InputError(f"n_train = {n_train}: not in table {table} of this experiment; known are {known}")
+    return rows[rows["n_train"] == (max(found) if n_train is None else n_train)]
 
 
 def _results(name: str, theory: Path | None, langevin: Sequence[Path]) -> dict[str, Any]:

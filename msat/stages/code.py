@@ -12,12 +12,13 @@ from msat.levels import LEVELS, NAMES
 from msat.provenance import code_digest
 
 
-def task(name: str, activations: Sequence[str] = ()) -> str:
+def task(name: str, activations: Sequence[str] = (), nested: bool = False) -> str:
     """Return the digest of the code that draws a data set, with a teacher of these activations.
 
     Not how it is written: another message about files must not train all networks anew.
     """
-    return code_digest(f"msat.tasks.{name}", *(f"msat.activations.{activation}" for activation in activations))
+    found = (f"msat.activations.{activation}" for activation in activations)
+    return code_digest(f"msat.tasks.{name}", *found, *(["msat.tasks.nested"] if nested else []))
 
 
 def theory(activation: str, levels: Sequence[str], outputs: int = 1) -> str:

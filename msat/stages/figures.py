@@ -18,11 +18,18 @@ from msat.store import check_writable
 
 
 def run(
-    names: Sequence[str], folder: Path, formats: Sequence[str], title: str = "", **sources: Any
+    names: Sequence[str],
+    folder: Path,
+    formats: Sequence[str],
+    title: str = "",
+    n_train: int | None = None,
+    **sources: Any,
 ) -> tuple[list[str], list[str]]:
     """Draw the figures ``folder/NAME.FORMAT`` that are missing or would now be others; leave the rest untouched.
 
     Args:
+        n_train: Of several numbers of training samples the one that figures show which do not show all; it is named in
+            their titles.
         sources: What `msat.figures.read` takes, for all figures: each reads its own.
 
     Returns:
@@ -41,10 +48,11 @@ def run(
     drawn = []
     for name, files in wanted.items():
         kinds = ("theory", "langevin") if figures.declaration(name).kind == "runs" else ("tables", "experiment")
-        data = figures.read(name, **{kind: sources[kind] for kind in kinds if kind in sources})
-        keyword = f"{_code_keyword(name)} {_data_digest(data, title)}"
+        data = figures.read(name, n_train=n_train, **{kind: sources[kind] for kind in kinds if kind in sources})
+        here = figures.titled(name, title, n_train)
+        keyword = f"{_code_keyword(name)} {_data_digest(data, here)}"
         if not all(_holds(path, keyword) for path in files):
-            figures.write(name, data, files, title, keyword)
+            figures.write(name, data, files, here, keyword)
             drawn.append(name)
     return drawn, [name for name in wanted if name not in drawn]
 

@@ -24,12 +24,14 @@ from msat.tables.checks import check_table
 from msat.tables.compare import better, compare, compare_samplers, printed
 from msat.tables.evidence import evidence_tables
 from msat.tables.files import write_table
+from msat.tables.half_learned import half_learned_table
 from msat.tables.spool import Spool
 
 _PLACE = ["experiment", "seed", "chi"]
+_OPTIONAL = ["reference", "n_train"]  # columns of the list of runs that are not always there
 _TYPES: dict[Any, Any] = {"experiment": str, "seed": int, "chi": float, "theory": str, "langevin": str}
 
-Key = tuple[str, int]  # experiment and seed
+Key = tuple[str, int, int]  # experiment, seed and number of training samples
 _AtScale = tuple[float, Path]
 
 
@@ -48,7 +50,7 @@ def run(
         out: The folder.
         theory, langevin: Results of both stages, in any order.
         plan: Instead of these: CSV with the columns experiment, seed, chi, theory, langevin, and reference where there
-            are some.
+            are some, and n_train where that is an axis of the runs.
         partial: Whether to take what of the plan exists. The checks then say how many seeds are planned, and a table
             `missing` lists what has not finished.
         reference: Results of trainings by another sampler, which those of `langevin` are compared with.
@@ -83,7 +85,8 @@ def run(
     trained = _paths(planned["langevin"][there])
     whole = _paths(planned["theory"][~lacks["theory"]])
     collect_files(whole, trained, out, references, planned, processes)
-    write_table(planned.loc[~there, [*_PLACE, "missing"]], out / "missing")
+    place = [*_PLACE, "n_train"] if (planned["n_train"] != "").any() else _PLACE
+    write_table(planned.loc[~there, [*place, "missing"]], out / "missing")
     return _report(planned)
 
 
@@ -109,8 +112,8 @@ def read_list(path: Path) -> pd.DataFrame:
     try:
         # as strings first: the reader's own floats may be off in the last digit
         found = pd.read_csv(path, dtype=str, keep_default_na=False)
-        planned = found.reindex(columns=[*_TYPES, "reference"], fill_value="")
-        planned = found[list(_TYPES)].astype(_TYPES).assign(reference=planned["reference"])
+        optional = found.reindex(columns=_OPTIONAL, fill_value="")
+        planned = found[list(_TYPES)].astype(_TYPES).join(optional)
     except FileNotFoundError:
         raise InputError(f"--list {path}: no such file") from None
     except (OSError, ValueError, KeyError):
@@ -121,13 +124,14 @@ def read_list(path: Path) -> pd.DataFrame:
 
 
 def _report(planned: pd.DataFrame) -> str:
-    """Return how many seeds of each experiment and scale are in, one line each, and what is missing in all."""
+    """Return how many seeds of each experiment, P and scale are in, one line each, and what is missing in all."""
     lines = [f"{(planned['missing'] == '').sum()} of {len(planned)} runs are in"]
-    for (experiment, chi), runs in planned.groupby(["experiment", "chi"], sort=False):
+    for (experiment, n_train, chi), runs in planned.groupby(["experiment", "n_train", "chi"], sort=False):
         without = runs.loc[runs["missing"] != "", "seed"].astype(str)
         if len(without):
             share = f"{len(runs) - len(without)} of {len(runs)} seeds"
-            lines.append(f"{experiment}, chi = {chi:g}: {share}, missing: {', '.join(without)}")
+            samples = f", P = {n_train}" if n_train else ""
+            lines.append(f"{experiment}{samples}, chi = {chi:g}: {share}, missing: {', '.join(without)}")
     return "\n".join(lines)
 
 
@@ -142,7 +146,7 @@ def collect_files(
     """Write the tables of `msat.tables.TABLES` over result files, as CSV and parquet, into a folder.
 
     Memory is bounded by one scale of one run for each process, and its rows, whatever the number of files. Rows are
-    sorted by experiment, seed and scale.
+    sorted by experiment, seed, number of training samples and scale.
 
     Args:
         theory, langevin: Result files, in any order.
@@ -156,10 +160,12 @@ def collect_files(
             network.
     """
     runs, references = _by_run(langevin), _by_run(reference)
-    solved = {_key(load_attributes(path, "theory")): path for path in theory}
-    for label, seed in (*runs, *references):
-        if (label, seed) not in solved:
-            raise InputError(f"no theory result for experiment {label!r}, seed {seed}")
+    known = {path: load_attributes(path, "theory") for path in theory}
+    solved = {_key(attributes): path for path, attributes in known.items()}
+    dimensions = {_key(item)[0]: float(item["dimension"]) for item in known.values() if "dimension" in item}
+    for label, seed, n_train in (*runs, *references):
+        if (label, seed, n_train) not in solved:
+            raise InputError(f"no theory result for experiment {label!r}, seed {seed}, n_train {n_train}")
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="msat-collect-")))
         spools = {name: Spool(scratch / name) for name in TABLES}
@@ -173,12 +179,20 @@ def collect_files(
                 spools[name].append(table)
         checks = check_table(spools["comparison"].whole())
         if planned is not None:
-            seeds = planned.groupby(["experiment", "chi"]).size()
-            places = zip(checks["experiment"], checks["chi"], strict=True)
-            checks.insert(list(checks).index("seeds") + 1, "seeds_planned", [seeds.get(place, 0) for place in places])
+            checks.insert(list(checks).index("seeds") + 1, "seeds_planned", _seeds_planned(checks, planned))
         spools["checks"].append(checks)
+        learned = (spools[name].whole() for name in ("components", "langevin"))
+        spools["half_learned"].append(half_learned_table(*learned, dimensions))
         for name, spool in spools.items():
             spool.write(stack, folder / name)
+
+
+def _seeds_planned(checks: pd.DataFrame, planned: pd.DataFrame) -> list[int]:
+    """Return the number of planned seeds for each row of the checks."""
+    seeds = planned.groupby(["experiment", "n_train", "chi"]).size()
+    places = zip(checks["experiment"], checks["n_train"].astype(str), checks["chi"], strict=True)
+    # where the number of samples is no axis the list says none
+    return [int(seeds.get((name, n_train, chi), seeds.get((name, "", chi), 0))) for name, n_train, chi in places]
 
 
 def _by_run(paths: Sequence[Path]) -> dict[Key, list[_AtScale]]:
@@ -191,7 +205,7 @@ def _by_run(paths: Sequence[Path]) -> dict[Key, list[_AtScale]]:
 
 
 def _key(attributes: Mapping[str, Any]) -> Key:
-    return str(attributes.get("label", "")), int(attributes["seed"])
+    return str(attributes.get("label", "")), int(attributes["seed"]), int(attributes["n_train"])
 
 
 def _paths(names: pd.Series[str]) -> list[Path]:

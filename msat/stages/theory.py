@@ -140,6 +140,8 @@ def solve(
     complete = keep.pairs == len(levels) * len(scales)
     dataset = _dataset(arrays, levels, scales, None if complete or not keep.pairs else keep, geometry, projection)
     about = {name: value for name, value in network.parameters().items() if name != "chi"}  # a dimension here
+    if "n_drawn" in task.provenance:  # one of nested data sets, which are told apart by P/D
+        about |= {"n_drawn": task.provenance["n_drawn"], "dimension": task.dimension}
     about |= {"seed": settings.seed, "matrices": ALL if complete else "some" if keep.pairs else NONE}
     about |= {"data_digest": task.digest(), "device": "cpu", "dtype": "float64"}
     about |= {"wall_time_s": time.perf_counter() - started, **environment()}

@@ -9,6 +9,7 @@ TABLES = (
     "samples",
     "chains",
     "components",
+    "half_learned",
     "evidence",
     "evidence_maximum",
     "checks",

@@ -11,11 +11,12 @@ from msat.observables.registry import COMPARED, Observable
 from msat.tables.compare import REFERENCE, normal_score, worst_score, z_score
 
 JUDGES = (*EXACT_NAMES, REFERENCE)  # what has no approximation: where training disagrees, one of the two is wrong
+_PLACE = ["experiment", "n_train", "chi"]
 POOLED = tuple(observable.name for observable in COMPARED if observable.pooled)
 
 
 def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Return the table `checks` (docs/formats.md): `comparison` by experiment, scale and level, pooled over seeds.
+    """Return the table `checks` (docs/formats.md): `comparison` by experiment, P, scale and level, pooled over seeds.
 
     Each seed has its own data and so its own prediction: ``q_z`` is the summed difference between measurement and
     prediction over its standard error, ``q_p`` its two-sided p-value. ``worst_z`` is the z largest in magnitude and
@@ -24,7 +25,7 @@ def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
     if not len(comparison):
         return pd.DataFrame()
     rows, compared = [], [item for item in COMPARED if item.name in comparison]
-    for (experiment, chi, level), group in comparison.groupby(["experiment", "chi", "level"], sort=False):
+    for (experiment, n_train, chi, level), group in comparison.groupby([*_PLACE, "level"], sort=False):
         row: dict[str, object] = {"experiment": experiment, "chi": chi, "gamma": group["gamma"].iloc[0], "level": level}
         row["seeds"] = len(group)
         row |= {name: bool(group[name].all()) for name in ("converged", "mixed", "target_met")}
@@ -44,7 +45,7 @@ def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
         # the errors of the outputs are correlated: a scaled chi-squared law of this mean and variance (Satterthwaite)
         scale, freedom = variance / (2 * mean), 2 * mean**2 / variance
         row["chi2_p"] = float(special.chdtrc(freedom, chi2 / scale))
-        rows.append(row)
+        rows.append(row | {"n_train": int(n_train)})
     return pd.DataFrame(rows)
 
 
@@ -73,9 +74,9 @@ def disagreements(checks: pd.DataFrame, alpha: float) -> list[str]:
     exact = checks[checks["level"].isin(JUDGES)]
     tests = {experiment: _tests(rows) for experiment, rows in exact.groupby("experiment")}
     limit = alpha / max(1, sum(len(tests[experiment]) for experiment in exact["experiment"]))
-    lines = []
+    lines, named = [], _names(checks)
     for _, row in exact.iterrows():
-        level = f"{row['experiment']}, chi = {row['chi']:g}: {row['level']}"
+        level = f"{named[tuple(row[_PLACE])]}: {row['level']}"
         if not row["converged"]:
             lines.append(f"{level} did not converge")
         for name in tests[row["experiment"]]:
@@ -114,20 +115,34 @@ def verdict(checks: pd.DataFrame, alpha: float) -> str:
 
 def shortfalls(checks: pd.DataFrame) -> list[str]:
     """Return a line for each experiment and scale whose training did not mix or did not reach its target."""
-    lines = []
-    for (experiment, chi), group in checks.groupby(["experiment", "chi"], sort=False):
+    lines, named = [], _names(checks)
+    for place, group in checks.groupby(_PLACE, sort=False):
         if not group["target_met"].all():
-            lines.append(f"{experiment}, chi = {chi:g}: training did not reach its target error")
+            lines.append(f"{named[place]}: training did not reach its target error")
         if not group["mixed"].all():
-            worst = group["rhat_max"].max()
-            lines.append(f"{experiment}, chi = {chi:g}: chains may not have mixed (R-hat {worst:.3f})")
+            lines.append(f"{named[place]}: chains may not have mixed (R-hat {group['rhat_max'].max():.3f})")
     return lines
 
 
 def unconverged(checks: pd.DataFrame) -> list[str]:
     """Return a line for each level whose solver did not converge; that of an exact one is a disagreement."""
-    rows = checks[~checks["converged"] & ~checks["level"].isin(JUDGES)]
-    return [f"{row.experiment}, chi = {row.chi:g}: {row.level} did not converge" for row in rows.itertuples()]
+    rows, named = checks[~checks["converged"] & ~checks["level"].isin(JUDGES)], _names(checks)
+    return [f"{named[tuple(row[_PLACE])]}: {row['level']} did not converge" for _, row in rows.iterrows()]
+
+
+def _names(checks: pd.DataFrame) -> dict[tuple[str, int, float], str]:
+    """Return how lines name experiment, number of samples (where an experiment has several) and scale."""
+    several = _with_several(checks)
+    return {
+        (name, n_train, chi): f"{name}{f', P = {n_train}' if name in several else ''}, chi = {chi:g}"
+        for name, n_train, chi in checks[_PLACE].drop_duplicates().itertuples(index=False)
+    }
+
+
+def _with_several(checks: pd.DataFrame) -> set[str]:
+    """Return the experiments that have several numbers of samples."""
+    names = checks[["experiment", "n_train"]].drop_duplicates()["experiment"]
+    return set(names[names.duplicated()])
 
 
 def summary(checks: pd.DataFrame) -> str:
@@ -143,7 +158,8 @@ def summary(checks: pd.DataFrame) -> str:
         "max_relative_difference": "train diff",
         "rhat_max": "R-hat",
     }
-    shown = checks[["experiment", "chi", "level", *titles]].rename(columns=titles)
+    place = ["experiment", "P", "chi"] if _with_several(checks) else ["experiment", "chi"]
+    shown = checks.rename(columns=titles | {"n_train": "P"})[[*place, "level", *titles.values()]]
     shown["train diff"] = [f"{value:.2%}" for value in shown["train diff"]]
     formats = {"chi": "{:g}".format, "R-hat": "{:.3f}".format}
     return shown.to_string(index=False, float_format=lambda value: f"{value:.2f}", formatters=formats)

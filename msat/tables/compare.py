@@ -108,7 +108,7 @@ def _row(measurement: xr.Dataset, chi: float, predicted: _Predicted) -> dict[str
         own, other = error / scale, predicted.error / scale
         correlation = correlation * np.outer(own, own) + predicted.correlation * np.outer(other, other)
     row |= {"chi2": float(z @ z), "chi2_dof": len(z), "chi2_variance": 2 * float(np.sum(correlation**2))}
-    return row | {name: measured[name] for name in ("mixed", "target_met", "rhat_max")}
+    return row | {name: measured[name] for name in ("mixed", "target_met", "rhat_max", "n_train")}
 
 
 def better(first: xr.Dataset, second: xr.Dataset) -> xr.Dataset:

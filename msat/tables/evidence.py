@@ -20,11 +20,12 @@ from msat.types import Array
 
 _NODES = 16  # of the quadrature in one interval; the integrand is the exponential of a cubic
 _KEYS = ["experiment", "seed"]
+_RUN = [*_KEYS, "n_train"]
 _MEASURED = ("slope", "bend", "slope_error", "bend_error", "error_correlation")
 _ALONG = ["log_evidence", "log_evidence_change", "error", "slope", "slope_error", "bend"]
 _OUTPUTS = "n_outputs"  # a column where there are several, and empty where there is one
 EVIDENCE = [*_KEYS, "chi", "gamma", "source", *_ALONG, "n_train"]
-MAXIMUM = [*_KEYS, "source", "chi_best", "chi_best_error", "log_evidence_change", "error", "note"]
+MAXIMUM = [*_KEYS, "source", "chi_best", "chi_best_error", "log_evidence_change", "error", "note", "n_train"]
 
 
 class Curve(NamedTuple):
@@ -170,14 +171,16 @@ def evidence_tables(theory: pd.DataFrame, langevin: pd.DataFrame) -> dict[str, p
 
     A source is a level that has a log evidence, or langevin. ``log_evidence`` is absolute and theory's alone;
     ``log_evidence_change`` is relative to the lowest scale of the source: for a level the difference of its log
-    evidences, for langevin the integral of the measured slope. Rows are sorted by experiment and seed, levels first.
+    evidences, for langevin the integral of the measured slope. Rows are sorted by experiment, seed
+    and number of samples, levels first.
     """
     theory = theory.assign(source=theory["level"], evidence_slope_error=theory["evidence_slope_mc_error"])
     theory = theory.assign(evidence_bend_error=0.0, evidence_error_correlation=0.0)
     both = pd.concat([theory, langevin.assign(source="langevin")] if len(langevin) else [theory])
     rows, maxima = [], []
-    for place, group in both.sort_values(_KEYS, kind="stable").groupby([*_KEYS, "source"], sort=False):
+    for place, group in both.sort_values(_RUN, kind="stable").groupby([*_RUN, "source"], sort=False):
         at, source = group.sort_values("chi"), place[-1]
+        experiment, seed, samples, _ = place
         absolute, sampled = at["log_evidence"].to_numpy(), at["log_evidence_mc_error"].to_numpy()
         if source != "langevin" and not np.isfinite(absolute).any():
             continue  # as of the tree level
@@ -199,6 +202,7 @@ def evidence_tables(theory: pd.DataFrame, langevin: pd.DataFrame) -> dict[str, p
         where = at[[*_KEYS, "chi", "gamma", "n_train", *several, "source"]]
         rows.append(where.assign(**found)[[*EVIDENCE, *several]])
         best = float(np.exp(curve.log_best))
-        maxima.append((*place, best, best * curve.log_best_error, curve.best_change, curve.best_error, curve.note))
+        height = curve.best_change, curve.best_error, curve.note
+        maxima.append((experiment, seed, source, best, best * curve.log_best_error, *height, int(samples)))
     table = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=EVIDENCE)
     return {"evidence": table, "evidence_maximum": pd.DataFrame(maxima, columns=MAXIMUM)}

@@ -32,7 +32,7 @@ _ACCOUNT: dict[str, Any] = {
     "divergences": np.nan,
     "leapfrog_steps": np.nan,
 }
-COMPONENTS = ["experiment", "seed", "chi", "gamma", "source", "degree", "strength", "error", "teacher"]
+COMPONENTS = ["experiment", "seed", "chi", "gamma", "source", "degree", "strength", "error", "teacher", "n_train"]
 
 
 def theory_table(theory: xr.Dataset) -> pd.DataFrame:
@@ -76,7 +76,7 @@ def chains_table(langevin: xr.Dataset) -> pd.DataFrame:
     columns = keys(langevin, float(at["chi"])) | {"chain": np.arange(len(blocks)), "start": at["start"].astype(str)}
     columns |= {"train_discrepancy": blocks.mean(axis=1)}
     columns |= {"train_discrepancy_error": [float(standard_error(chain[None])) for chain in blocks]}
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns | {"n_train": langevin.sizes["train"]})
 
 
 def samples_table(theory: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
@@ -95,7 +95,8 @@ def samples_table(theory: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
         for level in theory["level"].to_numpy():
             predicted = theory.sel(chi=chi, level=level)
             arrays |= {str(level): predicted[mean], f"{level}_mc_error": predicted[f"{mean}_mc_error"]}
-        parts.append(pd.DataFrame(columns | {name: array.to_numpy().ravel() for name, array in arrays.items()}))
+        columns |= {name: array.to_numpy().ravel() for name, array in arrays.items()}
+        parts.append(pd.DataFrame(columns | {"n_train": langevin.sizes["train"]}))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -116,7 +117,7 @@ def components_table(dataset: xr.Dataset) -> pd.DataFrame:
         columns = keys(dataset, float(chi)) | {"source": str(source), "degree": dataset["degree"]}
         columns |= {"strength": at["learned_component"], "error": at[error]}
         columns |= {"teacher": dataset["teacher_component"] if is_theory else np.nan}
-        parts.append(pd.DataFrame(columns))
+        parts.append(pd.DataFrame(columns | {"n_train": dataset.sizes["train"]}))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msat.settings import check_known, modules
+from msat.tasks import nested
 from msat.tasks.base import SeedSettings, Task
 from msat.validation import validated
 
-NAMES = modules(__path__, "base", "mnist_files", "mnist_sources", "storage")
+NAMES = modules(__path__, "base", "mnist_files", "mnist_sources", "nested", "storage")
 
 
 def get(name: str) -> Any:
@@ -32,21 +33,30 @@ def get(name: str) -> Any:
 def _function(name: str) -> Callable[..., Task]:
     """Return the task as a function of its settings and a seed, for Python."""
     module = get(name)
+    draw = draw_settings(module)
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     parameters = inspect.signature(module.Settings).parameters.values()
     positional = [item.replace(kind=kind, annotation=inspect.Parameter.empty) for item in parameters]
 
-    def make(*arguments: Any, seed: int = 0, **values: Any) -> Any:
+    def make(*arguments: Any, **values: Any) -> Any:
+        about = {key: values.pop(key) for key in draw.model_fields if key in values}
         given = inspect.Signature(positional).bind(*arguments, **values).arguments
         settings = validated(module.Settings, {key: _plain(value) for key, value in given.items()})
-        return module.make(settings, validated(SeedSettings, {"seed": seed}).seed)
+        return nested.make(module, settings, **validated(draw, about).model_dump())
 
-    last = inspect.Parameter("seed", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=int)
-    make.__signature__ = inspect.Signature([*positional, last], return_annotation=Task)  # type: ignore[attr-defined]
+    kind = inspect.Parameter.KEYWORD_ONLY
+    last = [item.replace(kind=kind) for item in inspect.signature(draw).parameters.values()]
+    make.__signature__ = inspect.Signature([*positional, *last], return_annotation=Task)  # type: ignore[attr-defined]
     make.__name__ = make.__qualname__ = name
-    options = "\n".join(f"    {key}: {field.description}" for key, field in module.Settings.model_fields.items())
-    make.__doc__ = f"{inspect.getdoc(module.make)}\n\nArgs:\n{options}\n    seed: Seed of the data."
+    fields = {**module.Settings.model_fields, **draw.model_fields}
+    options = "\n".join(f"    {key}: {field.description}" for key, field in fields.items())
+    make.__doc__ = f"{inspect.getdoc(module.make)}\n\nArgs:\n{options}"
     return make
+
+
+def draw_settings(module: Any) -> type[SeedSettings]:
+    """Return the options of a task's module that say how its data are drawn: the seed, and n_drawn beside n_train."""
+    return nested.DrawSettings if "n_train" in module.Settings.model_fields else SeedSettings
 
 
 def _plain(value: Any) -> Any:

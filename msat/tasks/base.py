@@ -56,6 +56,11 @@ class TaskSettings(Settings):
         """Whether the labels depend on x through one direction u only, which the provenance holds."""
         return False
 
+    @property
+    def draws_samples(self) -> bool:
+        """Whether so many training samples are drawn as n_train says, so that data sets of several can be nested."""
+        return "n_train" in type(self).model_fields
+
     def files(self) -> list[str]:
         """Return the files that the data are made from."""
         return []

@@ -105,6 +105,11 @@ class Settings(TaskSettings):
         """Input dimension D, where the features are named."""
         return len(self.features) if self.features else None
 
+    @property
+    def draws_samples(self) -> bool:
+        """Whether training rows are drawn, and not named by a column."""
+        return self.split is None
+
     def files(self) -> list[str]:
         """Return the table."""
         return [self.file]

@@ -11,8 +11,20 @@ import pandas as pd
 import pytest
 
 import msat
+from msat import figures
 from msat.errors import InputError
-from msat.figures import NAMES, convergence, declaration, directions, discrepancies, draw, evidence, figures_of, style
+from msat.figures import (
+    NAMES,
+    convergence,
+    declaration,
+    directions,
+    discrepancies,
+    draw,
+    evidence,
+    figures_of,
+    learning_curves,
+    style,
+)
 from msat.figures import finite_width as finite_width_figure
 from msat.levels import LEVELS, NNGP, ONE_LOOP, RESCALING, TREE_LEVEL
 from msat.stages.maps import FiniteWidthSettings, LoopMapSettings, finite_width, loop_map
@@ -39,6 +51,15 @@ def folder(tmp_path_factory):
             dataset.attrs["label"] = "tiny"
             save_dataset(path / f"{name}_{seed}.nc", dataset)
             (theory if name == "theory" else langevin).append(path / f"{name}_{seed}.nc")
+    for n_train in (3, 6, 12):
+        options = {"n_test": 8, "dimension": 6, "coefficients": [1, 0, 0.3]}
+        task = msat.tasks.teacher_student(n_train=n_train, n_drawn=12, **options)
+        results = {"theory": msat.solve(task, network, scales[::2])}
+        results |= {f"langevin{chi:g}": msat.train(task, network.at(chi), steps=128, chains=4) for chi in scales[::2]}
+        for name, dataset in results.items():
+            dataset.attrs["label"] = "several"
+            save_dataset(path / f"{name}_several_{n_train}.nc", dataset)
+            (theory if name == "theory" else langevin).append(path / f"{name}_several_{n_train}.nc")
     collect_files(theory, langevin, path)
     shared = {"delta_p": 0.1, "gamma": [0.0, 1.0]}
     grid = LoopMapSettings(widths=[10, 40], n_train=[6, 12], dimension=20, **shared)
@@ -49,13 +70,15 @@ def folder(tmp_path_factory):
     return path
 
 
-def read(folder, *names):
-    return [read_table(folder / f"{name}.parquet") for name in names]
+def read(folder, *names, experiment="tiny"):
+    """Return tables, of one experiment where they are of several."""
+    tables = [read_table(folder / f"{name}.parquet") for name in names]
+    return [table[table["experiment"] == experiment] if "experiment" in table else table for table in tables]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_figure_is_drawn_and_reproducible(folder, tmp_path, name):
-    source = {"tables": folder, "experiment": "tiny"}
+    source = {"tables": folder, "experiment": "several" if declaration(name).against_samples else "tiny"}
     if declaration(name).kind == "runs":
         source = {"theory": folder / "theory_0.nc", "langevin": [folder / "langevin12_0.nc", folder / "langevin1_0.nc"]}
     for run in ("a", "b"):
@@ -67,14 +90,64 @@ def test_figure_is_drawn_and_reproducible(folder, tmp_path, name):
     assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_of_several_numbers_of_samples_the_largest_is_shown(folder, tmp_path):
+    """Or the one asked for, which the title then says; learning curves show all."""
+    every = read(folder, "theory", experiment="several")[0]
+    assert sorted(every["n_train"].unique()) == [3, 6, 12]
+    for n_train in (None, 3, 12):
+        shown = figures.read("features", folder, "several", n_train=n_train)["theory"]
+        assert shown["n_train"].unique().tolist() == [n_train or 12]
+    assert len(figures.read("learning_curves", folder, "several", n_train=3)["theory"]) == len(every)
+    with pytest.raises(InputError, match="n_train = 4: not in table theory of this experiment; known are 3, 6, 12"):
+        figures.read("features", folder, "several", n_train=4)
+    assert figures.titled("features", "A", 12) == "A, P = 12"
+    assert figures.titled("features", "A", None) == figures.titled("learning_curves", "A", 12) == "A"
+    draw("features", [tmp_path / "a.png"], "A", tables=folder, experiment="several", n_train=6)
+    assert (tmp_path / "a.png").stat().st_size > 5000
+
+
+def test_learning_curves_say_where_half_is_learned(folder):
+    tables = dict(
+        zip(
+            declaration("learning_curves").tables,
+            read(folder, *declaration("learning_curves").tables, experiment="several"),
+            strict=True,
+        )
+    )
+    half = tables["half_learned"]
+    first = (half["source"] == NNGP.name) & (half["chi"] == 1.0) & (half["degree"] == 3)
+    assert first.sum() == 1
+    half.loc[first, ["n_half", "n_half_error", "note"]] = 4.5, 0.24, ""
+    others = (half["chi"] == 1.0) & (half["degree"] == 3) & ~first
+    half.loc[others, ["n_half", "note"]] = np.nan, "not reached"
+    figure = learning_curves.draw(**tables)
+    (note,) = (text.get_text() for text in figure.axes[6].texts)  # second of two columns comes after
+    assert f"{NNGP.label} 0.75 $\\pm$ 0.04" in note
+    assert "half not reached:" in note
+    assert RESCALING.label in note
+    ratios = figure.axes[0].get_lines()[0].get_xdata()
+    np.testing.assert_allclose(ratios, np.array([3, 6, 12]) / 6)
+
+
+def test_runs_that_have_not_mixed_are_hollow(folder):
+    names = declaration("learning_curves").tables
+    tables = dict(zip(names, read(folder, *names, experiment="several"), strict=True))
+    tables["langevin"] = tables["langevin"].assign(mixed=tables["langevin"]["n_train"] > 3)
+    labels = learning_curves.draw(**tables).axes[0].get_legend_handles_labels()[1]
+    assert labels[-2:] == ["Langevin", "Langevin, not mixed"]
+    tables["langevin"] = tables["langevin"].assign(mixed=True)
+    assert learning_curves.draw(**tables).axes[0].get_legend_handles_labels()[1][-1] == "Langevin"
+
+
 def test_components_are_drawn_where_there_is_a_teacher():
     assert "components" in figures_of(LEVELS, has_direction=True)
     assert "components" not in figures_of(LEVELS, has_direction=False)
 
 
 def test_an_experiment_has_the_figures_whose_levels_it_has():
-    every = [name for name in NAMES if declaration(name).kind != "map"]
+    every = [name for name in NAMES if declaration(name).kind != "map" and not declaration(name).against_samples]
     assert figures_of(LEVELS, has_direction=True) == every
+    assert figures_of(LEVELS, has_direction=True, several_samples=True) == sorted([*every, "learning_curves"])
     assert figures_of(FEW[0], has_direction=True) == [name for name in every if name != "kernels"]
     assert figures_of(FEW[1], has_direction=True) == [name for name in every if name not in ("kernels", "directions")]
 
@@ -210,7 +283,7 @@ def test_every_figure_has_a_caption(name):
 def test_bad_requests_are_named(folder, tmp_path):
     with pytest.raises(InputError, match=f"figure = 'pie': must be one of {', '.join(NAMES)}"):
         draw("pie", [tmp_path / "a.png"], tables=folder)
-    with pytest.raises(InputError, match="experiment = 'huge': not in table theory; known are tiny"):
+    with pytest.raises(InputError, match="experiment = 'huge': not in table theory; known are several, tiny"):
         draw("discrepancies", [tmp_path / "a.png"], tables=folder, experiment="huge")
     with pytest.raises(InputError, match="suffix must be"):
         draw("discrepancies", [tmp_path / "a.doc"], tables=folder, experiment="tiny")

@@ -19,6 +19,7 @@ from msat.tables.checks import check_table, disagreements
 from msat.tables.compare import compare, compare_samplers, printed
 from msat.tables.evidence import evidence_tables
 from msat.tables.files import read_table
+from msat.tables.half_learned import half_learned_table
 from msat.tables.rows import chains_table, components_table, langevin_table, samples_table, theory_table
 from tests.conftest import Z_LIMIT
 
@@ -64,6 +65,7 @@ def _expected(theories, trained):
         "components": _stacked([components_table(item) for item in (*theories, *trained)]),
     }
     found |= evidence_tables(found["theory"], found["langevin"])
+    found["half_learned"] = half_learned_table(found["components"], found["langevin"], {})
     return found | {"checks": check_table(found["comparison"])}
 
 
@@ -210,7 +212,7 @@ def test_nothing_to_collect_is_said(tmp_path, line, partial, message):
 
 def test_training_without_theory_is_refused(sweep, tmp_path):
     folder, _, _ = sweep
-    with pytest.raises(InputError, match="no theory result for experiment 'b_all', seed 1"):
+    with pytest.raises(InputError, match="no theory result for experiment 'b_all', seed 1, n_train 6"):
         tables.run(tmp_path, [folder / "b_all-0.nc"], [folder / "b_all-1-2.nc"])
     theory = load_dataset(folder / "b_all-1.nc", "theory").isel(chi=[0])
     save_dataset(tmp_path / "one-scale.nc", theory)
@@ -250,3 +252,39 @@ def test_two_files_are_compared(sweep, tmp_path):
     pd.testing.assert_frame_equal(pd.read_csv(csv), expected, check_dtype=False)
     with pytest.raises(InputError, match=r"--csv .*does not exist"):
         tables.compare_files(theory, langevin, tmp_path / "nowhere" / "table.csv")
+
+
+def test_runs_of_several_numbers_of_samples_are_told_apart(small_network, tmp_path):
+    """Experiment, seed and scale are the same: each training has the theory of its own data."""
+    lines, rows = ["experiment,seed,chi,theory,langevin,reference,n_train"], {}
+    for n_train in (8, 3):
+        task = msat.tasks.teacher_student(n_train=n_train, n_drawn=8, n_test=6, dimension=4, coefficients=[1, 0, 0.3])
+        names = {kind: tmp_path / f"{kind}{n_train}.nc" for kind in ("theory", "langevin")}
+        theory, run = msat.solve(task, small_network), msat.train(task, small_network, steps=200, chains=4)
+        for name, result in (("theory", theory), ("langevin", run)):
+            result.attrs["label"] = "a"
+            save_dataset(names[name], result)
+        assert (theory.attrs["n_drawn"], theory.attrs["dimension"]) == (8, 4)
+        rows[n_train] = compare(theory, run)
+        lines.append(f"a,0,2,{names['theory']},{names['langevin']},,{n_train}")
+    lines.append("a,0,2,none.nc,none.nc,,5")
+    (tmp_path / "plan.csv").write_text("\n".join(lines) + "\n")
+    out = tmp_path / "out"
+    said = tables.run(out, plan=tmp_path / "plan.csv", partial=True).splitlines()
+    assert said == ["2 of 3 runs are in", "a, P = 5, chi = 2: 0 of 1 seeds, missing: 0"]
+    assert pd.read_csv(out / "missing.csv")["n_train"].tolist() == [5]
+    comparison = read_table(out / "comparison.parquet")
+    expected = pd.concat([rows[3], rows[8]], ignore_index=True)
+    pd.testing.assert_frame_equal(comparison, expected, check_dtype=False)
+    checks = read_table(out / "checks.csv")
+    assert checks.groupby("n_train", sort=False)["level"].count().to_dict() == {3: 6, 8: 6}
+    assert (checks["seeds_planned"] == 1).all()
+    for name in TABLES:
+        table = read_table(out / f"{name}.parquet")
+        if name == "half_learned":
+            assert set(table["source"]) == {*theory["level"].to_numpy(), "langevin"}
+            assert set(table["n_above"].dropna()) <= {3, 8}
+        elif name != "reference":
+            assert table["n_train"].unique().tolist() == [3, 8], name
+    maximum = read_table(out / "evidence_maximum.parquet")
+    assert not maximum.duplicated(["source", "n_train"]).any()

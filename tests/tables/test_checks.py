@@ -22,7 +22,7 @@ def _comparison(rng, shift=0.0, shift_mean=0.0, scales=7, seeds=3, rho=0.5):
     rows = []
     for seed in range(seeds):
         for chi in range(scales):
-            row = {"experiment": "a", "seed": seed, "chi": 1.0 + chi, "gamma": 0.0, "level": EXACT.name}
+            row = {"experiment": "a", "seed": seed, "chi": 1.0 + chi, "gamma": 0.0, "level": EXACT.name, "n_train": 80}
             row |= {"converged": True, "mixed": True, "target_met": True, "rhat_max": 1.0, "jackknife_dof": DOF}
             for observable in COMPARED:
                 name = observable.name
@@ -140,3 +140,18 @@ def test_a_level_of_another_version_is_only_reported():
     assert unconverged(checks) == ["a, chi = 1: unheard_of did not converge"]
     assert "nothing was checked" in verdict(checks, alpha=1e-4)
     assert check_table(comparison.iloc[:0]).empty
+
+
+def test_lines_name_the_number_of_samples_where_there_are_several():
+    one = _comparison(np.random.default_rng(4), scales=1)
+    other = one.assign(n_train=40, mixed=False)
+    assert shortfalls(check_table(other)) == ["a, chi = 1: chains may not have mixed (R-hat 1.000)"]
+    assert " P " not in summary(check_table(one)).splitlines()[0]
+    both = check_table(pd.concat([one, other]))
+    assert both["n_train"].tolist() == [80, 40]
+    assert both["seeds"].tolist() == [3, 3]
+    assert shortfalls(both) == ["a, P = 40, chi = 1: chains may not have mixed (R-hat 1.000)"]
+    assert summary(both).splitlines()[0].split()[:4] == ["experiment", "P", "chi", "level"]
+    wrong = check_table(pd.concat([one, other.assign(converged=False)]))
+    assert disagreements(wrong, 1e-4) == [f"a, P = 40, chi = 1: {EXACT.name} did not converge"]
+    assert unconverged(wrong.assign(level=LAPLACE.name)) == ["a, P = 40, chi = 1: laplace did not converge"]

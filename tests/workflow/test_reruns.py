@@ -37,7 +37,7 @@ TABLE = {
     "provenance.py": (SOLVE,),  # versions and commit in the file
     "store.py": (SOLVE, MAPS_, *READ),
     # packages that do more than hold modules
-    "activations/__init__.py": ("task index_erf", SOLVE, TRAIN, MAPS_, *READ),
+    "activations/__init__.py": ("task index_*", SOLVE, TRAIN, MAPS_, *READ),
     "figures/__init__.py": (FIGURES,),
     "langevin/__init__.py langevin/samplers/__init__.py": (TRAIN,),
     "stages/__init__.py tables/__init__.py": (TABLES,),
@@ -48,14 +48,15 @@ TABLE = {
     "tasks/base.py": (TASKS, SOLVE, MAPS_),
     "tasks/storage.py": (SOLVE,),
     "tasks/ising.py": ("task ising_linear", MAPS_),
-    "tasks/teacher_student.py": ("task index_erf",),
+    "tasks/teacher_student.py": ("task index_*",),
+    "tasks/nested.py": ("task index_probabilists_erf",),
     "tasks/*.py": NOTHING,
     # what theory and training share
     "network.py": (SOLVE, TRAIN, MAPS_, TABLES, CHECKS),
     "geometry.py": (SOLVE, TRAIN, MAPS_, TABLES),
     "activations/base.py": (SOLVE, TRAIN, MAPS_),
     "activations/linear.py": ("solve ising_linear", "train ising_linear", MAPS_),
-    "activations/erf.py": ("solve index_erf", "train index_erf", "reference index_erf"),
+    "activations/erf.py": ("solve index_*", "train index_*", "reference index_*"),
     "activations/*.py": NOTHING,
     # a level, whatever of it, trains nothing
     "levels.py": (SOLVE, MAPS_, *READ),
@@ -64,7 +65,7 @@ TABLE = {
         MAPS_,
     ),
     "theory/several/*.py": NOTHING,  # the smoke run has one output everywhere
-    "theory/sampled/*.py": ("solve index_erf",),
+    "theory/sampled/*.py": ("solve index_*",),
     "theory/settings.py theory/kept.py": (SOLVE,),
     "theory/cost.py langevin/cost.py": NOTHING,
     "theory/*.py": (SOLVE, MAPS_),
@@ -90,7 +91,7 @@ TABLE = {
     "tables/files.py": (MAPS_, *READ),
     "tables/checks.py tables/compare.py": (TABLES, CHECKS),
     "tables/evidence.py": (TABLES, "figure_evidence"),
-    "tables/spool.py": (TABLES,),
+    "tables/half_learned.py tables/spool.py": (TABLES,),
     "figures/style.py": (FIGURES,),
     "figures/*.py": ("figure_{stem}",),
 }
@@ -117,7 +118,7 @@ def _keys(config: Config) -> dict[str, str]:
     keys |= {f"figure_{name}": code.figure(name) for name in figures.NAMES}
     for name, experiment in config.experiments.items():
         task, activation = experiment.task, experiment.network.activation
-        keys[f"task {name}"] = code.task(task.name, task.activations())
+        keys[f"task {name}"] = code.task(task.name, task.activations(), nested=experiment.samples is not None)
         keys[f"solve {name}"] = code.theory(activation, config.levels_of(name), task.n_outputs)
         keys[f"train {name}"] = code.training(activation, config.langevin.sampler)
         if any(run.experiment == name for run in config.references()):
@@ -165,8 +166,8 @@ def _downstream(config: Config, jobs: set[str]) -> dict[str, int]:
     made, solved, trained, judged = (of.get(rule, set()) for rule in ("task", "solve", "train", "reference"))
     solved, trained, judged = solved | made, trained | made, judged | made
     counts = {
-        "task": len({(run.experiment, run.seed) for run in runs if run.experiment in made}),
-        "solve": len({(run.experiment, run.seed) for run in runs if run.experiment in solved}),
+        "task": len({run.place for run in runs if run.experiment in made}),
+        "solve": len({run.place for run in runs if run.experiment in solved}),
         "train": len([run for run in runs if run.experiment in trained]),
         "reference": len([run for run in config.references() if run.experiment in judged]),
         "collect": int(bool("collect" in jobs or solved or trained or judged)),
@@ -184,8 +185,8 @@ def _downstream(config: Config, jobs: set[str]) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("name", "trainings"),
     [
-        ("langevin/dynamics.py", 6),
-        ("activations/erf.py", 2),
+        ("langevin/dynamics.py", 10),
+        ("activations/erf.py", 6),
         ("observables/registry.py", 0),
         ("levels.py", 0),
         ("theory/one_loop.py", 0),

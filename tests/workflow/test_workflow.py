@@ -6,14 +6,16 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from msat.tasks.storage import load_task
 from tests.workflow.running import ROOT, planned_jobs, snakemake
 
 pytestmark = pytest.mark.workflow
 
-FIGURE_RULES = {"figures_ising_linear": 1, "figures_index_erf": 1}
+FIGURE_RULES = {"figures_ising_linear": 1, "figures_index_erf": 1, "figures_index_probabilists_erf": 1}
 
 
 def test_everything_is_there_and_agrees(finished):
@@ -23,7 +25,7 @@ def test_everything_is_there_and_agrees(finished):
         for suffix in ("pdf", "png"):
             assert (results / f"figures/ising_linear/{figure}.{suffix}").stat().st_size > 10_000
     langevin = pd.read_parquet(results / "tables/langevin.parquet")
-    assert len(langevin) == 4 + 2  # two seeds and one, two scales
+    assert len(langevin) == 4 + 2 + 4  # two seeds and one, or two numbers of samples; two scales
     reference = pd.read_parquet(results / "tables/reference.parquet")
     assert set(zip(reference["experiment"], reference["sampler"], strict=True)) == {("index_erf", "hmc")}
     for table in (langevin, reference):
@@ -57,6 +59,24 @@ def test_a_new_seed_adds_only_its_own_jobs(finished, edited):
     assert planned == {"task": 1, "solve": 1, "train": 2} | aggregates
 
 
+def test_another_number_of_samples_adds_only_its_own_jobs(finished, edited):
+    """Out of those that are drawn; data sets are the first rows of one."""
+    edited("configs/smoke.yaml", lambda text: text.replace("n_train: [6, 12]", "n_train: [6, 9, 12]"))
+    planned = planned_jobs(snakemake(finished, "-n"))
+    aggregates = {"plan": 1, "collect": 1, "checks": 1, "all": 1} | FIGURE_RULES
+    assert planned == {"task": 1, "solve": 1, "train": 2} | aggregates
+    folder = finished / "results/smoke/index_probabilists_erf"
+    small, large = (load_task(folder / f"p{n_train}/seed0/data.npz") for n_train in (6, 12))
+    np.testing.assert_array_equal(small.x_train, large.x_train[:6])
+    np.testing.assert_array_equal(small.y_test, large.y_test)
+    half = pd.read_parquet(finished / "results/smoke/tables/half_learned.parquet")
+    assert set(half["experiment"]) == {"index_probabilists_erf"}
+    assert set(half["source"]) == {"nngp", "rescaling", "tree_level", "laplace", "langevin"}
+    assert (half["dimension"] == 6).all()
+    for figure in ("learning_curves", "discrepancies"):
+        assert (finished / f"results/smoke/figures/index_probabilists_erf/{figure}.png").stat().st_size > 10_000
+
+
 def test_how_trainings_are_saved_reruns_nothing(finished, edited):
     edited("configs/smoke.yaml", lambda text: text + "\nsaving: {checkpoint_every: 5, keep_state: false}\n")
     assert planned_jobs(snakemake(finished, "-n")) == {}
@@ -72,14 +92,14 @@ def test_the_slurm_profile_needs_no_slurm_to_plan(finished, tmp_path):
     assert not any(shutil.which(name, path=path) for name in slurm)
     output = snakemake(finished, "-n", "--forceall", "--profile", "profiles/slurm", PATH=path)
     planned = planned_jobs(output)
-    assert (planned["task"], planned["solve"], planned["train"]) == (3, 3, 6)
+    assert (planned["task"], planned["solve"], planned["train"]) == (5, 5, 10)
     assert "Group job short_training" in output
 
 
 def test_a_theory_edit_does_not_retrain(finished, edited):
     edited("msat/theory/nngp.py", lambda text: text + "\n_EDITED = True\n")
     planned = planned_jobs(snakemake(finished, "-n"))
-    assert planned["solve"] == 3
+    assert planned["solve"] == 5
     assert not {"train", "task"} & set(planned)
 
 
@@ -92,7 +112,7 @@ def test_a_plotting_edit_only_draws(finished, edited):
 def test_a_training_edit_retrains_and_does_not_solve(finished, edited):
     edited("msat/langevin/integrators.py", lambda text: text + "\n_EDITED = True\n")
     planned = planned_jobs(snakemake(finished, "-n"))
-    assert planned["train"] == 6
+    assert planned["train"] == 10
     assert not {"solve", "task"} & set(planned)
 
 
@@ -105,7 +125,7 @@ def test_a_comment_does_nothing(finished, edited):
 def test_swapped_parameters_are_seen(finished, edited):
     edited("configs/smoke.yaml", lambda text: text.replace("width: 20", "width: 20\n      g_w: 0.6\n      g_v: 0.5"))
     planned = planned_jobs(snakemake(finished, "-n"))
-    assert (planned["solve"], planned["train"]) == (3, 6)
+    assert (planned["solve"], planned["train"]) == (5, 10)
 
 
 def test_a_bad_configuration_is_one_line(finished, edited):
@@ -150,9 +170,10 @@ def test_one_figure_is_drawn_alone(finished, edited):
     output = snakemake(finished)
     assert "Figures of ising_linear: evidence, samples\n" in output
     assert "Figures of index_erf: evidence\n" in output
+    assert "Figures of index_probabilists_erf: evidence\n" in output
     assert set(planned_jobs(output)) == {*FIGURE_RULES, "all"}
     changed = {str(path.relative_to(folder)) for path, content in before.items() if path.read_bytes() != content}
-    experiments = ("ising_linear", "index_erf")
+    experiments = ("ising_linear", "index_erf", "index_probabilists_erf")
     assert changed == {f"{name}/evidence.{suffix}" for name in experiments for suffix in ("pdf", "png")}
     log = (finished / "results/smoke/logs/ising_linear/figures.log").read_text()
     assert log.startswith("drawn: evidence, samples; as they would be drawn: convergence, ")

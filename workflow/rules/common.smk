@@ -11,6 +11,7 @@ from snakemake.utils import validate
 
 from msat.cli_options import flags
 from msat.config import parse_config, with_files
+from msat.config.runs import samples_part
 from msat.errors import InputError
 from msat.langevin import cost as training_cost
 from msat.stages import code
@@ -45,6 +46,7 @@ ON_GPU = CONFIG.langevin.device == "cuda" or (
 SAVING = CONFIG.saving.model_dump()
 
 
+# {samples} is empty, or /p and the number of training samples where an experiment has a list of them.
 wildcard_constraints:
     **CONFIG.wildcards(),
 
@@ -72,12 +74,23 @@ def experiment_of(wildcards):
 # of plain built-ins, the param `job` of each rule. Snakemake reruns a job when it changes.
 
 
-def task_values(wildcards):
-    return experiment_of(wildcards).task.model_dump()
+def n_train_of(wildcards):
+    """The number of samples, where it is an axis of the experiment's runs; else None."""
+    return CONFIG.run_of(**wildcards).n_train
+
+
+def task_of(wildcards):
+    return CONFIG.task_of(wildcards.experiment, n_train_of(wildcards))
+
+
+def task_job(wildcards):
+    values = CONFIG.task_values(wildcards.experiment, n_train_of(wildcards))
+    activations, nested = task_of(wildcards).activations(), "n_drawn" in values
+    return {"code": code.task(values["name"], activations, nested), **values}
 
 
 def theory_values(wildcards):
-    return CONFIG.theory_of(wildcards.experiment)
+    return CONFIG.theory_of(wildcards.experiment, n_train_of(wildcards))
 
 
 @cache
@@ -87,9 +100,9 @@ def training_code(experiment, kind):
 
 
 @cache
-def trajectory(experiment, kind):
+def trajectory(experiment, n_train, kind):
     """A digest of what determines the trajectories of an experiment, which names its checkpoints."""
-    return CONFIG.trajectory(experiment, kind, training_code(experiment, kind))
+    return CONFIG.trajectory(experiment, kind, training_code(experiment, kind), n_train)
 
 
 def training_input(wildcards):
@@ -98,7 +111,7 @@ def training_input(wildcards):
     Not by default: every edit of the theory would train again. ancient() is no way out: Snakemake 9.27 then overlooks
     that a training's own parameters have changed wherever its theory runs too.
     """
-    place = f"<results>/{wildcards.experiment}/seed{wildcards.seed}"
+    place = f"<results>/{CONFIG.run_of(**wildcards).place}"
     files = {"data": f"{place}/data.npz"}
     if CONFIG.starts(wildcards.experiment):
         files["theory"] = f"{place}/theory.nc"
@@ -116,7 +129,8 @@ def training_flags(kind, wildcards, input):
 
 
 def checkpoint(kind, wildcards):
-    return CONFIG.run_of(**wildcards).checkpoint(trajectory(wildcards.experiment, kind))
+    run = CONFIG.run_of(**wildcards)
+    return run.checkpoint(trajectory(run.experiment, run.n_train, kind))
 
 
 def final_state(kind, wildcards):
@@ -131,13 +145,21 @@ def task_files(wildcards):
 
 def figure_output(figure, folder, subcategory, experiment):
     """The files of a figure, as the report shows them."""
+    labels = {"figure": figure, "experiment": experiment}
+    if CONFIG.shows_one_of_several(figure, experiment):
+        labels["P"] = str(CONFIG.samples_of(experiment)[-1])
     return report(
         [f"{folder}/{figure}.{suffix}" for suffix in CONFIG.figures.formats],
         category="Figures",
         subcategory=subcategory,
         caption=f"../report/{figure}.rst",
-        labels={"figure": figure, "experiment": experiment},
+        labels=labels,
     )
+
+
+def figures_flags(experiment, wildcards):
+    """A function, since Snakemake takes braces in a string, as in a title's formula, for wildcards."""
+    return flags(CONFIG.figures_options(experiment))
 
 
 def redrawn(experiment, wildcards, output):
@@ -151,7 +173,7 @@ def redrawn(experiment, wildcards, output):
 
 
 def theory_mb(wildcards, attempt):
-    values, sizes = theory_values(wildcards), experiment_of(wildcards).task.sizes()
+    values, sizes = theory_values(wildcards), task_of(wildcards).sizes()
     names = ("activation", "matrices", "levels", "chi")
     labels = sizes.n_train * sizes.n_outputs
     pairs = theory_cost.pairs(*(values[name] for name in names), labels)
@@ -159,16 +181,16 @@ def theory_mb(wildcards, attempt):
 
 
 def training_mb(kind, wildcards, attempt):
-    at = experiment_of(wildcards)
-    chains, width = getattr(CONFIG, kind).chains, at.network.width
-    return attempt * training_cost.training_mb(chains, width, *at.task.sizes())
+    chains, width = getattr(CONFIG, kind).chains, experiment_of(wildcards).network.width
+    sizes = task_of(wildcards).sizes()
+    return attempt * training_cost.training_mb(chains, width, *sizes)
 
 
 @cache
-def expected_minutes(experiment, kind):
+def expected_minutes(experiment, n_train, kind):
     """Minutes of a training that goes on to the most steps allowed, without the start."""
     at, settings = CONFIG.experiments[experiment], getattr(CONFIG, kind)
-    task = at.task.sizes()
+    task = CONFIG.task_of(experiment, n_train).sizes()
     sizes = settings.chains, at.network.width, task.n_train, task.dimension
     steps = settings.steps or settings.max_steps
     burn_in = min(settings.max_burn_in, settings.max_steps)
@@ -179,12 +201,11 @@ def expected_minutes(experiment, kind):
 
 
 def training_minutes(kind, wildcards, attempt):
-    return training_cost.asked_minutes(
-        expected_minutes(wildcards.experiment, kind), attempt
-    )
+    expected = expected_minutes(wildcards.experiment, n_train_of(wildcards), kind)
+    return training_cost.asked_minutes(expected, attempt)
 
 
 def training_group(kind, wildcards):
     """Trainings that are too short for a submission of their own share one, where the profile groups."""
-    short = training_cost.is_short(expected_minutes(wildcards.experiment, kind))
-    return "short_training" if short else None
+    expected = expected_minutes(wildcards.experiment, n_train_of(wildcards), kind)
+    return "short_training" if training_cost.is_short(expected) else None

@@ -48,7 +48,7 @@ for experiment in CONFIG.experiments:
             names=" ".join(CONFIG.figures_of(experiment)),
             folder=lambda wildcards, output: Path(output[0]).parent,
             # a title is a reason to run
-            flags=flags(CONFIG.figures_options(experiment)),
+            flags=of_job(figures_flags, experiment),
         message:
             f"Figures of {experiment}: {{params.redrawn}}"
         shell:

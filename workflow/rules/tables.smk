@@ -1,7 +1,7 @@
 # Tables: tidy CSV and parquet over all experiments, seeds and scales.
 # Requires every theory.nc, langevin.nc and reference.nc
 # Makes    <results>/tables/plan.csv, and
-#          <results>/tables/{theory,langevin,reference,comparison,samples,chains,components,evidence,evidence_maximum,checks}.{csv,parquet}
+#          <results>/tables/{theory,langevin,reference,comparison,samples,chains,components,half_learned,evidence,evidence_maximum,checks}.{csv,parquet}
 
 
 rule tables:
@@ -25,7 +25,7 @@ rule plan:
     localrule: True
     params:
         job=[
-            f"{run.experiment} {run.seed} {run.chi} {CONFIG.has_reference(run)}"
+            f"{run.experiment}{samples_part(run.n_train)} {run.seed} {run.chi} {CONFIG.has_reference(run)}"
             for run in RUNS
         ],
     message:

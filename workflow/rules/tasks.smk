@@ -1,6 +1,6 @@
 # Data sets, and the files of MNIST.
 # Requires nothing but the config, and the table of a task of that name.
-# Makes    <results>/{experiment}/seed{seed}/data.npz
+# Makes    <results>/{experiment}{samples}/seed{seed}/data.npz
 #          the four files of MNIST in mnist.folder: `snakemake mnist`, on a machine with a network
 
 from msat.tasks.mnist_files import FILES as MNIST_FILES
@@ -38,27 +38,23 @@ rule task:
     input:
         task_files,
     output:
-        data="<results>/{experiment}/seed{seed}/data.npz",
+        data="<results>/{experiment}{samples}/seed{seed}/data.npz",
     log:
-        "<results>/logs/{experiment}/seed{seed}/task.log",
+        "<results>/logs/{experiment}{samples}/seed{seed}/task.log",
     benchmark:
-        "<results>/benchmarks/{experiment}/seed{seed}/task.tsv"
+        "<results>/benchmarks/{experiment}{samples}/seed{seed}/task.tsv"
     group:
         "task"
     resources:
         mem_mb=growing(500),
         runtime=growing(5),
     params:
-        job=lambda wildcards: {
-            "code": code.task(
-                task_values(wildcards)["name"],
-                experiment_of(wildcards).task.activations(),
-            ),
-            **task_values(wildcards),
-        },
-        name=lambda wildcards: task_values(wildcards)["name"],
-        flags=lambda wildcards: flags(CONFIG.task_options(wildcards.experiment)),
+        job=of_job(task_job),
+        name=lambda wildcards: experiment_of(wildcards).task.name,
+        flags=lambda wildcards: flags(
+            CONFIG.task_options(wildcards.experiment, n_train_of(wildcards))
+        ),
     message:
-        "Data set of {wildcards.experiment}, seed {wildcards.seed}"
+        "Data set of {wildcards.experiment}{wildcards.samples}, seed {wildcards.seed}"
     shell:
         "msat task {params.name} {params.flags} --seed {wildcards.seed} --out {output.data} > {log} 2>&1"

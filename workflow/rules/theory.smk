@@ -1,6 +1,6 @@
 # Theory: every level, annealed over all scales of one experiment and seed (Algorithm 1); and the maps.
-# Requires <results>/{experiment}/seed{seed}/data.npz
-# Makes    <results>/{experiment}/seed{seed}/theory.nc, and <results>/tables/{loop_map,finite_width}.{csv,parquet}
+# Requires <results>/{experiment}{samples}/seed{seed}/data.npz
+# Makes    <results>/{experiment}{samples}/seed{seed}/theory.nc, and <results>/tables/{loop_map,finite_width}.{csv,parquet}
 
 
 rule theory:
@@ -10,13 +10,13 @@ rule theory:
 
 rule solve:
     input:
-        data="<results>/{experiment}/seed{seed}/data.npz",
+        data="<results>/{experiment}{samples}/seed{seed}/data.npz",
     output:
-        theory="<results>/{experiment}/seed{seed}/theory.nc",
+        theory="<results>/{experiment}{samples}/seed{seed}/theory.nc",
     log:
-        "<results>/logs/{experiment}/seed{seed}/theory.log",
+        "<results>/logs/{experiment}{samples}/seed{seed}/theory.log",
     benchmark:
-        "<results>/benchmarks/{experiment}/seed{seed}/theory.tsv"
+        "<results>/benchmarks/{experiment}{samples}/seed{seed}/theory.tsv"
     group:
         "theory"
     resources:
@@ -33,7 +33,7 @@ rule solve:
         },
         flags=lambda wildcards: flags(theory_values(wildcards)),
     message:
-        "Theory of {wildcards.experiment}, seed {wildcards.seed}, all scales"
+        "Theory of {wildcards.experiment}{wildcards.samples}, seed {wildcards.seed}, all scales"
     shell:
         "msat solve --data {input.data} {params.flags} --strict --seed {wildcards.seed}"
         " --label {wildcards.experiment} --out {output.theory} > {log} 2>&1"

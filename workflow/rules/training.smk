@@ -1,6 +1,6 @@
 # Training: one ensemble of chains for each experiment, seed and scale, and for some a second one by another sampler.
-# Requires <results>/{experiment}/seed{seed}/data.npz, and theory.nc where chains are to start from its neurons
-# Makes    <results>/{experiment}/seed{seed}/chi{chi}/langevin.nc, and reference.nc beside it
+# Requires <results>/{experiment}{samples}/seed{seed}/data.npz, and theory.nc where chains are to start from its neurons
+# Makes    <results>/{experiment}{samples}/seed{seed}/chi{chi}/langevin.nc, and reference.nc beside it
 
 
 rule training:
@@ -17,11 +17,11 @@ for kind, name in (("langevin", "train"), ("reference", "reference")):
         input:
             unpack(of_job(training_input)),
         output:
-            result=f"<results>/{{experiment}}/seed{{seed}}/chi{{chi}}/{kind}.nc",
+            result=f"<results>/{{experiment}}{{samples}}/seed{{seed}}/chi{{chi}}/{kind}.nc",
         log:
-            f"<results>/logs/{{experiment}}/seed{{seed}}/chi{{chi}}/{name}.log",
+            f"<results>/logs/{{experiment}}{{samples}}/seed{{seed}}/chi{{chi}}/{name}.log",
         benchmark:
-            f"<results>/benchmarks/{{experiment}}/seed{{seed}}/chi{{chi}}/{name}.tsv"
+            f"<results>/benchmarks/{{experiment}}{{samples}}/seed{{seed}}/chi{{chi}}/{name}.tsv"
         group:
             of_job(training_group, kind)
         threads: 1
@@ -39,7 +39,7 @@ for kind, name in (("langevin", "train"), ("reference", "reference")):
             final_state=of_job(final_state, kind),
         message:
             f"Training ({kind})"
-            + " of {wildcards.experiment}, seed {wildcards.seed}, chi = {wildcards.chi}"
+            + " of {wildcards.experiment}{wildcards.samples}, seed {wildcards.seed}, chi = {wildcards.chi}"
         shell:
             # exec: a signal that the cluster sends must find msat and no shell that dies of it
             "mkdir -p $(dirname {params.checkpoint}) $(dirname {params.final_state});"
