@@ -384,7 +384,7 @@ def test_several_numbers_of_samples_are_an_axis_of_the_runs():
 def test_what_depends_on_the_number_of_samples_is_that_of_the_job():
     config = _several(n_train=[8, 20, 40])
     for n_train in (8, 20, 40):
-        assert config.task_of("b", n_train).sizes() == (n_train, 5, 30)
+        assert config.task_of("b", n_train).sizes() == (n_train, 5, 30, 1)
         values = config.task_values("b", n_train)
         assert (values["n_train"], values["n_drawn"]) == (n_train, 40)
         assert config.task_options("b", n_train)["n_drawn"] == 40
