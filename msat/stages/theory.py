@@ -124,7 +124,7 @@ def solve(
         arrays |= {name: np.empty((*pairs, *shapes[name], *shapes[name])) for name in MATRICES}
     for column, level, prediction in anneal(geometry, network, scales, levels, sampling_seed):
         axes = (geometry.prior_kernel, geometry.direction, projection)
-        frame = Frame(task.y_train, task.y_test, networks[column].kappa, networks[column].g, *axes)
+        frame = Frame(task.y_train, task.y_test, networks[column].kappa, *axes, networks[column].g)
         for name, value in _values(prediction, frame).items():
             if name not in arrays:
                 kind = _KINDS.get(name, np.float64)
