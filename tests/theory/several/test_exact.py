@@ -34,7 +34,9 @@ def by_prior(case):
         H = h.transpose(0, 2, 1) @ h / N
         d, U = np.linalg.eigh(g * H)
         d, along = np.maximum(d, 0.0), U.transpose(0, 2, 1) @ y
-        weight = np.exp(-0.5 * np.sum(np.sum(along**2, axis=2) / (d + kappa), axis=1) - M / 2 * np.log(d + kappa).sum(1))
+        weight = np.exp(
+            -0.5 * np.sum(np.sum(along**2, axis=2) / (d + kappa), axis=1) - M / 2 * np.log(d + kappa).sum(1)
+        )
         shrink = (d / (d + kappa))[:, :, None]
         mean = U @ (shrink * along)
         within = kappa * (U * shrink.transpose(0, 2, 1)) @ U.transpose(0, 2, 1)
@@ -45,7 +47,13 @@ def by_prior(case):
         A = np.linalg.inv(h @ h.transpose(0, 2, 1) / kappa + N / g * np.eye(N))
         w = A @ (h @ y) / kappa
         S = np.einsum("i,inc,ind->cd", weight, w, w) + np.eye(M) * np.einsum("i,inn->", weight, A)
-        sums = [np.array(weight.sum()), np.einsum("i,ia->a", weight, flat), second, np.einsum("i,iab->ab", weight, H), S]
+        sums = [
+            np.array(weight.sum()),
+            np.einsum("i,ia->a", weight, flat),
+            second,
+            np.einsum("i,iab->ab", weight, H),
+            S,
+        ]
         groups.append(sums)
     return groups
 
@@ -102,10 +110,7 @@ def test_derivatives_of_the_exponent(width):
         slopes = [(at(h * e) - at(-h * e)) / (2 * h) for e in steps]
         np.testing.assert_allclose(local.gradient, slopes, rtol=1e-4, atol=1e-4)
         bends = [
-            [
-                (at(h * (a + b)) - at(h * (a - b)) - at(h * (b - a)) + at(-h * (a + b))) / (4 * h * h)
-                for b in steps
-            ]
+            [(at(h * (a + b)) - at(h * (a - b)) - at(h * (b - a)) + at(-h * (a + b))) / (4 * h * h) for b in steps]
             for a in steps
         ]
         np.testing.assert_allclose(local.hessian, bends, rtol=1e-3, atol=1e-3)

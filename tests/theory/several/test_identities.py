@@ -5,13 +5,7 @@ import pytest
 
 from msat.network import Network
 from tests.conftest import Z_LIMIT
-from tests.theory.several.references import (
-    brute_laplace,
-    derivative,
-    error_of,
-    geometry_of_kernel,
-    solved,
-)
+from tests.theory.several.references import brute_laplace, derivative, error_of, geometry_of_kernel, solved
 
 P, M = 4, 2
 NETWORK = Network(width=30, g_w=0.9, g_v=float(P), kappa_0=0.5, chi=3.0)
@@ -83,9 +77,7 @@ def test_laplace_against_automatic_differentiation(setting):
     for c, d in ((0, 0), (0, 1), (1, 1)):
         E = np.zeros((M, M))
         E[c, d] = E[d, c] = 1.0 if c == d else 0.5
-        slope = derivative(
-            lambda t, E=E: brute_laplace(C, y, g * np.eye(M) + t * g * E, N, NETWORK.kappa), step=1e-2
-        )
+        slope = derivative(lambda t, E=E: brute_laplace(C, y, g * np.eye(M) + t * g * E, N, NETWORK.kappa), step=1e-2)
         assert here.readout_covariance[c, d] == pytest.approx(g * (c == d) + 2 * g / N * slope, abs=1e-7)
 
 

@@ -12,14 +12,7 @@ from msat.network import Network
 from msat.theory.anneal import anneal
 from tests.conftest import Z_LIMIT
 from tests.theory.references import solved as solved_alone
-from tests.theory.several.references import (
-    CLOSED,
-    error_of,
-    geometry_of_classes,
-    paper,
-    rotation,
-    solved,
-)
+from tests.theory.several.references import CLOSED, error_of, geometry_of_classes, paper, rotation, solved
 
 FIELDS = ("mean_train", "mean_test", "covariance_train", "variance_test", "hidden_kernel", "readout_covariance")
 
@@ -94,9 +87,7 @@ def test_one_output_of_exact_is_the_quadrature(small_task, width):
 @pytest.mark.parametrize("turn", [rotation(3), np.eye(3)[[2, 0, 1]]], ids=["rotated", "permuted"])
 def test_rotating_outputs_rotates_the_answer(level, turn):
     geometry = geometry_of_classes(3, 20, n_test=4, dimension=30)
-    other = Geometry(
-        geometry.x_train, geometry.y_train @ turn, geometry.x_test, geometry.y_test @ turn, 0.5, "linear"
-    )
+    other = Geometry(geometry.x_train, geometry.y_train @ turn, geometry.x_test, geometry.y_test @ turn, 0.5, "linear")
     network = Network(width=15, g_w=0.5, g_v=0.5, kappa_0=1.0, chi=5.0)
     before, after = (solved(data, network, [level])[level] for data in (geometry, other))
     for name in ("mean_train", "mean_test"):
@@ -180,7 +171,9 @@ def test_what_several_outputs_refuse():
     message = r"^level = 'exact' with activation = 'linear' and 3 outputs: width = 2: must be at least the number of"
     with pytest.raises(InputError, match=message):
         list(anneal(geometry_of_classes(3, 6), paper(1.0, width=2), [1.0], ["exact"]))
-    with pytest.raises(InputError, match="level = 'one_loop' with activation = 'erf' and 3 outputs: .* needs activation"):
+    with pytest.raises(
+        InputError, match="level = 'one_loop' with activation = 'erf' and 3 outputs: .* needs activation"
+    ):
         check_levels(["one_loop"], "erf", outputs=3)
     assert defined_levels("erf", 3, 100) == ["nngp", "rescaling", "tree_level", "laplace"]
     assert defined_levels("linear", 3, 2) == [name for name in NAMES if name != "exact"]

@@ -72,7 +72,9 @@ def _average(expansion: Expansion, rows: Indices | slice = slice(None)) -> Avera
     return Average(rows, action, expansion.field, loop_weights_several(cast(SeveralNeuron, action.neuron), shift))
 
 
-def _moments(average: Average, mean_test: Array, snapshots: Snapshots, covariance: Array | None = None) -> dict[str, Any]:
+def _moments(
+    average: Average, mean_test: Array, snapshots: Snapshots, covariance: Array | None = None
+) -> dict[str, Any]:
     """Return the fields of `Outputs`; without a covariance that of leading order."""
     action, neuron, network = average.action, average.neuron, average.action.network
     samples, positions = neuron.features.shape[1], snapshots.positions[average.rows]
