@@ -80,6 +80,15 @@ def reference(names: Iterable[str]) -> Level | None:
     return next((level for level in _REFERENCES if level.name in known), None)
 
 
+def quoted(names: Iterable[str]) -> Level | None:
+    """Return the level of a set whose log evidence is to be quoted; None if it has none.
+
+    exact, else rescaling: the latter for linear networks only (docs/theory.md, section 12).
+    """
+    known = set(names)
+    return next((level for level in (EXACT, RESCALING) if level.name in known), None)
+
+
 def why_undefined(level: Level, activation: str, outputs: int = 1, width: int | None = None) -> str:
     """Return why a level is not defined for networks with an activation, empty if it is.
 
