@@ -54,7 +54,16 @@ class Level:
 NNGP = Level("nngp", "NNGP", "kernel", 7, (0, (1, 1)), "x")
 RESCALING = Level("rescaling", "rescaling", "kernel", 1, (0, (4, 1.5)), "s", derivative=False)
 TREE_LEVEL = Level("tree_level", "tree level", "action", 4, (0, (4, 1.5, 1, 1.5)), "^")
-ONE_LOOP = Level("one_loop", "one loop", "action", 2, (0, (6, 1, 1, 1, 1, 1)), "D", several_linear_only=True, may_have_no_solution=True)
+ONE_LOOP = Level(
+    "one_loop",
+    "one loop",
+    "action",
+    2,
+    (0, (6, 1, 1, 1, 1, 1)),
+    "D",
+    several_linear_only=True,
+    may_have_no_solution=True,
+)
 LAPLACE = Level("laplace", "Laplace", "action", 0, (0, (7, 2)), "o")
 EXACT = Level("exact", "exact", "kernel", None, "solid", "*", linear_only=True, wide_enough=True, exact=True)
 
@@ -71,6 +80,15 @@ def reference(names: Iterable[str]) -> Level | None:
     return next((level for level in _REFERENCES if level.name in known), None)
 
 
+def quoted(names: Iterable[str]) -> Level | None:
+    """Return the level of a set whose log evidence is to be quoted; None if it has none.
+
+    exact, else rescaling: the latter for linear networks only (docs/theory.md, section 12).
+    """
+    known = set(names)
+    return next((level for level in (EXACT, RESCALING) if level.name in known), None)
+
+
 def why_undefined(level: Level, activation: str, outputs: int = 1, width: int | None = None) -> str:
     """Return why a level is not defined for networks with an activation, empty if it is.
 
@@ -85,7 +103,9 @@ def why_undefined(level: Level, activation: str, outputs: int = 1, width: int | 
             "cumulants of three and four outputs of all samples at once"
         )
     if outputs > 1 and level.wide_enough and width is not None and width < outputs:
-        return f"width = {width}: must be at least the number of outputs, {outputs}, or the readout matrix has no density"
+        return (
+            f"width = {width}: must be at least the number of outputs, {outputs}, or the readout matrix has no density"
+        )
     if level.method == "action" and not get_activation(activation).linear_growth:
         return (
             "not defined, since the activation grows faster than linearly and E exp(ft.z) diverges; must be "

@@ -85,6 +85,12 @@ def test_reference_is_the_best_that_there_is():
     assert levels.reference([]) is None
 
 
+def test_what_to_quote_for_the_evidence():
+    assert levels.quoted(NAMES) is EXACT
+    assert levels.quoted(["nngp", "rescaling", "laplace"]) is RESCALING
+    assert levels.quoted(iter(["laplace"])) is None
+
+
 def test_ordered_is_the_order_of_the_registry():
     assert levels.ordered(["exact", "one_loop", "nngp", "nngp", "unknown"]) == [NNGP, ONE_LOOP, EXACT]
     assert levels.ordered(reversed(NAMES)) == [NNGP, RESCALING, TREE_LEVEL, ONE_LOOP, LAPLACE, EXACT]

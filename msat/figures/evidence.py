@@ -19,7 +19,8 @@ _ZOOM = 2.5  # factor of chi on either side of the maximum
 def draw(evidence: style.Table, evidence_maximum: style.Table) -> style.Figure:
     """Return the figure: change of the log evidence over all scales, near its maximum, and against the reference.
 
-    The reference is `levels.reference` or the first that there is; the middle panel is the first seed. Curves between
+    The reference is `levels.reference` or the first that there is, and the right panel's title says which level to
+    quote (`levels.quoted`); the middle panel is the first seed. Curves between
     scales are those of `msat.tables.evidence.along`, straight lines where it has none.
     """
     rows = style.sources(evidence)
@@ -38,6 +39,9 @@ def draw(evidence: style.Table, evidence_maximum: style.Table) -> style.Figure:
     style.plain_ticks(differences.yaxis)
     differences.set_ylabel(rf"$\ln p(\mathbf{{y}})$ less {style.label(reference)}")
     style.chi_axis(differences)
+    quoted = levels.quoted(evidence["source"])
+    if quoted:
+        differences.set_title(f"to quote: {style.label(quoted)}" + ("" if quoted.exact else " (linear networks)"))
     return style.finished(figure, grid, legend=whole)
 
 

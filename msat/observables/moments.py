@@ -20,10 +20,10 @@ class Frame:
     y_train: Array  # labels, (P,), or (P, m) of m > 1 outputs
     y_test: Array  # (Q,) or (Q, m)
     kappa: float  # label-noise variance at the scale
-    g: float  # scale of the readout's prior there
     prior_kernel: Array  # the prior hidden kernel K = E_prior[phi phi^T] on the training points, (P, P)
     direction: Array  # row-space coordinates of the unit vector along which weights are looked at, (r,)
     projection: Array | None = None  # maps test outputs to their components along the teacher, (3, Q), if there is one
+    g: float = float("nan")  # scale of the readout's prior there: of several outputs only
 
 
 @dataclass(frozen=True, eq=False)

@@ -368,12 +368,11 @@ OBSERVABLES = (
     ),
 )
 
+BY_NAME = {observable.name: observable for observable in OBSERVABLES}
+COMPARED = tuple(observable for observable in OBSERVABLES if observable.compared)
+SCALARS = tuple(observable for observable in OBSERVABLES if not observable.dimensions)
+
 
 def of_outputs(observables: Iterable[Observable], several: bool) -> list[Observable]:
     """Return those observables that there are of several outputs, or of one."""
     return [item for item in observables if item.several in (None, several)]
-
-
-BY_NAME = {observable.name: observable for observable in OBSERVABLES}
-COMPARED = tuple(observable for observable in OBSERVABLES if observable.compared)
-SCALARS = tuple(observable for observable in OBSERVABLES if not observable.dimensions)

@@ -107,12 +107,12 @@ def solve(
     given = list(levels) if isinstance(levels, Iterable) and not isinstance(levels, str) else levels
     asked = list(matrices) if isinstance(matrices, Iterable) and not isinstance(matrices, str) else matrices
     settings = validated(TheorySettings, {"chi": scales, "levels": given, "seed": seed, "matrices": asked})
-    shape = network.activation, task.n_outputs, network.width
-    scales, levels = settings.chi, settings.levels or defined_levels(*shape)
+    shape_of = network.activation, task.n_outputs, network.width
+    scales, levels = settings.chi, settings.levels or defined_levels(*shape_of)
     if len(set(scales)) < len(scales):
         raise InputError(f"chi = {','.join(f'{value:g}' for value in scales)}: a scale is named twice")
     networks = [network.at(value) for value in scales]  # refuses a bad scale before any work
-    check_levels(levels, *shape)
+    check_levels(levels, *shape_of)
     keep = kept(settings.matrices, levels, scales, task.y_train.size)
     geometry = decompose(task, network)
     projection = component_projection(task.direction, task.x_test)
@@ -124,7 +124,7 @@ def solve(
         arrays |= {name: np.empty((*pairs, *shapes[name], *shapes[name])) for name in MATRICES}
     for column, level, prediction in anneal(geometry, network, scales, levels, sampling_seed):
         axes = (geometry.prior_kernel, geometry.direction, projection)
-        frame = Frame(task.y_train, task.y_test, networks[column].kappa, networks[column].g, *axes)
+        frame = Frame(task.y_train, task.y_test, networks[column].kappa, *axes, networks[column].g)
         for name, value in _values(prediction, frame).items():
             if name not in arrays:
                 kind = _KINDS.get(name, np.float64)

@@ -75,9 +75,9 @@ def compare_samplers(reference: xr.Dataset, langevin: xr.Dataset) -> pd.DataFram
     compared = of_outputs(COMPARED, several(langevin))
     scalars = {item.name: found[item.name] for item in compared}
     scalars |= {f"{item.name}_mc_error": found[f"{item.name}_error"] for item in compared}
-    outputs = (at[name].to_numpy().ravel() for name in ("mean_train", "mean_train_error"))
+    mean, error = (at[name].to_numpy().ravel() for name in ("mean_train", "mean_train_error"))
     correlation = flat(at["error_correlation_train"].to_numpy())
-    row = _row(langevin, float(langevin["chi"][0]), _Predicted(REFERENCE, True, scalars, *outputs, correlation))
+    row = _row(langevin, float(langevin["chi"][0]), _Predicted(REFERENCE, True, scalars, mean, error, correlation))
     row["jackknife_dof"] = min(row["jackknife_dof"], int(found["jackknife_dof"]))
     for name in ("mixed", "target_met"):
         row[name] = bool(row[name]) and bool(found[name])

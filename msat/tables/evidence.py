@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.interpolate import CubicHermiteSpline, CubicSpline, PchipInterpolator
 from scipy.optimize import brentq
 
-from msat.levels import LEVELS
+from msat.levels import EXACT, LEVELS
 from msat.types import Array
 
 _NODES = 16  # of the quadrature in one interval; the integrand is the exponential of a cubic
@@ -24,7 +24,8 @@ _RUN = [*_KEYS, "n_train"]
 _MEASURED = ("slope", "bend", "slope_error", "bend_error", "error_correlation")
 _ALONG = ["log_evidence", "log_evidence_change", "error", "slope", "slope_error", "bend"]
 _OUTPUTS = "n_outputs"  # a column where there are several, and empty where there is one
-EVIDENCE = [*_KEYS, "chi", "gamma", "source", *_ALONG, "n_train"]
+_DIFFERENCE = "difference_from_exact"
+EVIDENCE = [*_KEYS, "chi", "gamma", "source", *_ALONG, "n_train", _DIFFERENCE]
 MAXIMUM = [*_KEYS, "source", "chi_best", "chi_best_error", "log_evidence_change", "error", "note", "n_train"]
 
 
@@ -171,9 +172,12 @@ def evidence_tables(theory: pd.DataFrame, langevin: pd.DataFrame) -> dict[str, p
 
     A source is a level that has a log evidence, or langevin. ``log_evidence`` is absolute and theory's alone;
     ``log_evidence_change`` is relative to the lowest scale of the source: for a level the difference of its log
-    evidences, for langevin the integral of the measured slope. Rows are sorted by experiment, seed
-    and number of samples, levels first.
+    evidences, for langevin the integral of the measured slope. ``difference_from_exact`` is ``log_evidence`` less that
+    of the exact level, NaN where there is none. Rows are sorted by experiment, seed and number of samples, levels first.
     """
+    places = [*_RUN, "chi"]
+    truth = theory.loc[theory["level"] == EXACT.name, [*places, "log_evidence"]]
+    truth = truth.rename(columns={"log_evidence": _DIFFERENCE})
     theory = theory.assign(source=theory["level"], evidence_slope_error=theory["evidence_slope_mc_error"])
     theory = theory.assign(evidence_bend_error=0.0, evidence_error_correlation=0.0)
     both = pd.concat([theory, langevin.assign(source="langevin")] if len(langevin) else [theory])
@@ -199,7 +203,8 @@ def evidence_tables(theory: pd.DataFrame, langevin: pd.DataFrame) -> dict[str, p
             error[0] = 0.0
         found = dict(zip(_ALONG, (absolute, change, error, slope, slope_error, bend), strict=True))
         several = [_OUTPUTS] if _OUTPUTS in at else []
-        where = at[[*_KEYS, "chi", "gamma", "n_train", *several, "source"]]
+        where = at[[*_KEYS, "chi", "gamma", "n_train", *several, "source"]].merge(truth, how="left", on=places)
+        found[_DIFFERENCE] = absolute - where[_DIFFERENCE].to_numpy()
         rows.append(where.assign(**found)[[*EVIDENCE, *several]])
         best = float(np.exp(curve.log_best))
         height = curve.best_change, curve.best_error, curve.note

@@ -19,7 +19,7 @@ from msat.langevin.settings import LangevinSettings
 from msat.langevin.state import State
 from msat.observables.evaluate import jackknifed
 from msat.observables.moments import Frame, Moments
-from msat.observables.registry import COMPARED
+from msat.observables.registry import COMPARED, of_outputs
 from msat.tasks.base import Task
 from tests.conftest import Z_LIMIT
 
@@ -193,7 +193,7 @@ def _z_of_exact(task, network, **settings):
     exact = msat.solve(task, network, levels=["exact"]).isel(level=0, chi=0)
     trained = msat.train(task, network, **settings).isel(chi=0)
     found = {}
-    for item in COMPARED:
+    for item in of_outputs(COMPARED, several=False):
         error = trained[f"{item.name}_error"].item() if item.name in trained and not item.dimensions else 0.0
         if error > 0 and np.isfinite(exact[item.name].item()):
             z = (trained[item.name].item() - exact[item.name].item()) / error
@@ -300,7 +300,7 @@ class _Quadratic:
     """Many walkers on ``lambda x^2 / 2`` beside the prior: what a likelihood of constant curvature is."""
 
     def __init__(self, curvature):
-        self.curvature, self.Z = curvature, torch.zeros(1, 1)
+        self.curvature, self.y = curvature, torch.zeros(1)
 
     def forces(self, weights, prior=True):
         return tuple((self.curvature + prior) * layer for layer in weights), weights[0][:, :1]

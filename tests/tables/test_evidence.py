@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 import msat
-from msat.levels import EXACT, LEVELS, RESCALING, TREE_LEVEL
-from msat.tables.evidence import along, evidence_tables, integrate
+from msat.levels import EXACT, LAPLACE, LEVELS, RESCALING, TREE_LEVEL
+from msat.tables.evidence import EVIDENCE, along, evidence_tables, integrate
 from msat.tables.rows import langevin_table, theory_table
 from tests.conftest import Z_LIMIT
 
@@ -80,10 +80,18 @@ def test_tables_hold_theory_and_training(small_task, small_network):
     tables = evidence_tables(predicted, measured)
     evidence, maximum = tables["evidence"], tables["evidence_maximum"]
     assert set(evidence["source"]) == set(LEVELS) - {TREE_LEVEL.name} | {"langevin"}
+    assert list(evidence.columns) == EVIDENCE
     exact = evidence[evidence["source"] == EXACT.name].set_index("chi")
     absolute = predicted[predicted["level"] == EXACT.name].set_index("chi")["log_evidence"]
     np.testing.assert_allclose(exact["log_evidence"], absolute)
     np.testing.assert_allclose(exact["log_evidence_change"], absolute - absolute.iloc[0])
+    differences = evidence.set_index(["source", "chi"])["difference_from_exact"]
+    assert (differences[EXACT.name] == 0).all()
+    laplace = predicted[predicted["level"] == LAPLACE.name].set_index("chi")["log_evidence"]
+    np.testing.assert_allclose(differences[LAPLACE.name], laplace - absolute)
+    assert differences["langevin"].isna().all()
+    without = evidence_tables(predicted[predicted["level"] != EXACT.name], measured)["evidence"]
+    assert without["difference_from_exact"].isna().all()
     langevin = evidence[evidence["source"] == "langevin"].set_index("chi")
     assert langevin["log_evidence"].isna().all()
     z = (langevin["log_evidence_change"] - exact["log_evidence_change"])[1:] / langevin["error"][1:]
@@ -111,7 +119,7 @@ def test_the_curve_between_scales(paper_task, paper_network):
 def test_a_level_of_another_version_is_taken_as_it_is(paper_task, paper_network):
     theory = theory_table(msat.solve(paper_task, paper_network, [1.0, 10.0, 100.0], [EXACT.name]))
     found = [
-        evidence_tables(theory.assign(level=name), theory.iloc[:0])["evidence"].drop(columns="source")
+        evidence_tables(theory.assign(level=name), theory.iloc[:0])["evidence"].drop(columns=["source", "difference_from_exact"])
         for name in (EXACT.name, "unheard_of")
     ]
     pd.testing.assert_frame_equal(*found)

@@ -20,12 +20,15 @@ from msat.network import Network
 from msat.theory.action import Saddle, relative
 from msat.theory.sampled.cumulants import loop_matrix, loop_vector, third_cumulant
 from msat.theory.sampled.draws import Draws, Neuron, tilt
+from msat.theory.sampled.several import SeveralNeuron, loop_vector_several, tilt_several
 from msat.types import Array
 
 TENSOR_LIMIT = 400  # largest P for which (P, P, P) cumulants are formed
 _TENSOR_DRAWS = 4096  # draws used for them
 _MAX_ITERATIONS = 60
 _TOLERANCE = 1e-10  # of the gradient, relative to |y|
+LOOP_NOTE = "of the loop corrections, test variances hold those of <w^2> and of the training covariance"
+SEVERAL_NOTE = "so are the test variances"  # after the note on the training covariance
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +36,7 @@ class SampledAction:
     """`msat.theory.action.Action` on draws. Build it with `on_draws`.
 
     Attributes:
-        y, draws, ft: Labels (P,), the draws, and the field, (P,).
+        y, draws, ft: Labels (P,), the draws, and the field, (P,); of m outputs both are (P m,), sample by sample.
         neuron: The draws under the tilt of the field.
         min_ess: Smallest fraction of effective draws in the domain of W.
         monte_carlo: Whether the draws are random; False for quadrature nodes.
@@ -48,7 +51,6 @@ class SampledAction:
     monte_carlo: bool = True
     origin: tuple[float, float] = (0.0, 0.0)
 
-    loop_note = "of the loop corrections, test variances hold those of <w^2> and of the training covariance"
     noise_margin = 0.1  # nearer to a fold Monte Carlo noise is amplified more than tenfold
     root_tolerance, path_tolerance = 1e-8, 1e-4
     smallest_step = 0.06
@@ -59,9 +61,14 @@ class SampledAction:
         return self.neuron.network
 
     @property
+    def loop_note(self) -> str:
+        """What a reader must know of the loop corrections."""
+        return SEVERAL_NOTE if isinstance(self.neuron, SeveralNeuron) else LOOP_NOTE
+
+    @property
     def has_second_derivative(self) -> bool:
-        """Whether P is small enough for cumulants (P, P, P)."""
-        return len(self.y) <= TENSOR_LIMIT
+        """Whether there is one output, and P small enough for cumulants (P, P, P)."""
+        return not isinstance(self.neuron, SeveralNeuron) and len(self.y) <= TENSOR_LIMIT
 
     @property
     def identity(self) -> Array:
@@ -97,6 +104,8 @@ class SampledAction:
     @cached_property
     def T(self) -> Array:
         """``kappa_3[z; z.Gz]``, (P,)."""
+        if isinstance(self.neuron, SeveralNeuron):
+            return loop_vector_several(self.neuron)
         return loop_vector(self.neuron)
 
     @cached_property
@@ -114,7 +123,7 @@ class SampledAction:
 
     def moved(self, ft: Array) -> SampledAction:
         """Return the action at another field, however few draws carry its weights."""
-        return replace(self, ft=ft, neuron=tilt(self.draws, ft, self.network))
+        return replace(self, ft=ft, neuron=_tilted(self.draws, ft, self.network))
 
     def at(self, ft: Array) -> SampledAction | None:
         """Return the action at another field; None where too few draws carry its weights."""
@@ -140,7 +149,12 @@ class SampledAction:
 
 def on_draws(draws: Draws, y: Array, network: Network, ft: Array, monte_carlo: bool = True) -> SampledAction:
     """Return the action at a field, up to N times the constant in `Draws.log_base`."""
-    return SampledAction(y, draws, ft, tilt(draws, ft, network), monte_carlo=monte_carlo)
+    return SampledAction(y, draws, ft, _tilted(draws, ft, network), monte_carlo=monte_carlo)
+
+
+def _tilted(draws: Draws, ft: Array, network: Network) -> Neuron:
+    """Return the neuron under the tilt of a field: (P,), or (P m,) of m outputs."""
+    return (tilt if len(ft) == draws.features.shape[1] else tilt_several)(draws, ft, network)
 
 
 def minimum(start: SampledAction, min_ess: float) -> Saddle[SampledAction]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import ModuleType
 
@@ -20,6 +20,7 @@ from msat.theory.sampled.problem import USUAL, Effort, Problem
 from msat.types import Indices
 
 _OVERSHOOT = 0.4  # in ln chi, above the highest scale, before the anneal turns back
+Answer = Callable[[Sample, Mapping[str, ModuleType], Problem], dict[str, Prediction]]
 UNSETTLED_NOTE = "the neuron population had not settled"
 
 
@@ -32,13 +33,20 @@ def climb(
     gives the same numbers. Predictions carry Monte Carlo errors, and the verdict of a downward anneal.
     """
     activation, rng = get_activation(geometry.activation), np.random.default_rng(seed)
-    problem = Problem(geometry.row_space, geometry.y_train, activation, effort, rng)
+    problem = Problem(geometry.row_space, geometry.y_train.reshape(-1), activation, effort, rng)
+    return climbed(problem, scales, levels, answered)
+
+
+def climbed(
+    problem: Problem, scales: Sequence[Network], levels: Mapping[str, ModuleType], answer: Answer
+) -> Iterator[tuple[float, str, Prediction]]:
+    """Yield (chi, level, prediction) of a problem; `answer` averages levels over the sample of each scale."""
     state = start(problem, scales[0])
     products: dict[float, tuple[float, float]] = {}
     results: list[tuple[float, str, Prediction]] = []
     for at in scales:
         state, sample, error = _measure(problem, carry(problem, state, at))
-        results += [(at.chi, *item) for item in answered(sample, levels, problem).items()]
+        results += [(at.chi, *item) for item in answer(sample, levels, problem).items()]
         # the way back has half the neurons, once: twice the variance of one snapshot's
         once = np.sqrt(2) * (error * float(np.sqrt(draws_per_chain(sample.snapshots))))
         products[at.chi] = float(problem.y @ sample.saddle.action.ft), float(np.hypot(error, once))

@@ -78,7 +78,7 @@ class Population:
 
 @dataclass(frozen=True, eq=False)
 class Snapshots:
-    """Populations collected at one scale.
+    """Populations collected at one scale. Fields are (P,), or of m outputs (P m,), sample by sample.
 
     Attributes:
         positions, features: All draws, (n, r) and (n, P), n = count x M.
@@ -108,8 +108,10 @@ class Snapshots:
 
     @cached_property
     def u(self) -> Array:
-        """``u`` at the mean field of every neuron in every snapshot, (count, M)."""
-        return (self.features @ self.conjugate).reshape(self.count, -1)
+        """``u`` at the mean field of every neuron in every snapshot, (count, M); of several outputs ``|u|``."""
+        if self.conjugate.size == self.features.shape[1]:
+            return (self.features @ self.conjugate).reshape(self.count, -1)
+        return np.sqrt(_squared(self.features, self.conjugate)).reshape(self.count, -1)
 
 
 def from_prior(problem: Problem, size: int) -> Population:
@@ -123,10 +125,23 @@ def from_prior(problem: Problem, size: int) -> Population:
 
 
 def field(features: Array, y: Array, network: Network) -> Array:
-    """Return ``ft = (g H + kappa)^-1 y`` of features (M, P) with equal weights."""
+    """Return ``ft = (g H + kappa)^-1 y`` of features (M, P) with equal weights; y and ft (P,) or (P m,)."""
     kernel = network.g / len(features) * (features.T @ features)
     kernel[np.diag_indices_from(kernel)] += network.kappa
-    return solve(kernel, y, definite=True)
+    return _solved(kernel, y)
+
+
+def _solved(kernel: Array, y: Array) -> Array:
+    if y.size == len(kernel):
+        return solve(kernel, y, definite=True)
+    return solve(kernel, y.reshape(len(kernel), -1), definite=True).reshape(-1)
+
+
+def _squared(features: Array, conjugate: Array) -> Array:
+    """Return ``|u|^2`` of every draw, (n,)."""
+    if conjugate.size == features.shape[1]:
+        return np.asarray((features @ conjugate) ** 2)
+    return np.asarray(np.sum((features @ conjugate.reshape(features.shape[1], -1)) ** 2, axis=1))
 
 
 class _Metric(NamedTuple):
@@ -163,14 +178,14 @@ def move(problem: Problem, network: Network, population: Population, sweeps: int
 
     blocks = [slice(b * rows, (b + 1) * rows) for b in range(BLOCKS)]
     shares = [share(block) for block in blocks]
-    noise = network.kappa * np.eye(len(y))
+    noise = network.kappa * np.eye(len(shares[0]))
     conjugates = np.empty((sweeps, len(y)))
     kernel = noise + reduce(np.add, shares)
     for sweep in range(sweeps):
         kind, accepted = sweep % 2, 0.0
         for b in problem.rng.permutation(BLOCKS):
             state = Neurons(*(array[blocks[b]] for array in neurons))
-            ft = solve(kernel, y, definite=True)
+            ft = _solved(kernel, y)
             ends, accept = _trajectory(problem, network, state, ft, metrics[kind], angles[kind])
             for array, end in zip(state, ends, strict=True):
                 array[accept] = end[accept]  # a view: this writes into the population
@@ -179,7 +194,7 @@ def move(problem: Problem, network: Network, population: Population, sweeps: int
             kernel += shares[b] - before
         angles[kind] = float(np.clip(angles[kind] * np.exp(0.5 * (accepted - _ACCEPTANCE)), 0.02, _MAX_ANGLE))
         kernel = noise + reduce(np.add, shares)  # summed afresh: updates accumulate rounding
-        conjugates[sweep] = solve(kernel, y, definite=True)
+        conjugates[sweep] = _solved(kernel, y)
     return Population(neurons, (angles[0], angles[1])), conjugates
 
 
@@ -193,13 +208,20 @@ def _trajectory(
     """
     center, spread, axes, train = metric
     activation, rng, tau = problem.activation, problem.rng, network.tau
+    fields = conjugate.reshape(start.features.shape[1], -1)
+    several = fields.shape[1] > 1
 
     def rest(s: Array, rotated: Array, h: Array, phi: Array) -> tuple[Array, Array]:
         """Return the potential ``|a|^2/2 - tau u^2/2``, (n,), and the gradient of the rest, (n, r)."""
-        u = phi @ conjugate
-        pull = (activation.derivative(h) * conjugate) @ train
-        potential = 0.5 * np.sum(rotated**2, axis=1) - 0.5 * tau * u**2
-        return potential, spread * (rotated - tau * u[:, None] * pull) - s
+        if several:
+            u = phi @ fields
+            pull = tau * ((activation.derivative(h) * (u @ fields.T)) @ train)
+            square = np.sum(u**2, axis=1)
+        else:
+            u = phi @ conjugate
+            pull = tau * u[:, None] * ((activation.derivative(h) * conjugate) @ train)
+            square = u**2
+        return 0.5 * np.sum(rotated**2, axis=1) - 0.5 * tau * square, spread * (rotated - pull) - s
 
     a, h, phi = start
     s = ((a if axes is None else a @ axes) - center) / spread
@@ -242,18 +264,27 @@ def stein_scores(
     conjugate: Array,
     pre_activations: Array | None = None,
 ) -> Array:
-    """Return functions of zero mean under the tilted measure, (n, r), some draws at a time.
+    """Return functions of zero mean under the tilted measure, (n, r), some draws at a time; (n, m r) of m outputs.
 
     Integration by parts of ``d/da_j (u q)`` gives ``E_q[d_j u (1 + tau u^2) - u a_j] = 0``. For linear phi
-    the sampling noise of ``E_q[z]`` is a linear combination of exactly these r functions.
+    the sampling noise of ``E_q[z]`` is a linear combination of exactly these r functions. Of several outputs likewise
+    ``E_q[d_j u_c + u_c (tau sum_d u_d d_j u_d - a_j)] = 0``.
     """
-    train, scores = problem.space.train, np.empty_like(positions)
+    train, fields = problem.space.train, conjugate.reshape(features.shape[1], -1)
+    scores = np.empty((len(positions), fields.shape[1] * positions.shape[1]))
     for start in range(0, len(positions), _ROWS):
         rows = slice(start, start + _ROWS)
         h = positions[rows] @ train.T if pre_activations is None else pre_activations[rows]
-        u = features[rows] @ conjugate
-        slope = (problem.activation.derivative(h) * conjugate) @ train
-        scores[rows] = slope * (1 + network.tau * u**2)[:, None] - u[:, None] * positions[rows]
+        derivative = problem.activation.derivative(h)
+        if fields.shape[1] == 1:
+            u = features[rows] @ conjugate
+            slope = (derivative * conjugate) @ train
+            scores[rows] = slope * (1 + network.tau * u**2)[:, None] - u[:, None] * positions[rows]
+            continue
+        u = features[rows] @ fields
+        drift = network.tau * ((derivative * (u @ fields.T)) @ train) - positions[rows]
+        slopes = [(derivative * column) @ train for column in fields.T]
+        scores[rows] = np.hstack([slope + u[:, [c]] * drift for c, slope in enumerate(slopes)])
     return scores
 
 
@@ -289,7 +320,7 @@ def calibrate(scores: Array) -> Array:
 
 
 def as_draws(network: Network, features: Array, conjugate: Array, scores: Array) -> Draws:
-    """Return neurons, (n, P), sampled at the given ft as `Draws` calibrated by their `stein_scores`, (n, r)."""
+    """Return neurons, (n, P), sampled at the given ft as `Draws` calibrated by their `stein_scores`."""
     spread = scores.std(axis=0)
     exponent = calibrate(scores / np.where(spread > 0, spread, 1.0))
-    return Draws(features, exponent - 0.5 * network.tau * (features @ conjugate) ** 2)
+    return Draws(features, exponent - 0.5 * network.tau * _squared(features, conjugate))

@@ -43,7 +43,10 @@ USUAL = Effort()
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What stays the same along an anneal: data in row-space coordinates, activation, effort, randomness."""
+    """What stays the same along an anneal: data in row-space coordinates, activation, effort, randomness.
+
+    The labels are (P,), or of m outputs (P m,), sample by sample, as fields are.
+    """
 
     space: RowSpace
     y: Array

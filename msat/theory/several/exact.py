@@ -81,7 +81,9 @@ def predict(geometry: Geometry, network: Network, seed: int = 0) -> Prediction:
         geometry,
         *_moments(mixture, whole, centre, axes),
         batches=[Outputs(**train_outputs(geometry, *_moments(mixture, part, centre, axes))) for part in parts],
-        log_evidence=mixture.log_constant + float(reference or 0.0) + float(np.log(whole.weight / (SCRAMBLES * POINTS))),
+        log_evidence=mixture.log_constant
+        + float(reference or 0.0)
+        + float(np.log(whole.weight / (SCRAMBLES * POINTS))),
         log_evidence_mc_error=float(evidences.std(ddof=1) / np.sqrt(SCRAMBLES)),
         converged=summit.residual < _TOLERANCE and enough,
         residual=summit.residual,
@@ -95,7 +97,9 @@ def _own_axes(geometry: Geometry, network: Network) -> Array:
     """Return the eigenvectors of the tree level's Q, each with the sign that makes its largest label positive."""
     axes = saddle(geometry.spectrum, network).action.axes
     along = geometry.y_train @ axes
-    largest = along[np.argmax(np.abs(along) * (1 - 1e-9 * np.arange(len(along)))[:, None], axis=0), np.arange(len(axes))]
+    largest = along[
+        np.argmax(np.abs(along) * (1 - 1e-9 * np.arange(len(along)))[:, None], axis=0), np.arange(len(axes))
+    ]
     return np.asarray(axes * np.where(largest < 0, -1.0, 1.0))
 
 

@@ -15,12 +15,7 @@ from msat.types import Array
 
 
 def process(
-    geometry: Geometry,
-    network: Network,
-    S: Array,
-    hidden_kernel: Array,
-    first_layer: FirstLayer | None,
-    **account: Any,
+    geometry: Geometry, network: Network, S: Array, hidden_kernel: Array, first_layer: FirstLayer | None, **account: Any
 ) -> Prediction:
     """Return ``f ~ GP(0, S (x) K)`` given y: ``<f> = (S (x) K) A y``, ``Cov kappa (S (x) K) A``, ``<S> = S``.
 

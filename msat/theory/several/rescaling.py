@@ -13,7 +13,6 @@ from msat.levels import RESCALING
 from msat.network import Network
 from msat.theory.action import joined
 from msat.theory.prediction import Prediction
-from msat.theory.rescaling import ANSATZ_NOTE
 from msat.theory.scale_mixture import ScaleMixture
 from msat.theory.several.linear.ladder import saddle
 from msat.theory.several.matrices import exponential, symmetric, symmetric_basis
@@ -21,6 +20,9 @@ from msat.theory.several.mixture import Local, MatrixMixture, Summit, ascend
 from msat.theory.several.process import process
 from msat.types import Array
 
+ANSATZ_NOTE = (
+    "for a non-linear activation rescaling is an ansatz: one matrix over outputs for all directions of samples"
+)
 _TOLERANCE = 1e-6  # largest accepted distance from the maximum, in its standard deviations
 
 
@@ -71,7 +73,9 @@ def most_probable(mixture: MatrixMixture, geometry: Geometry) -> Summit:
     action = saddle(geometry.spectrum, network).action
     alone = [np.exp(ScaleMixture(lam, y, network).mode()) for y in (mixture.y @ action.axes).T]
     starts = (network.g * action.Q, (action.axes * np.array(alone)) @ action.axes.T)
-    return max((ascend(mixture.value, lambda S: _local(mixture, S), start) for start in starts), key=lambda at: at.value)
+    return max(
+        (ascend(mixture.value, lambda S: _local(mixture, S), start) for start in starts), key=lambda at: at.value
+    )
 
 
 def adapted_kernel(mixture: MatrixMixture, S: Array) -> Array:

@@ -71,8 +71,8 @@ def loop_hessian(lam: Array, network: Network, v: Array, q: Array, core: Array) 
     half = 0.5 * second @ E_flat + mixed
     hessian = E_flat.T @ half
     hessian = hessian + hessian.T - flat.T @ flat
-    hessian.reshape(samples, outputs, samples, outputs)[every, :, every, :] += (
-        twice - 2 * tau * lam[:, None, None] * (0.5 * (first + first.T))
+    hessian.reshape(samples, outputs, samples, outputs)[every, :, every, :] += twice - 2 * tau * lam[:, None, None] * (
+        0.5 * (first + first.T)
     )
     return hessian
 

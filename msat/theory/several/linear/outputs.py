@@ -21,9 +21,7 @@ def predict(geometry: Geometry, network: Network, solution: Solution) -> Predict
         return nothing(geometry, **solution.account())
     hidden_kernel, readout_covariance = weights(expansion)
     mean = geometry.spectrum.y - network.kappa * expansion.field.reshape(geometry.spectrum.y.shape)
-    return to_prediction(
-        geometry, mean, solution.covariance, hidden_kernel, readout_covariance, **solution.account()
-    )
+    return to_prediction(geometry, mean, solution.covariance, hidden_kernel, readout_covariance, **solution.account())
 
 
 def weights(expansion: Expansion) -> tuple[Array, Array]:

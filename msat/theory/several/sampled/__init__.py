@@ -1,0 +1,1 @@
+"""Networks with several outputs and any activation: averages over draws of one tilted neuron."""
