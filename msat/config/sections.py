@@ -16,6 +16,7 @@ from msat.langevin.settings import LangevinSettings
 from msat.network import NetworkSettings
 from msat.settings import Seed, Settings
 from msat.stages.maps import Gamma
+from msat.stages.phase_map import PhaseMapSettings
 from msat.tasks.base import TaskSettings
 from msat.theory.settings import MATRICES, Levels, Matrices
 
@@ -129,3 +130,13 @@ class Experiment(Settings):
     scales: Scales | None = Field(None, description="Scales of this experiment; null for the common ones.")
     seeds: Seeds | None = Field(None, description="Seeds; null for the common ones.")
     levels: Levels | None = Field(None, description="Levels of theory; null for the common ones.")
+
+
+class PhaseMap(PhaseMapSettings):
+    """A named map of the theory over two parameters."""
+
+    title: str = Field("", description="Title in the figure.")
+    task: Task = Field(
+        default_factory=lambda: _named("ising").model_validate({"name": "ising"}), description="Data; by default ising."
+    )
+    network: NetworkSettings = Field(NetworkSettings(), description="Network, but for the axes.")

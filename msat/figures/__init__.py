@@ -28,13 +28,13 @@ class Declaration:
 
     Attributes:
         kind: "experiment": tables, restricted to one experiment; "runs": a theory result and training results of one
-            experiment; "map": tables of its own, over no experiment.
+            experiment; "map": tables of its own, over no experiment; "named_map": the table of a map that a config names.
         tables: Tables that it reads: the arguments of its ``draw``.
         levels: Names of the levels without which it is not drawn.
         needs_direction: Whether it needs a teacher of one known direction.
     """
 
-    kind: Literal["experiment", "runs", "map"]
+    kind: Literal["experiment", "runs", "map", "named_map"]
     tables: tuple[str, ...] = ()
     levels: tuple[str, ...] = ()
     needs_direction: bool = False
@@ -56,7 +56,7 @@ def figures_of(level_names: Collection[str], has_direction: bool) -> list[str]:
     return [
         name
         for name, needs in zip(NAMES, map(declaration, NAMES), strict=True)
-        if needs.kind != "map" and needs.needs_direction <= has_direction and set(needs.levels) <= set(level_names)
+        if needs.kind in ("experiment", "runs") and needs.needs_direction <= has_direction and set(needs.levels) <= set(level_names)
     ]
 
 

@@ -20,7 +20,6 @@ from msat.network import Network
 from msat.observables.functions import discrepancy, gain
 from msat.theory.anneal import anneal
 from msat.theory.prediction import Prediction
-from msat.theory.sampled.problem import USUAL
 from msat.types import Array
 
 if TYPE_CHECKING:
@@ -40,6 +39,7 @@ class Cell:
         hidden_kernel_gain: ``y.H y / y.K y``; NaN likewise.
         relative_error: Of the train discrepancy against the exact level; NaN where there is none.
         transition: Whether a downward and an upward anneal end in different places, as at a first-order transition.
+            Never in closed form: a linear network's tree level has one root (docs/theory.md, section 3).
         converged, loop_strength, anneal_difference, note: As in `msat.theory.prediction.Prediction`.
     """
 
@@ -113,16 +113,14 @@ def column(
 
 
 def _cell(geometry: Geometry, at: Prediction, value: float, exact: float) -> Cell:
-    difference = at.anneal_difference
     return Cell(
         converged=at.converged,
         train_discrepancy=value,
         hidden_kernel_gain=gain(geometry.y_train, at.hidden_kernel, geometry.prior_kernel),
         relative_error=value / exact - 1,
         loop_strength=at.loop_strength,
-        anneal_difference=difference,
-        # NaN for closed forms, whose tree level has one root (docs/theory.md, section 2)
-        transition=not at.converged and abs(difference) > USUAL.tolerance,
+        anneal_difference=at.anneal_difference,
+        transition=not at.anneals_agree,
         note=at.note,
     )
 
