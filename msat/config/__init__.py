@@ -13,19 +13,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from msat import figures, levels
-from msat.config.runs import Run
 from msat.config.map_figures import MapFigure
-from msat.config.sections import (
-    Checks,
-    Experiment,
-    ExperimentName,
-    Figures,
-    PhaseMap,
-    Reference,
-    Scales,
-    Seeds,
-    Theory,
-)
+from msat.config.runs import Run
+from msat.config.sections import Checks, Experiment, ExperimentName, Figures, PhaseMap, Reference, Scales, Seeds, Theory
 from msat.errors import InputError
 from msat.keys import digest, file_digest
 from msat.langevin.settings import STOPPING_RULE, LangevinSettings, Saving

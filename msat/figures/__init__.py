@@ -28,7 +28,8 @@ class Declaration:
 
     Attributes:
         kind: "experiment": tables, restricted to one experiment; "runs": a theory result and training results of one
-            experiment; "map": tables of its own, over no experiment; "named_map": the table of a map that a config names.
+            experiment; "map": tables of its own, over no experiment; "named_map": the table of a map that a config
+            names.
         tables: Tables that it reads: the arguments of its ``draw``.
         levels: Names of the levels without which it is not drawn.
         needs_direction: Whether it needs a teacher of one known direction.
@@ -56,7 +57,9 @@ def figures_of(level_names: Collection[str], has_direction: bool) -> list[str]:
     return [
         name
         for name, needs in zip(NAMES, map(declaration, NAMES), strict=True)
-        if needs.kind in ("experiment", "runs") and needs.needs_direction <= has_direction and set(needs.levels) <= set(level_names)
+        if needs.kind in ("experiment", "runs")
+        and needs.needs_direction <= has_direction
+        and set(needs.levels) <= set(level_names)
     ]
 
 

@@ -24,10 +24,14 @@ _LABELS = {
     "g_w": r"readout prior $g_w$",
     "g_v": r"first-layer prior $g_v$",
 }
-_COLUMNS = 3
+_COLUMNS = {  # of the maps above
+    "train_discrepancy": "train discrepancy",
+    "hidden_kernel_gain": "gain of the hidden kernel",
+    "chi_star": r"preferred scale $\chi^*$",
+}
 _SEQUENTIAL, _DIVERGING = "viridis", "RdBu_r"
 _SMALLEST = 0.1  # per cent: smaller errors are drawn in proportion, larger ones by their logarithm
-_MOST_TICKS = 6
+_MOST_TICKS = 4, 6  # along the horizontal and the vertical axis
 
 
 def draw(phase_map: style.Table) -> style.Figure:
@@ -38,33 +42,42 @@ def draw(phase_map: style.Table) -> style.Figure:
     that of every level against the other axis. Below: relative error of the train discrepancy of the other levels, if
     there is an exact one. Hatched: no value. Crosses: a downward and an upward anneal differ.
     """
-    x, y = (str(name) for name in phase_map.columns[:2])
     ordered = levels.ordered(phase_map["level"].unique())
     shown = levels.reference(level.name for level in ordered) or ordered[0]
-    others = [level for level in ordered if shown.exact and level != shown]
-    rows = 1 + -(-len(others) // _COLUMNS)
-    figure, grid = style.subplots(rows, _COLUMNS, 2.15 * rows + 0.35)
     of = {level: phase_map[phase_map["level"] == level.name] for level in ordered}
-    grids = [
+    others = {level: rows for level, rows in of.items() if shown.exact and level != shown}
+    figure, above, below = _panels(len(others))
+    drawn = [
         _level_map(figure, axes, of[shown], column, label)
-        for axes, column, label in (
-            (grid[0, 0], "train_discrepancy", "train discrepancy"),
-            (grid[0, 1], "hidden_kernel_gain", "gain of the hidden kernel"),
-        )
+        for axes, column, label in zip(above, _COLUMNS, _COLUMNS.values(), strict=False)
+        if column != "chi_star" or not _scale_axis(phase_map)
     ]
-    if {x, y} & {"chi", "gamma"}:
-        _preferred_line(grid[0, :2], of[shown])
-        _preferred_curves(grid[0, 2], of)
-    else:
-        grids.append(_level_map(figure, grid[0, 2], of[shown], "chi_star", r"preferred scale $\chi^*$"))
-    for axes in grid[0, : len(grids)]:
+    for axes in above[: len(drawn)]:
         axes.set_title(style.label(shown))
-    grids += _errors(figure, grid[1:].flat, {level: of[level] for level in others})
-    for axes in grid[1:].flat[len(others) :]:
-        axes.axis("off")
-    style.finished(figure, grid)
-    _explain(figure, grid[0, 2], np.any([np.isnan(values).any() for values in grids]), phase_map["transition"].any())
+    if _scale_axis(phase_map):
+        _preferred_line(above[:2], of[shown])
+        _preferred_curves(above[2], of)
+    drawn += _errors(figure, below, others)
+    style.finished(figure, np.array([*above, *below]))
+    hatched = any(bool(np.isnan(values).any()) for values in drawn)
+    _explain(figure, above[2], hatched, bool(phase_map["transition"].any()))
     return figure
+
+
+def _panels(errors: int) -> tuple[style.Figure, list[style.Axes], list[style.Axes]]:
+    """Return the figure, its three panels above, and below one for each level's error, with one vertical axis."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(style.WIDTH, 4.5 if errors else 2.6))
+    rows = figure.add_gridspec(2 if errors else 1, 1)
+    above = rows[0].subgridspec(1, len(_COLUMNS)).subplots()
+    below = rows[1].subgridspec(1, errors).subplots(sharey=True, squeeze=False).flat if errors else ()
+    return figure, list(above), list(below)
+
+
+def _scale_axis(rows: style.Table) -> str:
+    """Return which of the axes is the scale; empty if none."""
+    return next((str(name) for name in rows.columns[:2] if name in ("chi", "gamma")), "")
 
 
 def _level_map(figure: style.Figure, axes: style.Axes, rows: style.Table, column: str, label: str) -> Array:
@@ -74,20 +87,17 @@ def _level_map(figure: style.Figure, axes: style.Axes, rows: style.Table, column
     found = rows[column].to_numpy()
     found = found[np.isfinite(found)]
     low, high = (found.min(), found.max()) if len(found) else (1.0, 1.0)
-    logarithmic = 0 < low and high > 3 * low
+    logarithmic = low > 0 and high > 3 * low
     norm = LogNorm(low, high) if logarithmic else Normalize(low, high if high > low else low + abs(low))
     values, image = _image(axes, rows, column, norm, _SEQUENTIAL)
     bar = figure.colorbar(image, ax=axes, label=label)
     if logarithmic:
-        decades = np.log10(high / low)
-        fine = (1, 2, 5) if decades < 2 else (1, 3) if decades < 3 else (1,)
-        ticks = [m * 10.0**k for k in range(-12, 13) for m in fine if low <= m * 10.0**k <= high]
-        style.plain_ticks(bar.ax.yaxis, ticks)
+        style.plain_ticks(bar.ax.yaxis, _round_numbers(low, high))
         bar.ax.yaxis.set_minor_locator(_no_ticks())
     return values
 
 
-def _errors(figure: style.Figure, panels: Any, of: dict[levels.Level, style.Table]) -> list[Array]:
+def _errors(figure: style.Figure, panels: list[style.Axes], of: dict[levels.Level, style.Table]) -> list[Array]:
     """Draw the error of each level in a panel of its own, all in the same colours; return their values."""
     from matplotlib.colors import SymLogNorm
 
@@ -96,25 +106,21 @@ def _errors(figure: style.Figure, panels: Any, of: dict[levels.Level, style.Tabl
     sizes = [100 * float(rows["relative_error"].abs().max()) for rows in of.values()]
     largest = max([10 * _SMALLEST, *(size for size in sizes if np.isfinite(size))])
     norm = SymLogNorm(_SMALLEST, vmin=-largest, vmax=largest)
-    drawn, used = [], []
-    for axes, (level, rows) in zip(panels, of.items(), strict=False):
+    drawn = []
+    for axes, (level, rows) in zip(panels, of.items(), strict=True):
         per_cent = rows.assign(relative_error=100 * rows["relative_error"])
         values, image = _image(axes, per_cent, "relative_error", norm, _DIVERGING)
         axes.set_title(style.label(level))
+        axes.label_outer()
         drawn.append(values)
-        used.append(axes)
     decades = [10.0**k for k in range(-1, 7) if 10.0**k <= largest]
-    label = "error of the train\ndiscrepancy (%)"
-    for row in {axes.get_subplotspec().rowspan.start: axes for axes in used}.values():
-        bar = figure.colorbar(image, ax=row, label=label)
-        style.plain_ticks(bar.ax.yaxis, [*(-tick for tick in reversed(decades)), 0.0, *decades])
-        bar.ax.yaxis.set_minor_locator(_no_ticks())
+    bar = figure.colorbar(image, ax=panels, label="error of the train\ndiscrepancy (%)", aspect=15)
+    style.plain_ticks(bar.ax.yaxis, [*(-tick for tick in reversed(decades)), 0.0, *decades])
+    bar.ax.yaxis.set_minor_locator(_no_ticks())
     return drawn
 
 
-def _image(
-    axes: style.Axes, rows: style.Table, column: str, norm: Normalize, colors: str
-) -> tuple[Array, Any]:
+def _image(axes: style.Axes, rows: style.Table, column: str, norm: Normalize, colors: str) -> tuple[Array, Any]:
     """Draw one column over the two axes; hatched where it is NaN, crossed where anneals differ."""
     x, y = (str(name) for name in rows.columns[:2])
     table = rows.pivot_table(index=y, columns=x, values=column, dropna=False)
@@ -142,9 +148,16 @@ def _ticks(axes: style.Axes, name: str, axis: Any, centres: Array) -> None:
     if name != "gamma":
         (axes.set_xscale if horizontal else axes.set_yscale)("log")
     (axes.set_xlabel if horizontal else axes.set_ylabel)(_LABELS[name])
-    step = -(-len(centres) // _MOST_TICKS)
+    step = -(-len(centres) // _MOST_TICKS[0 if horizontal else 1])
     style.plain_ticks(axis, [float(f"{value:.3g}") for value in centres[::step]])
     axis.set_minor_locator(_no_ticks())
+
+
+def _round_numbers(low: float, high: float) -> list[float]:
+    """Return round numbers in a range, more of them where it is short."""
+    decades = np.log10(high / low)
+    fine = (1, 1.5, 2, 3, 4, 5, 6, 8) if decades < 1 else (1, 2, 5) if decades < 2 else (1, 3) if decades < 3 else (1,)
+    return [m * 10.0**k for k in range(-12, 13) for m in fine if low <= m * 10.0**k <= high]
 
 
 def _no_ticks() -> Any:
@@ -156,7 +169,8 @@ def _no_ticks() -> Any:
 def _preferred_line(panels: Sequence[style.Axes], rows: style.Table) -> None:
     """Draw the preferred scale of the level shown into maps in which the scale is an axis."""
     x, y = (str(name) for name in rows.columns[:2])
-    along, other = (x, y) if x in ("chi", "gamma") else (y, x)
+    along = _scale_axis(rows)
+    other = y if along == x else x
     line = rows.drop_duplicates(other).sort_values(other)
     best = line["chi_star"]
     if along == "gamma":
@@ -174,13 +188,15 @@ def _preferred_curves(axes: style.Axes, of: dict[levels.Level, style.Table]) -> 
     """Draw the preferred scale of every level against the axis that is not the scale."""
     for level, rows in of.items():
         x, y = (str(name) for name in rows.columns[:2])
-        other = y if x in ("chi", "gamma") else x
+        other = y if _scale_axis(rows) == x else x
         line = rows.drop_duplicates(other).sort_values(other)
         axes.plot(line[other], line["chi_star"], marker=level.marker, markersize=2.5, **style.look(level))
     _ticks(axes, other, axes.xaxis, line[other].to_numpy(dtype=np.float64))
     axes.set_yscale("log")
-    axes.set_ylabel(r"preferred scale $\chi^*$")
-    axes.set_title(r"$\partial \ln p / \partial \ln\chi = 0$")
+    low, high = axes.get_ylim()
+    style.plain_ticks(axes.yaxis, _round_numbers(low, high))
+    axes.yaxis.set_minor_locator(_no_ticks())
+    axes.set_ylabel(_COLUMNS["chi_star"])
 
 
 def _explain(figure: style.Figure, curves: style.Axes, hatched: bool, crossed: bool) -> None:

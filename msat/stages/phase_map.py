@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -91,7 +91,7 @@ def _check_values(key: str, name: str, values: Sequence[float]) -> None:
     shown = f"{key} = {','.join(f'{value:g}' for value in values)}"
     if len(values) < 2:
         raise ValueError(f"{shown}: an axis must have at least two values")
-    if any(later <= earlier for earlier, later in zip(values, values[1:], strict=False)):
+    if any(later <= earlier for earlier, later in pairwise(values)):
         raise ValueError(f"{shown}: must be ascending, each value once")
     if name in _COUNTS and not all(value >= 1 and float(value).is_integer() for value in values):
         raise ValueError(f"{shown}: {name} must be whole numbers, at least 1")
@@ -117,7 +117,7 @@ def phase_map(
     task: TaskSettings,
     report: Callable[[str], None] = lambda line: None,
 ) -> pd.DataFrame:
-    """Return the table `phase_map` (docs/formats.md): a row for each cell and level; its first two columns are the axes.
+    """Return the table `phase_map` (docs/formats.md): a row for each cell and level; first the columns of the axes.
 
     Args:
         network: The network but for the axes.
