@@ -213,6 +213,33 @@ def _map(name: str) -> click.Command:
     return command(run, _out(f"Folder for the table {name}."), options(model))
 
 
+def _maps() -> click.Command:
+    from msat import tasks
+    from msat.network import NetworkSettings
+    from msat.stages.phase_map import TABLE, PhaseMapSettings
+
+    def of_task(name: str) -> click.Command:
+        module = tasks.get(name)
+
+        def run(out: Path, **values: Any) -> None:
+            from msat.stages import phase_map
+
+            settings, network = build(PhaseMapSettings, values), build(NetworkSettings, values)
+            task, report = build(module.Settings, values), partial(_tell, network.activation)
+            _warn("map", phase_map.run(settings, network, module.make, task, out, report))
+
+        models = (PhaseMapSettings, NetworkSettings, module.Settings)
+        return command(run, _out(f"Folder for the table {TABLE}."), *map(options, models))
+
+    table = {name: (f"Data: {tasks.get(name).Settings.__doc__ or ''}", partial(of_task, name)) for name in tasks.NAMES}
+    return Commands(table, default="ising")
+
+
+def _tell(activation: str, line: str) -> None:
+    if activation != "linear":  # closed forms are done before a line is read
+        print(f"msat map: {line}", file=sys.stderr, flush=True)
+
+
 def _schema() -> click.Command:
     def run(out: Path | None) -> None:
         import json
@@ -249,6 +276,7 @@ COMMANDS: dict[str, tuple[str, Maker]] = {
         "The levels' errors against the width, at fixed P and at fixed P/N (linear networks, Ising task).",
         partial(_map, "finite_width"),
     ),
+    "map": ("A phase diagram of the theory over any two parameters, on any task (by default ising).", _maps),
     "schema": ("The JSON schema of config.yaml, generated from msat.config.", _schema),
 }
 

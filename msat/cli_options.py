@@ -27,11 +27,20 @@ PATH = click.Path(path_type=Path)
 
 
 class Commands(click.Group):
-    """A group whose commands are made when they are called: by name, their help and how to make them."""
+    """A group whose commands are made when they are called: by name, their help and how to make them.
 
-    def __init__(self, table: Mapping[str, tuple[str, Maker]], **settings: Any) -> None:
+    With a default, options that follow the group's own name are those of the command of that name.
+    """
+
+    def __init__(self, table: Mapping[str, tuple[str, Maker]], default: str = "", **settings: Any) -> None:
         super().__init__(no_args_is_help=True, **settings)
-        self._table = table
+        self._table, self._default = table, default
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Return what is left of the arguments."""
+        if self._default and args and args[0].startswith("-") and args[0] not in ctx.help_option_names:
+            args = [self._default, *args]
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names."""

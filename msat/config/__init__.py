@@ -13,15 +13,30 @@ from typing import Any, Literal
 from pydantic import Field
 
 from msat import figures, levels
+from msat.config.map_figures import MapFigure
 from msat.config.runs import Run, samples_part
-from msat.config.sections import Checks, Experiment, ExperimentName, Figures, Reference, Scales, Seeds, Task, Theory
+from msat.config.sections import (
+    Checks,
+    Experiment,
+    ExperimentName,
+    Figures,
+    PhaseMap,
+    Reference,
+    Scales,
+    Seeds,
+    Task,
+    Theory,
+)
 from msat.errors import InputError
 from msat.keys import digest, file_digest
 from msat.langevin.settings import STOPPING_RULE, LangevinSettings, Saving
 from msat.network import Network
 from msat.settings import Settings
+from msat.stages import phase_map
 from msat.stages.maps import FiniteWidthSettings, LoopMapSettings
+from msat.tasks.base import TaskSettings
 from msat.tasks.mnist_sources import SourceSettings
+from msat.theory import cost as theory_cost
 from msat.theory.kept import with_drawn
 from msat.validation import validated
 
@@ -52,6 +67,7 @@ class Config(Settings):
     finite_width: FiniteWidthSettings = Field(
         FiniteWidthSettings(), description="Errors of the levels against the width."
     )
+    maps: dict[ExperimentName, PhaseMap] = Field({}, description="Maps of the theory over two parameters, by name.")
     figures: Figures = Field(Figures(), description="Figures.")
     mnist: SourceSettings = Field(SourceSettings(), description="Files of MNIST.")
 
@@ -82,13 +98,41 @@ class Config(Settings):
 
     def figure_files(self) -> list[str]:
         """Return every figure of every experiment in every format, and the figures that stand alone."""
-        stems = [f"{experiment}/{figure}" for experiment in self.experiments for figure in self.figures_of(experiment)]
-        stems += self.maps()
-        return [f"{self.results}/figures/{stem}.{suffix}" for stem in stems for suffix in self.figures.formats]
+        folder = f"{self.results}/figures"
+        stems = [f"{folder}/{name}/{figure}" for name in self.experiments for figure in self.figures_of(name)]
+        stems += [f"{drawn.folder}/{drawn.figure}" for drawn in self.map_figures()]
+        return [f"{stem}.{suffix}" for stem in stems for suffix in self.figures.formats]
 
-    def maps(self) -> list[str]:
+    def map_figures(self) -> list[MapFigure]:
         """Return the figures that stand alone."""
-        return [name for name in figures.NAMES if figures.declaration(name).kind == "map"]
+        alone = [name for name in figures.NAMES if figures.declaration(name).kind == "map"]
+        own = [MapFigure(name, name, f"{self.results}/tables", f"{self.results}/figures") for name in alone]
+        return own + [
+            MapFigure(
+                f"map_{name}",
+                phase_map.TABLE,
+                f"{self.results}/maps/{name}",
+                f"{self.results}/figures/maps/{name}",
+                named.title,
+            )
+            for name, named in self.maps.items()
+        ]
+
+    def map_mb(self, name: str) -> int:
+        """Return the memory in MB that the job of a named map takes, at its largest data set."""
+        chosen = self.maps[name]
+        sizes = chosen.task.sizes()
+        n_train = max([sizes.n_train, *(chosen.values_of("n_train") if "n_train" in (chosen.x, chosen.y) else ())])
+        scales = chosen.values_of(chosen.scale_axis) if chosen.scale_axis else [1.0]
+        activation = chosen.network.activation
+        held = 0 if activation == "linear" else len(chosen.levels_of(activation)) * len(scales)
+        return theory_cost.theory_mb(int(n_train), 0, sizes.dimension, sizes.n_outputs, held)
+
+    def map_options(self, name: str) -> dict[str, Any]:
+        """Return the options of ``msat map`` for one named map, but for the folder."""
+        chosen = self.maps[name]
+        settings = chosen.model_dump(include=set(phase_map.PhaseMapSettings.model_fields))
+        return settings | chosen.network.model_dump() | _options(chosen.task)
 
     def figure_input(self, figure: str, experiment: str = "") -> list[str]:
         """Return the files that a figure reads; of kind runs: the first seed's theory, trainings at both ends.
@@ -195,7 +239,7 @@ class Config(Settings):
 
     def task_options(self, experiment: str, n_train: int | None = None) -> dict[str, Any]:
         """Return the options of ``msat task`` for one experiment."""
-        return {key: value for key, value in self.task_of(experiment, n_train) if key != "name"}
+        return _options(self.task_of(experiment, n_train))
 
     def theory_of(self, experiment: str, n_train: int | None = None) -> dict[str, Any]:
         """Return all that determines the theory of one experiment beside code, data and seed."""
@@ -228,6 +272,11 @@ class Config(Settings):
         return digest(key | {"code": code, "task": values, "files": files})
 
 
+def _options(task: TaskSettings) -> dict[str, Any]:
+    """Return the options of a task on the command line."""
+    return {key: value for key, value in task if key != "name"}
+
+
 def parse_config(values: Mapping[str, Any]) -> Config:
     """Return the configuration in a mapping, checked in full, with the selected experiments only.
 
@@ -251,7 +300,16 @@ def parse_config(values: Mapping[str, Any]) -> Config:
         except InputError as error:
             raise InputError(f"config: experiments.{name}: {error}") from None
         chosen[name] = experiment.model_copy(update={"task": experiment.task.located(config.mnist.folder)})
-    return config.model_copy(update={"experiments": chosen})
+    maps = {}
+    for name, named in config.maps.items():
+        try:
+            if isinstance(n_train := getattr(named.task, "n_train", None), list):
+                raise InputError(f"task.n_train = {n_train}: must be one number; several are an axis of the map")
+            phase_map.check(named, named.network, named.task)
+        except InputError as error:
+            raise InputError(f"config: maps.{name}: {error}") from None
+        maps[name] = named.model_copy(update={"task": named.task.located(config.mnist.folder)})
+    return config.model_copy(update={"experiments": chosen, "maps": maps})
 
 
 def _shape_of(experiment: Experiment) -> tuple[str, int, int]:
@@ -272,30 +330,39 @@ def _check(config: Config, name: str) -> None:
 
 
 def with_files(config: Config) -> tuple[Config, str]:
-    """Return the configuration without experiments whose files are not there, and a line that says so, or "".
+    """Return the configuration without what needs files that are not there, and a line that says so, or "".
 
-    Only experiments on files that the workflow can get are left out, and only if the config does not require them.
+    Only experiments and maps on files that the workflow can get are left out, and only if the config does not
+    require them.
 
     Raises:
-        InputError: If another file is missing, or nothing is left to run.
+        InputError: If another file is missing, or no experiment is left to run.
     """
-    left_out = []
-    for name, experiment in config.experiments.items():
-        task = experiment.task
-        missing = [path for path in task.files() if not Path(path).is_file()]
-        if missing and not task.fetched:
-            key = next((key for key, value in task if value == missing[0]), "files")
-            raise InputError(f"config: experiments.{name}.task.{key} = {missing[0]!r}: no such file")
-        if missing and not config.mnist.required:
-            left_out.append(name)
+    absent = {
+        part: [name for name, at in getattr(config, part).items() if _lacks_files(config, f"{part}.{name}", at.task)]
+        for part in ("experiments", "maps")
+    }
+    left_out = [*absent["experiments"], *(f"map {name}" for name in absent["maps"])]
     if not left_out:
         return config, ""
-    kept = {name: at for name, at in config.experiments.items() if name not in left_out}
+    kept = {
+        part: {name: at for name, at in getattr(config, part).items() if name not in names}
+        for part, names in absent.items()
+    }
     names = ", ".join(left_out)
     line = f"MNIST is not in {config.mnist.folder}: left out {names}; `snakemake mnist` gets the files"
-    if not kept:
+    if not kept["experiments"]:
         raise InputError(f"config: no experiment is left to run. {line}")
-    return config.model_copy(update={"experiments": kept}), line
+    return config.model_copy(update=kept), line
+
+
+def _lacks_files(config: Config, where: str, task: TaskSettings) -> bool:
+    """Return whether what is on a task is left out; InputError if files are missing that are the user's own."""
+    missing = [path for path in task.files() if not Path(path).is_file()]
+    if missing and not task.fetched:
+        key = next((key for key, value in task if value == missing[0]), "files")
+        raise InputError(f"config: {where}.task.{key} = {missing[0]!r}: no such file")
+    return bool(missing) and not config.mnist.required
 
 
 def schema() -> dict[str, Any]:

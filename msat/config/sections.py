@@ -24,6 +24,7 @@ from msat.langevin.settings import LangevinSettings
 from msat.network import NetworkSettings
 from msat.settings import Seed, Settings
 from msat.stages.maps import Gamma
+from msat.stages.phase_map import PhaseMapSettings
 from msat.tasks import nested
 from msat.tasks.base import TaskSettings
 from msat.theory.settings import MATRICES, Levels, Matrices
@@ -192,3 +193,13 @@ class Experiment(Settings):
     def check_samples(self) -> None:
         """Raise InputError unless the data of the numbers of samples can be nested."""
         nested.check(self.task, getattr(self.task, "n_train", None), getattr(self.task, "n_drawn", None))
+
+
+class PhaseMap(PhaseMapSettings):
+    """A named map of the theory over two parameters."""
+
+    title: str = Field("", description="Title in the figure.")
+    task: Task = Field(
+        default_factory=lambda: _named("ising").model_validate({"name": "ising"}), description="Data; by default ising."
+    )
+    network: NetworkSettings = Field(NetworkSettings(), description="Network, but for the axes.")

@@ -28,7 +28,8 @@ class Declaration:
 
     Attributes:
         kind: "experiment": tables, restricted to one experiment; "runs": a theory result and training results of one
-            experiment; "map": tables of its own, over no experiment.
+            experiment; "map": tables of its own, over no experiment; "named_map": the table of a map that a config
+            names.
         tables: Tables that it reads: the arguments of its ``draw``.
         levels: Names of the levels without which it is not drawn.
         needs_direction: Whether it needs a teacher of one known direction.
@@ -36,7 +37,7 @@ class Declaration:
             is an axis of the runs. All others show the rows of one number.
     """
 
-    kind: Literal["experiment", "runs", "map"]
+    kind: Literal["experiment", "runs", "map", "named_map"]
     tables: tuple[str, ...] = ()
     levels: tuple[str, ...] = ()
     needs_direction: bool = False
@@ -65,7 +66,7 @@ def figures_of(level_names: Collection[str], has_direction: bool, several_sample
     return [
         name
         for name, needs in zip(NAMES, map(declaration, NAMES), strict=True)
-        if needs.kind != "map"
+        if needs.kind in ("experiment", "runs")
         and needs.needs_direction <= has_direction
         and needs.against_samples <= several_samples
         and set(needs.levels) <= set(level_names)

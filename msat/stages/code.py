@@ -55,6 +55,18 @@ def maps() -> str:
     return code_digest("msat.stages.maps", ladder, "msat.activations.linear", *levels)
 
 
+def phase_map(activation: str, levels: Sequence[str], task: str, teachers: Sequence[str] = ()) -> str:
+    """Return the digest of the code that makes a map of the theory over two parameters.
+
+    Args:
+        teachers: Activations that the task's data are made with.
+    """
+    kind = "linear" if activation == "linear" else "sampled"
+    found = [f"msat.activations.{name}" for name in (activation, *teachers)]
+    found += [f"msat.theory.{kind}.ladder", f"msat.tasks.{task}", *(f"msat.theory.{name}" for name in levels)]
+    return code_digest("msat.stages.phase_map", *found)
+
+
 def figure(name: str) -> str:
     """Return the digest of the code that draws a figure."""
     return code_digest(f"msat.figures.{name}", "msat.figures")

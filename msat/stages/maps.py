@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from msat.levels import EXACT, LAPLACE, LEVELS, NNGP, ONE_LOOP, RESCALING, TREE_LEVEL
-from msat.network import NetworkSettings
+from msat.levels import LAPLACE, LEVELS, NNGP, ONE_LOOP, RESCALING, TREE_LEVEL
+from msat.network import Network, NetworkSettings
 from msat.settings import Seed, Settings
 from msat.tasks.ising import Settings as IsingSettings
 
@@ -128,24 +128,18 @@ def _against_exact(
     seed: int,
 ) -> Iterator[dict[str, Any]]:
     """Yield a row for each scale and level of one network on one data set, against the exact solution."""
-    from msat.geometry import decompose
-    from msat.network import Network
-    from msat.observables.functions import discrepancy
+    from msat.stages.columns import column
     from msat.tasks.ising import make
-    from msat.theory.anneal import anneal
 
     task = make(IsingSettings(n_train=n_train, n_test=0, dimension=dimension, delta_p=settings.delta_p), seed)
     network = Network(width=width, g_w=settings.g_w, g_v=settings.g_v, kappa_0=settings.kappa_0)
     scales = [float(width) ** exponent for exponent in settings.gamma]
-    found = {
-        (index, name): (at, discrepancy(task.y_train, at.mean_train))
-        for index, name, at in anneal(decompose(task, network), network, scales, [*levels, EXACT.name])
-    }
-    for (index, exponent), level in product(enumerate(settings.gamma), levels):
-        prediction, value = found[index, level]
-        row = {"gamma": exponent, "chi": scales[index], "level": level, "converged": prediction.converged}
-        row["loop_strength"] = prediction.loop_strength
-        yield row | {"relative_error": value / found[index, EXACT.name][1] - 1}
+    cells = column(task, network, scales, levels, seed).cells
+    for exponent, chi in zip(settings.gamma, scales, strict=True):
+        for level in levels:
+            cell = cells[chi, level]
+            row = {"gamma": exponent, "chi": chi, "level": level, "converged": cell.converged}
+            yield row | {"loop_strength": cell.loop_strength, "relative_error": cell.relative_error}
 
 
 def _slope(line: pd.DataFrame) -> float:

@@ -55,6 +55,7 @@ class Prediction(Outputs):
             closed forms.
         anneal_difference: Relative difference in ``y.ft`` between the tree level of a downward and of the upward
             anneal; NaN for closed forms.
+        anneals_agree: Whether that difference is none; so for closed forms.
         population: Pre-activations on the training points of neurons of the tree level, (neurons, P); None for closed
             forms.
         note: What a reader must know of this level on these data; empty if nothing.
@@ -72,6 +73,7 @@ class Prediction(Outputs):
     loop_strength: float = float("nan")
     effective_sample_size: float = float("nan")
     anneal_difference: float = float("nan")
+    anneals_agree: bool = True
     population: Array | None = None
     note: str = ""
 

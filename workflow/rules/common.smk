@@ -137,10 +137,23 @@ def final_state(kind, wildcards):
     return CONFIG.run_of(**wildcards).final_state(kind)
 
 
-def task_files(wildcards):
+def files_of(task):
     """A changed table makes its data sets anew; what is fetched never changes, whatever its files' dates say."""
-    task = experiment_of(wildcards).task
     return ancient(task.files()) if task.fetched else task.files()
+
+
+def task_files(wildcards):
+    return files_of(experiment_of(wildcards).task)
+
+
+def map_job(name):
+    """What determines a named map beside the files that its data are made from."""
+    chosen = CONFIG.maps[name]
+    activation, task = chosen.network.activation, chosen.task
+    digest = code.phase_map(
+        activation, chosen.levels_of(activation), task.name, task.activations()
+    )
+    return {"code": digest, **chosen.model_dump(exclude={"title"})}
 
 
 def figure_output(figure, folder, subcategory, experiment):

@@ -1,7 +1,8 @@
 # Figures, from what each declares. Those of an experiment are drawn by one process, which leaves what is there as it
 # would be drawn again; maps stand alone. No figure needs a GPU.
 # Requires <results>/tables/*.parquet, and for figures of kind "runs" theory.nc and langevin.nc
-# Makes    <results>/figures/{experiment}/{figure}.{suffix} and <results>/figures/{map}.{suffix}
+# Makes    <results>/figures/{experiment}/{figure}.{suffix}, <results>/figures/{map}.{suffix} and
+#          <results>/figures/maps/{name}/phase_map.{suffix}
 
 
 rule figures:
@@ -55,30 +56,32 @@ for experiment in CONFIG.experiments:
             "msat figures {params.names} {params.flags} --out {params.folder} > {log} 2>&1"
 
 
-for figure in CONFIG.maps():
+for drawn in CONFIG.map_figures():
 
     rule:
         name:
-            f"figure_{figure}"
+            f"figure_{drawn.name}"
         input:
-            CONFIG.figure_input(figure),
+            f"{drawn.tables}/{drawn.figure}.parquet",
         output:
-            figure_output(figure, "<results>/figures", "theory", "theory only"),
+            figure_output(drawn.figure, drawn.folder, "theory", drawn.title or "theory only"),
         log:
-            f"<results>/logs/figure_{figure}.log",
+            f"<results>/logs/figure_{drawn.name}.log",
         benchmark:
-            f"<results>/benchmarks/figure_{figure}.tsv"
+            f"<results>/benchmarks/figure_{drawn.name}.tsv"
         localrule: True
         resources:
             mem_mb=growing(1000),
             runtime=growing(5),
         params:
-            job={"code": code.figure(figure)},
-            figure=figure,
+            job={"code": code.figure(drawn.figure)},
+            figure=drawn.figure,
+            # a title is a reason to run
+            title=flags({"title": drawn.title}),
             flags=lambda wildcards, input, output: flags(
                 {"tables": Path(input[0]).parent, "out": tuple(output)}
             ),
         message:
-            f"Figure {figure}"
+            f"Figure {drawn.name}"
         shell:
-            "msat figure {params.figure} {params.flags} > {log} 2>&1"
+            "msat figure {params.figure} {params.title} {params.flags} > {log} 2>&1"

@@ -1,6 +1,7 @@
 # Theory: every level, annealed over all scales of one experiment and seed (Algorithm 1); and the maps.
 # Requires <results>/{experiment}{samples}/seed{seed}/data.npz
-# Makes    <results>/{experiment}{samples}/seed{seed}/theory.nc, and <results>/tables/{loop_map,finite_width}.{csv,parquet}
+# Makes    <results>/{experiment}{samples}/seed{seed}/theory.nc, and <results>/tables/{loop_map,finite_width}.{csv,parquet},
+#          and <results>/maps/{name}/phase_map.{csv,parquet}
 
 
 rule theory:
@@ -67,3 +68,35 @@ for name in MAPS:
             type(CONFIG).model_fields[name].description.rstrip(".")
         shell:
             "msat {params.command} {params.flags} --out {params.folder} > {log} 2>&1"
+
+
+for name in CONFIG.maps:
+
+    rule:
+        name:
+            f"map_{name}"
+        input:
+            files_of(CONFIG.maps[name].task),
+        output:
+            csv=report(
+                f"<results>/maps/{name}/phase_map.csv",
+                category="Tables",
+                caption="../report/tables.rst",
+            ),
+            parquet=f"<results>/maps/{name}/phase_map.parquet",
+        log:
+            f"<results>/logs/map_{name}.log",
+        benchmark:
+            f"<results>/benchmarks/map_{name}.tsv"
+        resources:
+            mem_mb=growing(CONFIG.map_mb(name)),
+            runtime=growing(120),
+        params:
+            job=map_job(name),
+            task=CONFIG.maps[name].task.name,
+            flags=flags(CONFIG.map_options(name)),
+            folder=lambda wildcards, output: Path(output.csv).parent,
+        message:
+            f"Map {name} of the theory: {CONFIG.maps[name].x} and {CONFIG.maps[name].y}"
+        shell:
+            "msat map {params.task} {params.flags} --out {params.folder} > {log} 2>&1"

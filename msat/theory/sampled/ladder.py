@@ -55,7 +55,8 @@ def climbed(
         difference, agrees = certificates[chi]
         text = "" if agrees else f"upward and downward anneals differ by {difference:+.2%} in y.ft"
         converged, note = prediction.converged and agrees, joined(prediction.note, text)
-        yield chi, name, replace(prediction, anneal_difference=difference, converged=converged, note=note)
+        verdict = {"anneal_difference": difference, "anneals_agree": agrees}
+        yield chi, name, replace(prediction, converged=converged, note=note, **verdict)
 
 
 def _turn_back(
