@@ -14,6 +14,8 @@ from tests.conftest import Z_LIMIT
 from tests.theory.references import solved as solved_alone
 from tests.theory.several.references import CLOSED, error_of, geometry_of_classes, paper, rotation, solved
 
+pytestmark = pytest.mark.slow
+
 FIELDS = ("mean_train", "mean_test", "covariance_train", "variance_test", "hidden_kernel", "readout_covariance")
 
 
