@@ -85,7 +85,7 @@ def test_evidence_is_largest_where_the_discrepancy_is_kappa():
 
 
 def test_several_outputs_have_no_basis_of_their_own():
-    """Discrepancy, alignment and what is along the target are the same for rotated outputs; copies give what one does."""
+    """Discrepancy, alignment and what is along the target are the same of rotated outputs, and of copies of one."""
     rng = np.random.default_rng(2)
     y, mean, factor = rng.normal(size=(7, 3)), rng.normal(size=(7, 3)), rng.normal(size=(7, 7))
     H, R = factor @ factor.T, np.linalg.qr(rng.normal(size=(3, 3)))[0]
