@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from msat.observables import training
 from msat.observables.functions import (
     accuracy,
     across_target,
@@ -29,7 +28,21 @@ from msat.observables.functions import (
     weight_alignment,
 )
 from msat.observables.moments import Frame, Moments
-from msat.observables.training import Series
+from msat.observables.training import (
+    Series,
+    along_to_discrepancy,
+    bend,
+    bulk,
+    gap,
+    held_covariance,
+    held_kernel,
+    held_readout,
+    norm_gap,
+    test_discrepancy,
+    train_discrepancy,
+    variance_along,
+    weights_along,
+)
 from msat.types import Array
 
 
@@ -101,26 +114,26 @@ OBSERVABLES = (
         lambda m: discrepancy(m.frame.y_train, m.mean_train),
         needs=("mean_train",),
         units="label^2",
-        series=training.train_discrepancy,
+        series=train_discrepancy,
         compared=True,
         printed=True,
     ),
     Observable(
         "train_discrepancy_draws",
         "train_discrepancy of the outputs themselves, without the average over the readout",
-        lambda m: training.along_to_discrepancy(m, m.averages["along_draws"]),
+        lambda m: along_to_discrepancy(m, m.averages["along_draws"]),
         needs=("averages",),
         units="label^2",
-        series=lambda s, m: training.along_to_discrepancy(m, s["along_draws"]),
+        series=lambda s, m: along_to_discrepancy(m, s["along_draws"]),
         theory=False,
     ),
     Observable(
         "readout_gap",
         "train_discrepancy_draws minus train_discrepancy: 0 where readouts follow their law given the first layer",
-        lambda m: training.gap(m.averages, m) if m.averages else 0.0 * m.readout_norm,
+        lambda m: gap(m.averages, m) if m.averages else 0.0 * m.readout_norm,
         needs=("readout_norm",),
         units="label^2",
-        series=lambda s, m: training.gap(s, m),
+        series=lambda s, m: gap(s, m),
         compared=True,
         pooled=False,
     ),
@@ -130,7 +143,7 @@ OBSERVABLES = (
         lambda m: discrepancy(m.frame.y_test, m.mean_test) if len(m.frame.y_test) else np.nan,
         needs=("mean_test",),
         units="label^2",
-        series=training.test_discrepancy,
+        series=test_discrepancy,
         compared=True,
         printed=True,
         optional=True,
@@ -139,15 +152,15 @@ OBSERVABLES = (
         "variance_along_target",
         "y.Cov y / |y|^2",
         lambda m: along_target(m.frame.y_train.ravel(), m.covariance_train),
-        series=training.variance_along,
+        series=variance_along,
         printed=True,
     ),
     Observable(
         "readout_norm_gap",
         "mean of |w|^2 over draws minus readout_norm, over readout_norm: 0 for the same reason",
-        lambda m: training.norm_gap(m.averages, m) if m.averages else 0.0 * m.readout_norm,
+        lambda m: norm_gap(m.averages, m) if m.averages else 0.0 * m.readout_norm,
         needs=("readout_norm",),
-        series=lambda s, m: training.norm_gap(s, m),
+        series=lambda s, m: norm_gap(s, m),
         compared=True,
         pooled=False,
     ),
@@ -179,7 +192,7 @@ OBSERVABLES = (
         "covariance_outlier",
         "largest eigenvalue of covariance_train",
         lambda m: m.covariance_outlier,
-        held=lambda m, other: training.held_covariance(m, other)[0],
+        held=lambda m, other: held_covariance(m, other)[0],
     ),
     _of_kernel(
         "hidden_kernel_gain",
@@ -198,20 +211,20 @@ OBSERVABLES = (
         "hidden_kernel_outlier",
         "largest eigenvalue of H",
         lambda m: m.hidden_outlier,
-        held=lambda m, other: training.held_kernel(m, other)[0],
+        held=lambda m, other: held_kernel(m, other)[0],
     ),
     _of_kernel(
         "hidden_kernel_bulk",
         "mean of the other eigenvalues of H",
-        lambda m: training.bulk(m, m.hidden_outlier),
-        held=lambda m, other: training.bulk(m, training.held_kernel(m, other)[0]),
+        lambda m: bulk(m, m.hidden_outlier),
+        held=lambda m, other: bulk(m, held_kernel(m, other)[0]),
         optional=True,
     ),
     _of_kernel("hidden_kernel_effective_rank", "(tr H)^2 / tr H^2", lambda m: effective_rank(m.hidden_kernel)),
     Observable(
         "weight_alignment",
         "E[(1/N) sum_i (V_i.u)^2] D / g_v; 1 under the prior; NaN where a level does not give it",
-        lambda m: weight_alignment(training.weights_along(m), m.frame.direction),
+        lambda m: weight_alignment(weights_along(m), m.frame.direction),
         needs=("first_layer",),
         series=lambda s, m: s["weights_along"] + weight_alignment(0.0, m.frame.direction),
         compared=True,
@@ -231,7 +244,7 @@ OBSERVABLES = (
         lambda m: evidence_slope(m.frame.y_train, m.mean_train, m.frame.kappa),
         needs=("mean_train",),
         units="nat",
-        series=lambda s, m: m.frame.y_train.size / 2 * (1 - training.train_discrepancy(s, m) / m.frame.kappa),
+        series=lambda s, m: m.frame.y_train.size / 2 * (1 - train_discrepancy(s, m) / m.frame.kappa),
     ),
     Observable(
         "evidence_bend",
@@ -239,7 +252,7 @@ OBSERVABLES = (
         lambda m: evidence_bend(m.frame.y_train, m.mean_train, m.covariance_train, m.frame.kappa),
         needs=("mean_train", "covariance_train"),
         units="nat",
-        series=training.evidence_bend,
+        series=bend,
     ),
     Observable(
         "covariance_spectrum",
@@ -247,7 +260,7 @@ OBSERVABLES = (
         lambda m: m.covariance_spectrum,
         needs=("covariance_train",),
         units="label^2",
-        held=training.held_covariance,
+        held=held_covariance,
         # the k-th of P eigenvalues: an axis of its own would add a dimension to the contract
         dimensions=("train",),
         several=False,
@@ -256,7 +269,7 @@ OBSERVABLES = (
         "hidden_kernel_spectrum",
         "eigenvalues of H, descending (not sample by sample)",
         lambda m: m.hidden_spectrum,
-        held=training.held_kernel,
+        held=held_kernel,
         needs=("hidden_kernel",),
         dimensions=("train",),
     ),
@@ -275,7 +288,7 @@ OBSERVABLES = (
         "tr y^T (y - <f>) / |y|^2 on the training points: train_discrepancy whatever the size of the labels",
         lambda m: discrepancy(m.frame.y_train, m.mean_train) * m.frame.y_train.size / np.sum(m.frame.y_train**2),
         needs=("mean_train",),
-        series=lambda s, m: training.train_discrepancy(s, m) * m.frame.y_train.size / np.sum(m.frame.y_train**2),
+        series=lambda s, m: train_discrepancy(s, m) * m.frame.y_train.size / np.sum(m.frame.y_train**2),
         several=True,
     ),
     Observable(
@@ -291,7 +304,7 @@ OBSERVABLES = (
         "largest eigenvalue of <S>/g, S = sum_i w_i w_i^T; 1 under the prior",
         lambda m: float(m.readout_spectrum[0]),
         needs=("readout_covariance",),
-        held=lambda m, other: training.held_readout(m, other)[0],
+        held=lambda m, other: held_readout(m, other)[0],
         compared=True,
         printed=True,
         several=True,
@@ -301,7 +314,7 @@ OBSERVABLES = (
         "eigenvalues of <S>/g, descending (not output by output)",
         lambda m: m.readout_spectrum,
         needs=("readout_covariance",),
-        held=training.held_readout,
+        held=held_readout,
         dimensions=("output",),
         several=True,
     ),

@@ -45,7 +45,7 @@ def variance_along(series: Series, m: Moments) -> Array:
     return np.asarray(series["along_squared"] - 2 * along.mean() * along + along.mean() ** 2)
 
 
-def evidence_bend(series: Series, m: Moments) -> Array:
+def bend(series: Series, m: Moments) -> Array:
     """Return the series of `msat.observables.functions.evidence_bend`."""
     y, kappa = m.frame.y_train, m.frame.kappa
     spread = (variance_along(series, m) - kappa) * (np.linalg.norm(y) / kappa) ** 2
