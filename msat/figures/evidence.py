@@ -13,13 +13,19 @@ from msat.levels import Level
 NEEDS = Declaration("experiment", ("evidence", "evidence_maximum"))
 _CHANGE = "log_evidence_change"
 _LINEAR = 10.0  # the axis is linear below, logarithmic above
+_NOTE: Any = {
+    "va": "bottom",
+    "fontsize": 6,
+    "bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+    "zorder": 5,
+}
 _ZOOM = 2.5  # factor of chi on either side of the maximum
 
 
 def draw(evidence: style.Table, evidence_maximum: style.Table) -> style.Figure:
     """Return the figure: change of the log evidence over all scales, near its maximum, and against the reference.
 
-    The reference is `levels.reference` or the first that there is, and the right panel's title says which level to
+    The reference is `levels.reference` or the first that there is, and the right panel says which level to
     quote (`levels.quoted`); the middle panel is the first seed. Curves between
     scales are those of `msat.tables.evidence.along`, straight lines where it has none.
     """
@@ -41,7 +47,8 @@ def draw(evidence: style.Table, evidence_maximum: style.Table) -> style.Figure:
     style.chi_axis(differences)
     quoted = levels.quoted(evidence["source"])
     if quoted:
-        differences.set_title(f"to quote: {style.label(quoted)}" + ("" if quoted.exact else " (linear networks)"))
+        text = f"to quote: {style.label(quoted)}" + ("" if quoted.exact else "\n(linear networks)")
+        differences.annotate(text, (0.02, 0.03), xycoords="axes fraction", **_NOTE)
     return style.finished(figure, grid, legend=whole)
 
 
@@ -128,6 +135,4 @@ def _maxima(axes: style.Axes, best: style.Table, reference: Level | None) -> Non
             digits = max(0, -int(np.floor(np.log10(error))))
             text = rf"{at:.{digits}f} \pm {error:.{digits}f}"
         lines.append(rf"{style.label(level)}: $\chi^* = {text}$")
-    frame = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-    look: Any = {"va": "bottom", "fontsize": 6, "bbox": frame, "zorder": 5}
-    axes.annotate("\n".join(lines), (0.02, 0.03), xycoords="axes fraction", **look)
+    axes.annotate("\n".join(lines), (0.02, 0.03), xycoords="axes fraction", **_NOTE)

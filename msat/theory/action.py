@@ -37,7 +37,6 @@ class Action(Protocol):
         smallest_step: Of eps, below which a path of roots has ended.
     """
 
-    loop_note: str
     noise_margin: float
     root_tolerance: float
     path_tolerance: float
@@ -67,6 +66,8 @@ class Action(Protocol):
     def dT(self) -> Matrix: ...
     @property
     def has_second_derivative(self) -> bool: ...
+    @property
+    def loop_note(self) -> str: ...
 
     def third_cumulant(self, p: Array) -> Matrix:
         """Return ``kappa_3`` of one neuron's z contracted with a vector, ``W'''.p / N``."""

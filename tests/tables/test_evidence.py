@@ -119,7 +119,9 @@ def test_the_curve_between_scales(paper_task, paper_network):
 def test_a_level_of_another_version_is_taken_as_it_is(paper_task, paper_network):
     theory = theory_table(msat.solve(paper_task, paper_network, [1.0, 10.0, 100.0], [EXACT.name]))
     found = [
-        evidence_tables(theory.assign(level=name), theory.iloc[:0])["evidence"].drop(columns=["source", "difference_from_exact"])
+        evidence_tables(theory.assign(level=name), theory.iloc[:0])["evidence"].drop(
+            columns=["source", "difference_from_exact"]
+        )
         for name in (EXACT.name, "unheard_of")
     ]
     pd.testing.assert_frame_equal(*found)

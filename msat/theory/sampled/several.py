@@ -1,8 +1,8 @@
 """One neuron with m outputs under its tilted measure, and one loop about it (docs/theory.md, section 12).
 
 The measure is ``q(a) ~ N(a; 0, I) exp(tau |u|^2 / 2)``, ``u = ft^T phi(h)`` in R^m. Given a the readouts are
-``w ~ N(M, tau 1)``, ``M = tau u``; ``z = phi (x) w`` has P m components, entry ``a m + c`` of vectors. With a matrix X over them,
-``Gam_cd(h) = phi.X_cd phi`` is all that averages over w need of it.
+``w ~ N(M, tau 1)``, ``M = tau u``; ``z = phi (x) w`` has P m components, entry ``a m + c`` of vectors. Of the
+propagator G over them averages over w need ``Gam_cd(h) = phi.G_cd phi`` alone.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Several outputs of one hidden layer: the levels of `msat.theory` for labels (P, m), m > 1 (docs/theory.md, section 12)."""
+"""Several outputs: the levels of `msat.theory` for labels (P, m), m > 1 (docs/theory.md, section 12)."""

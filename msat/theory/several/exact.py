@@ -1,4 +1,4 @@
-"""Level `exact` for several outputs: the mixture of Gaussian processes over a Wishart matrix (docs/theory.md, eq. A3)."""
+"""Level `exact` for several outputs: Gaussian processes mixed by a Wishart matrix (docs/theory.md, eq. A3)."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def predict(geometry: Geometry, network: Network, seed: int = 0) -> Prediction:
     """Return the exact posterior predictions: averages over S by importance sampling, with their Monte Carlo errors.
 
     ``<f> = E[(S (x) C) A y]``, covariance ``E[kappa (S (x) C) A] + Cov_S``, hidden kernel
-    ``C + (1/N) E[C (ft S ft^T - sum_c s_c (s_c C + kappa)^-1) C]``. Batches are the independent scrambles. The axes of the
-    coordinates are the eigenvectors of the tree level's gain, so that rotated outputs have the same points.
+    ``C + (1/N) E[C (ft S ft^T - sum_c s_c (s_c C + kappa)^-1) C]``. Batches are the independent scrambles. The axes of
+    the coordinates are the eigenvectors of the tree level's gain, so that rotated outputs have the same points.
 
     Args:
         geometry, network: Data and network, of a width N >= m.

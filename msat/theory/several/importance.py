@@ -2,8 +2,8 @@
 
 Coordinates are those of ``S = L L^T``, L lower triangular: (ln l_cc, l_cd), in which the invariant measure is
 ``2^m prod_c l_cc^(1-c)``, c = 1..m, and the prior's off-diagonals are exactly normal. The proposal is normal with the
-curvature at the mode, or Student's t where the posterior has heavier tails than that (small N); its points are scrambled
-Sobol sequences, several independent scrambles of one.
+curvature at the mode, or Student's t where the posterior has heavier tails than that (small N); its points are
+several independent scrambles of one Sobol sequence.
 """
 
 from __future__ import annotations
@@ -36,7 +36,11 @@ class Sampled(NamedTuple):
 
 def mode(mixture: MatrixMixture, start: Array) -> Summit:
     """Return the maximum over L of the posterior density in these coordinates, from a first S."""
-    return ascend(lambda L: _height(mixture, L), lambda L: _local(mixture, L), np.linalg.cholesky(start))
+    return ascend(
+        lambda L: _height(mixture, L),
+        lambda L: _local(mixture, L),
+        np.asarray(np.linalg.cholesky(start), dtype=np.float64),
+    )
 
 
 def scrambles(mixture: MatrixMixture, summit: Summit, rng: np.random.Generator) -> Iterator[Sampled]:

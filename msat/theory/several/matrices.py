@@ -1,8 +1,8 @@
 """Matrices over samples and outputs, and symmetric matrices over outputs.
 
-Vectors over samples and outputs are (P m,), entry ``a m + c`` the output c of sample a. What a level needs of them is a
-matrix with one m by m block for each sample, plus low rank: products with a dense matrix then cost ``(P m)^2`` times the
-rank, where dense ones cost ``(P m)^3``.
+Vectors over samples and outputs are (P m,), entry ``a m + c`` the output c of sample a. Matrices over them have one m
+by m block for each sample, plus low rank: products with a dense matrix then cost ``(P m)^2`` times the rank, where
+dense ones cost ``(P m)^3``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Level `rescaling` for several outputs: a kernel multiplied by one matrix over outputs ("kernel shape renormalisation").
+"""Level `rescaling` for several outputs: a kernel multiplied by one matrix over outputs.
 
-Baglioni et al. (arXiv 2412.15911) use that name; Li and Sompolinsky (2021) and Bassetti et al. (arXiv 2406.03260) the same
-idea.
+"Kernel shape renormalisation" of Baglioni et al. (arXiv 2412.15911); see docs/theory.md, section 12.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Data of several outputs, the levels on them by their own modules, and the log evidence by automatic differentiation."""
+"""Data of several outputs, the levels on them, and the log evidence by automatic differentiation."""
 
 import importlib
 
@@ -41,13 +41,11 @@ def solved(geometry, network, levels, seed=0):
     for name in set(levels) - set(expansions):
         found[name] = importlib.import_module(f"msat.theory.several.{name}").predict(geometry, network, seed)
     ladder = importlib.import_module("msat.theory.several.linear.ladder")
-    for _, name, prediction in ladder.climb(geometry, [network], expansions, seed):
-        found[name] = prediction
-    return found
+    return found | {name: prediction for _, name, prediction in ladder.climb(geometry, [network], expansions, seed)}
 
 
 def brute_laplace(C, y, G0, width, kappa):
-    """Return ln p(y) of laplace with readouts ``w_i ~ N(0, G0/N)``, by Newton's method on W by automatic differentiation."""
+    """Return ln p(y) of laplace with readouts ``w_i ~ N(0, G0/N)``, by automatic differentiation of W."""
     C, y, G0 = (torch.tensor(part, dtype=torch.float64) for part in (C, y, G0))
 
     def S(flat):

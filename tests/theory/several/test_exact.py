@@ -11,6 +11,8 @@ from msat.theory.several.rescaling import most_probable
 from tests.conftest import Z_LIMIT
 from tests.theory.several.references import error_of, geometry_of_classes, geometry_of_kernel, solved
 
+pytestmark = pytest.mark.slow
+
 N, P, M = 3, 3, 2
 NETWORK = Network(width=N, g_w=0.9, g_v=float(P), kappa_0=0.5, chi=1.5)
 

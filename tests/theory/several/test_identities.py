@@ -7,6 +7,8 @@ from msat.network import Network
 from tests.conftest import Z_LIMIT
 from tests.theory.several.references import brute_laplace, derivative, error_of, geometry_of_kernel, solved
 
+pytestmark = pytest.mark.slow
+
 P, M = 4, 2
 NETWORK = Network(width=30, g_w=0.9, g_v=float(P), kappa_0=0.5, chi=3.0)
 

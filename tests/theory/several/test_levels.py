@@ -14,6 +14,8 @@ from tests.conftest import Z_LIMIT
 from tests.theory.references import solved as solved_alone
 from tests.theory.several.references import CLOSED, error_of, geometry_of_classes, paper, rotation, solved
 
+pytestmark = pytest.mark.slow
+
 FIELDS = ("mean_train", "mean_test", "covariance_train", "variance_test", "hidden_kernel", "readout_covariance")
 
 
@@ -172,7 +174,7 @@ def test_what_several_outputs_refuse():
     with pytest.raises(InputError, match=message):
         list(anneal(geometry_of_classes(3, 6), paper(1.0, width=2), [1.0], ["exact"]))
     with pytest.raises(
-        InputError, match="level = 'one_loop' with activation = 'erf' and 3 outputs: .* needs activation"
+        InputError, match=r"level = 'one_loop' with activation = 'erf' and 3 outputs: .* needs activation"
     ):
         check_levels(["one_loop"], "erf", outputs=3)
     assert defined_levels("erf", 3, 100) == ["nngp", "rescaling", "tree_level", "laplace"]

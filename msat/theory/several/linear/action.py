@@ -190,8 +190,8 @@ def low_rank(lam: Array, v: Array, q: Array, network: Network) -> tuple[Array, A
 
 def linear_action(spectrum: Spectrum, network: Network, ft: Array) -> SeveralAction | None:
     """Return the `SeveralAction` at a field (P m,), or None outside the domain of W (``1 - (g/N) ft^T C ft`` > 0)."""
-    field = ft.reshape(spectrum.y.shape)
-    v = spectrum.lam[:, None] * field
+    field: Array = ft.reshape(spectrum.y.shape)
+    v: Array = spectrum.lam[:, None] * field
     edge, axes = np.linalg.eigh(np.eye(field.shape[1]) - network.tau * (field.T @ v))
     if not edge[0] > 0:
         return None

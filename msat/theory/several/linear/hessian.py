@@ -69,7 +69,7 @@ def loop_hessian(lam: Array, network: Network, v: Array, q: Array, core: Array) 
     flat = change[rows, columns] * np.where(rows == columns, 1.0, np.sqrt(2))[:, None]
 
     half = 0.5 * second @ E_flat + mixed
-    hessian = E_flat.T @ half
+    hessian: Array = E_flat.T @ half
     hessian = hessian + hessian.T - flat.T @ flat
     hessian.reshape(samples, outputs, samples, outputs)[every, :, every, :] += twice - 2 * tau * lam[:, None, None] * (
         0.5 * (first + first.T)

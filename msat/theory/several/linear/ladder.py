@@ -39,8 +39,8 @@ def climb(
 def saddle(spectrum: Spectrum, network: Network, gain: Array | None = None) -> Saddle[SeveralAction]:
     """Return the only stationary point of the action: the maximum over the gain Q > 0 of the concave eq. (A1).
 
-    Newton's method with ``Q -> R e^X R``, ``R^2 = Q``, and Armijo backtracking. The second derivative in X at a maximum is
-    ``-(N/2) M``, the matrix M of the loop's determinant.
+    Newton's method with ``Q -> R e^X R``, ``R^2 = Q``, and Armijo backtracking. The second derivative in X at a maximum
+    is ``-(N/2) M``, the matrix M of the loop's determinant.
 
     Args:
         gain: A first Q, (m, m), from the previous scale of an anneal; 1 if None.

@@ -28,8 +28,8 @@ def weights(expansion: Expansion) -> tuple[Array, Array]:
     """Return the hidden kernel H in the eigenbasis, (P, P), and ``<S>``, (m, m), as derivatives of the log evidence.
 
     ``H = C + (2/N) C (d ln p / dC) C`` and ``<S> = g + (2 g^2/N) d ln p / dG0``, the readouts' prior being
-    ``N(0, G0/N)``. W depends on ft through ``C^(1/2) ft G0^(1/2)`` alone: to change C by ``(1 + X) C (1 + X)^T`` or G0 by
-    ``g (1 + X)^2`` is to multiply ft, W' and W'' by ``1 + X`` from that side, whatever the action's W is.
+    ``N(0, G0/N)``. W depends on ft through ``C^(1/2) ft G0^(1/2)`` alone: to change C to ``(1 + X) C (1 + X)^T`` or G0
+    to ``g (1 + X)^2`` is to multiply ft, W' and W'' by ``1 + X`` from that side, whatever W is.
     """
     action = expansion.action
     assert isinstance(action, SeveralAction)
