@@ -107,3 +107,20 @@ def test_a_task_is_decomposed_with_its_teacher_and_the_networks_prior():
     np.testing.assert_array_equal(geometry.teacher, task.direction)
     assert (geometry.g_v, geometry.activation) == (0.9, "erf")
     np.testing.assert_array_equal(decompose(task, network.at(1.0)).prior_kernel, geometry.prior_kernel)
+
+
+def test_direction_of_several_outputs_is_that_along_which_the_weighted_inputs_vary_most(data):
+    """Whatever the basis of the outputs; of one output repeated it is that of the output."""
+    x, y, x_test = data
+    labels = np.random.default_rng(5).normal(size=(6, 3))
+    geometry = _geometry(x, labels, x_test, "linear")
+    u = geometry.direction
+    assert np.linalg.norm(u) == pytest.approx(1)
+    inputs = geometry.row_space.train
+    found = np.linalg.norm(labels.T @ inputs @ u)
+    assert found == pytest.approx(np.linalg.svd(labels.T @ x)[1][0] * np.sqrt(0.7 / 9))
+    R = np.linalg.qr(np.random.default_rng(6).normal(size=(3, 3)))[0]
+    assert abs(_geometry(x, labels @ R, x_test, "linear").direction @ u) == pytest.approx(1)
+    copies, one = (_geometry(x, part, x_test, "linear").direction for part in (np.column_stack([y, y]), y))
+    assert abs(copies @ one) == pytest.approx(1)
+    assert np.isnan(_geometry(x, 0 * labels, x_test, "linear").direction).all()

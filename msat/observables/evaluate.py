@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from msat.observables.moments import Moments
-from msat.observables.registry import BY_NAME, OBSERVABLES, Series
+from msat.observables.registry import BY_NAME, OBSERVABLES
+from msat.observables.training import Series
 from msat.types import Array
 
 

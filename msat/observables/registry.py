@@ -8,7 +8,7 @@ again for a new one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,10 +18,8 @@ import numpy as np
 from msat.observables.functions import (
     accuracy,
     across_target,
-    along,
     along_target,
     centred_alignment,
-    directions,
     discrepancy,
     effective_rank,
     evidence_bend,
@@ -30,9 +28,22 @@ from msat.observables.functions import (
     weight_alignment,
 )
 from msat.observables.moments import Frame, Moments
+from msat.observables.training import (
+    Series,
+    along_to_discrepancy,
+    bend,
+    bulk,
+    gap,
+    held_covariance,
+    held_kernel,
+    held_readout,
+    norm_gap,
+    test_discrepancy,
+    train_discrepancy,
+    variance_along,
+    weights_along,
+)
 from msat.types import Array
-
-Series = Mapping[str, Array]  # block series of training by name, (chains, blocks, ...)
 
 
 @dataclass(frozen=True)
@@ -93,65 +104,6 @@ class Observable:
         return {"long_name": text, "units": self.units}
 
 
-def _train_discrepancy(series: Series, m: Moments) -> Array:
-    return np.asarray(_of_along(m, series["along"]))
-
-
-def _of_along(m: Moments, along: Any) -> Any:
-    y = m.frame.y_train
-    length = np.linalg.norm(y)
-    return (length**2 - length * along) / y.size
-
-
-def _gap(means: Mapping[str, Any], m: Moments) -> Any:
-    return np.linalg.norm(m.frame.y_train) * (means["along"] - means["along_draws"]) / m.frame.y_train.size
-
-
-def _norm_gap(means: Mapping[str, Any], m: Moments) -> Any:
-    return (means["readout_norm_draws"] - means["readout_norm"]) / m.readout_norm
-
-
-def _variance_along(series: Series, m: Moments) -> Array:
-    along = series["along"]
-    return np.asarray(series["along_squared"] - 2 * along.mean() * along + along.mean() ** 2)
-
-
-def _evidence_bend(series: Series, m: Moments) -> Array:
-    y, kappa = m.frame.y_train, m.frame.kappa
-    spread = (_variance_along(series, m) - kappa) * (np.linalg.norm(y) / kappa) ** 2
-    return np.asarray(0.25 * (spread - y.size * _train_discrepancy(series, m) / kappa))
-
-
-def _test_discrepancy(series: Series, m: Moments) -> Array:
-    y = m.frame.y_test.ravel()
-    return np.asarray((y @ y - series["along_test"]) / y.size)
-
-
-def _weights_along(m: Moments) -> float:
-    if "weights_along" in m.averages:  # training measures it as a series
-        return float(m.averages["weights_along"])
-    return m.first_layer(m.frame.direction) if m.first_layer else float("nan")
-
-
-def _bulk(m: Moments, largest: float) -> float:
-    others = len(m.hidden_kernel) - 1
-    return float(m.hidden_kernel.trace() - largest) / others if others else float("nan")
-
-
-def _held_covariance(m: Moments, other: Moments) -> Array:
-    return along(np.asarray(m.covariance_train), other.covariance_directions)
-
-
-def _held_readout(m: Moments, other: Moments) -> Array:
-    if m.readout_covariance is None or other.readout_covariance is None:
-        return m.readout_spectrum  # NaN
-    return along(m.readout_covariance, directions(other.readout_covariance)) / m.frame.g
-
-
-def _held_kernel(m: Moments, other: Moments) -> Array:
-    return along(np.asarray(m.hidden_kernel), other.hidden_directions)
-
-
 _of_covariance = partial(Observable, needs=("covariance_train",), units="label^2", compared=True)
 _of_kernel = partial(Observable, needs=("hidden_kernel",), compared=True)
 
@@ -162,26 +114,26 @@ OBSERVABLES = (
         lambda m: discrepancy(m.frame.y_train, m.mean_train),
         needs=("mean_train",),
         units="label^2",
-        series=_train_discrepancy,
+        series=train_discrepancy,
         compared=True,
         printed=True,
     ),
     Observable(
         "train_discrepancy_draws",
         "train_discrepancy of the outputs themselves, without the average over the readout",
-        lambda m: _of_along(m, m.averages["along_draws"]),
+        lambda m: along_to_discrepancy(m, m.averages["along_draws"]),
         needs=("averages",),
         units="label^2",
-        series=lambda s, m: _of_along(m, s["along_draws"]),
+        series=lambda s, m: along_to_discrepancy(m, s["along_draws"]),
         theory=False,
     ),
     Observable(
         "readout_gap",
         "train_discrepancy_draws minus train_discrepancy: 0 where readouts follow their law given the first layer",
-        lambda m: _gap(m.averages, m) if m.averages else 0.0 * m.readout_norm,
+        lambda m: gap(m.averages, m) if m.averages else 0.0 * m.readout_norm,
         needs=("readout_norm",),
         units="label^2",
-        series=lambda s, m: _gap(s, m),
+        series=lambda s, m: gap(s, m),
         compared=True,
         pooled=False,
     ),
@@ -191,7 +143,7 @@ OBSERVABLES = (
         lambda m: discrepancy(m.frame.y_test, m.mean_test) if len(m.frame.y_test) else np.nan,
         needs=("mean_test",),
         units="label^2",
-        series=_test_discrepancy,
+        series=test_discrepancy,
         compared=True,
         printed=True,
         optional=True,
@@ -200,15 +152,15 @@ OBSERVABLES = (
         "variance_along_target",
         "y.Cov y / |y|^2",
         lambda m: along_target(m.frame.y_train.ravel(), m.covariance_train),
-        series=_variance_along,
+        series=variance_along,
         printed=True,
     ),
     Observable(
         "readout_norm_gap",
         "mean of |w|^2 over draws minus readout_norm, over readout_norm: 0 for the same reason",
-        lambda m: _norm_gap(m.averages, m) if m.averages else 0.0 * m.readout_norm,
+        lambda m: norm_gap(m.averages, m) if m.averages else 0.0 * m.readout_norm,
         needs=("readout_norm",),
-        series=lambda s, m: _norm_gap(s, m),
+        series=lambda s, m: norm_gap(s, m),
         compared=True,
         pooled=False,
     ),
@@ -240,7 +192,7 @@ OBSERVABLES = (
         "covariance_outlier",
         "largest eigenvalue of covariance_train",
         lambda m: m.covariance_outlier,
-        held=lambda m, other: _held_covariance(m, other)[0],
+        held=lambda m, other: held_covariance(m, other)[0],
     ),
     _of_kernel(
         "hidden_kernel_gain",
@@ -259,20 +211,20 @@ OBSERVABLES = (
         "hidden_kernel_outlier",
         "largest eigenvalue of H",
         lambda m: m.hidden_outlier,
-        held=lambda m, other: _held_kernel(m, other)[0],
+        held=lambda m, other: held_kernel(m, other)[0],
     ),
     _of_kernel(
         "hidden_kernel_bulk",
         "mean of the other eigenvalues of H",
-        lambda m: _bulk(m, m.hidden_outlier),
-        held=lambda m, other: _bulk(m, _held_kernel(m, other)[0]),
+        lambda m: bulk(m, m.hidden_outlier),
+        held=lambda m, other: bulk(m, held_kernel(m, other)[0]),
         optional=True,
     ),
     _of_kernel("hidden_kernel_effective_rank", "(tr H)^2 / tr H^2", lambda m: effective_rank(m.hidden_kernel)),
     Observable(
         "weight_alignment",
         "E[(1/N) sum_i (V_i.u)^2] D / g_v; 1 under the prior; NaN where a level does not give it",
-        lambda m: weight_alignment(_weights_along(m), m.frame.direction),
+        lambda m: weight_alignment(weights_along(m), m.frame.direction),
         needs=("first_layer",),
         series=lambda s, m: s["weights_along"] + weight_alignment(0.0, m.frame.direction),
         compared=True,
@@ -292,7 +244,7 @@ OBSERVABLES = (
         lambda m: evidence_slope(m.frame.y_train, m.mean_train, m.frame.kappa),
         needs=("mean_train",),
         units="nat",
-        series=lambda s, m: m.frame.y_train.size / 2 * (1 - _train_discrepancy(s, m) / m.frame.kappa),
+        series=lambda s, m: m.frame.y_train.size / 2 * (1 - train_discrepancy(s, m) / m.frame.kappa),
     ),
     Observable(
         "evidence_bend",
@@ -300,7 +252,7 @@ OBSERVABLES = (
         lambda m: evidence_bend(m.frame.y_train, m.mean_train, m.covariance_train, m.frame.kappa),
         needs=("mean_train", "covariance_train"),
         units="nat",
-        series=_evidence_bend,
+        series=bend,
     ),
     Observable(
         "covariance_spectrum",
@@ -308,7 +260,7 @@ OBSERVABLES = (
         lambda m: m.covariance_spectrum,
         needs=("covariance_train",),
         units="label^2",
-        held=_held_covariance,
+        held=held_covariance,
         # the k-th of P eigenvalues: an axis of its own would add a dimension to the contract
         dimensions=("train",),
         several=False,
@@ -317,7 +269,7 @@ OBSERVABLES = (
         "hidden_kernel_spectrum",
         "eigenvalues of H, descending (not sample by sample)",
         lambda m: m.hidden_spectrum,
-        held=_held_kernel,
+        held=held_kernel,
         needs=("hidden_kernel",),
         dimensions=("train",),
     ),
@@ -336,7 +288,7 @@ OBSERVABLES = (
         "tr y^T (y - <f>) / |y|^2 on the training points: train_discrepancy whatever the size of the labels",
         lambda m: discrepancy(m.frame.y_train, m.mean_train) * m.frame.y_train.size / np.sum(m.frame.y_train**2),
         needs=("mean_train",),
-        series=lambda s, m: _train_discrepancy(s, m) * m.frame.y_train.size / np.sum(m.frame.y_train**2),
+        series=lambda s, m: train_discrepancy(s, m) * m.frame.y_train.size / np.sum(m.frame.y_train**2),
         several=True,
     ),
     Observable(
@@ -352,7 +304,7 @@ OBSERVABLES = (
         "largest eigenvalue of <S>/g, S = sum_i w_i w_i^T; 1 under the prior",
         lambda m: float(m.readout_spectrum[0]),
         needs=("readout_covariance",),
-        held=lambda m, other: _held_readout(m, other)[0],
+        held=lambda m, other: held_readout(m, other)[0],
         compared=True,
         printed=True,
         several=True,
@@ -362,7 +314,7 @@ OBSERVABLES = (
         "eigenvalues of <S>/g, descending (not output by output)",
         lambda m: m.readout_spectrum,
         needs=("readout_covariance",),
-        held=_held_readout,
+        held=held_readout,
         dimensions=("output",),
         several=True,
     ),

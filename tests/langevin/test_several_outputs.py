@@ -6,8 +6,10 @@ import torch
 
 from msat.geometry import decompose
 from msat.langevin.curvature import top_curvature
+from msat.langevin.dynamics import initial_state
 from msat.langevin.moments import SEVERAL, BlockMeans, Sums, record
 from msat.langevin.potential import make_potential, readout_law
+from msat.langevin.settings import LangevinSettings
 from msat.langevin.starts import start_names, starting_points
 from msat.network import Network
 from msat.tasks.base import Task
@@ -181,3 +183,12 @@ def test_start_from_a_theory_draws_readouts_from_their_law():
     error = f.std(axis=0) / np.sqrt(len(f))
     assert np.all(np.abs(f.mean(axis=0) - law.mean_outputs[0].numpy()) < 5 * error)
     np.testing.assert_allclose(f.var(axis=0)[:, 0], np.diag(law.covariance[0].numpy()), rtol=0.25)
+
+
+def test_the_largest_step_falls_with_the_root_of_the_outputs():
+    """As the noise of their averages does, which would hide the step's bias."""
+    network, settings = Network(width=7, kappa_0=1e6), LangevinSettings(chains=2)
+    for task, expected in ((_task(), 0.06 / np.sqrt(3)), (_task(0), 0.06)):
+        potential = make_potential(decompose(task, network), network)
+        _, state = initial_state(potential, settings, 0, torch.device("cpu"), None)
+        assert state.step_size == pytest.approx(expected)

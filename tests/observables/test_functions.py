@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from msat.observables.functions import (
+    accuracy,
     across_target,
     along_target,
     centred_alignment,
@@ -81,3 +82,34 @@ def test_evidence_is_largest_where_the_discrepancy_is_kappa():
     mean = y - 0.3 * np.array([y[0], y[1], y[2]]) * 3 / (y @ y)
     assert evidence_slope(y, mean, discrepancy(y, mean)) == pytest.approx(0)
     assert evidence_bend(y, y, np.zeros((3, 3)), 2.0) == pytest.approx(-(y @ y) / 8)
+
+
+def test_several_outputs_have_no_basis_of_their_own():
+    """Discrepancy, alignment and what is along the target are the same of rotated outputs, and of copies of one."""
+    rng = np.random.default_rng(2)
+    y, mean, factor = rng.normal(size=(7, 3)), rng.normal(size=(7, 3)), rng.normal(size=(7, 7))
+    H, R = factor @ factor.T, np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    covariance = np.kron(H, np.diag([1.0, 2.0, 3.0]))
+    turned = np.kron(np.eye(7), R.T) @ covariance @ np.kron(np.eye(7), R)
+    for plain, rotated in (
+        (discrepancy(y, mean), discrepancy(y @ R, mean @ R)),
+        (along_target(y, H), along_target(y @ R, H)),
+        (centred_alignment(y, H), centred_alignment(y @ R, H)),
+        (along_target(y.ravel(), covariance), along_target((y @ R).ravel(), turned)),
+        (evidence_bend(y, mean, covariance, 0.3), evidence_bend(y @ R, mean @ R, turned, 0.3)),
+    ):
+        assert plain == pytest.approx(rotated)
+    copies, means = np.column_stack([y[:, 0]] * 2), np.column_stack([mean[:, 0]] * 2)
+    for of in (along_target, centred_alignment):
+        assert of(copies, H) == pytest.approx(of(y[:, 0], H))
+    assert discrepancy(copies, means) == pytest.approx(discrepancy(y[:, 0], mean[:, 0]))
+    slopes = [evidence_slope(*pair, 0.3) for pair in ((copies, means), (y[:, 0], mean[:, 0]))]
+    assert slopes[0] == pytest.approx(2 * slopes[1])
+
+
+def test_accuracy_is_of_the_largest_output():
+    y, mean = np.eye(3), np.array([[0.2, 0.1, 0.0], [0.3, 0.2, 0.1], [-3.0, -2.0, -1.0]])
+    assert accuracy(y, mean) == pytest.approx(2 / 3)
+    assert np.isnan(accuracy(y, mean * np.nan))
+    with pytest.raises(ValueError, match=r"both must be \(P,\), or \(P, m\)"):
+        discrepancy(y[:, :1], y[:, :1])
