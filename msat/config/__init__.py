@@ -110,7 +110,7 @@ class Config(Settings):
 
     def figures_options(self, experiment: str) -> dict[str, Any]:
         """Return the options of ``msat figures`` for one experiment, but for the folder."""
-        formats = {"formats": list(self.figures.formats), "title": self.experiments[experiment].title}
+        formats: dict[str, Any] = {"formats": list(self.figures.formats), "title": self.experiments[experiment].title}
         options = formats | {"tables": f"{self.results}/tables", "experiment": experiment}
         if self.experiments[experiment].samples:
             options["n_train"] = self.samples_of(experiment)[-1]

@@ -173,11 +173,11 @@ def evidence_tables(theory: pd.DataFrame, langevin: pd.DataFrame) -> dict[str, p
     rows, maxima = [], []
     for place, group in both.sort_values(_RUN, kind="stable").groupby([*_RUN, "source"], sort=False):
         at, source = group.sort_values("chi"), place[-1]
-        experiment, seed, samples, _ = place
+        experiment, seed, _, _ = place
         absolute, sampled = at["log_evidence"].to_numpy(), at["log_evidence_mc_error"].to_numpy()
         if source != "langevin" and not np.isfinite(absolute).any():
             continue  # as of the tree level
-        chi, n_train = at["chi"].to_numpy(), int(samples)
+        chi, n_train = at["chi"].to_numpy(), int(at["n_train"].iloc[0])
         slope, bend, slope_error, *others = (at[f"evidence_{name}"].to_numpy() for name in _MEASURED)
         # a level that this code does not have was written by another version: taken as it is
         derivative = source not in LEVELS or LEVELS[source].derivative
