@@ -373,9 +373,10 @@ def test_several_numbers_of_samples_are_an_axis_of_the_runs():
     assert run.checkpoint("f00") == "results/checkpoints/b-p20-seed7-chi10-f00.pt"
     files = [path for run in runs for path in (run.langevin, run.reference, run.checkpoint(""), run.final_state("x"))]
     assert len(set(files)) == len(files)
-    pattern = config.wildcards()["samples"]
-    assert all(re.fullmatch(pattern, part) for part in ("", "/p8", "/p20", "/p40"))
-    assert not any(re.fullmatch(pattern, part) for part in ("/p9", "p8", "/p", "/p80"))
+    patterns = config.wildcards()
+    places = re.compile(rf"x/(?:{patterns['experiment']})(?:{patterns['samples']})/y")
+    assert all(places.fullmatch(f"x/{place}/y") for place in ("a", "b/p8", "b/p20", "b/p40"))
+    assert not any(places.fullmatch(f"x/{place}/y") for place in ("b", "a/p8", "b/p9", "bp8", "b/p", "b/p80", "ab/p8"))
     for place in (("a", "0", "1", "/p8"), ("b", "7", "1", ""), ("b", "7", "1", "/p9")):
         with pytest.raises(InputError, match="not in the grid of runs"):
             config.run_of(*place)
@@ -406,8 +407,7 @@ def test_one_number_of_samples_is_as_it_was():
     config = _several(n_train=20)
     assert "n_drawn" not in config.task_values("b")
     assert config.run_of("b", "7").theory == "results/b/seed7/theory.nc"
-    assert re.fullmatch(config.wildcards()["samples"], "")
-    assert config.wildcards()["samples"] == "(?:)"  # an empty pattern would be none
+    assert config.wildcards()["samples"] == "(?<=/a)(?:)|(?<=/b)(?:)"
     assert "n_train" not in config.plan()
     assert "n_train" not in config.figures_options("b")
     assert _several(n_train=20, n_drawn=30).task_values("b")["n_drawn"] == 30

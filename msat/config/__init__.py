@@ -154,7 +154,7 @@ class Config(Settings):
 
     def figures_options(self, experiment: str) -> dict[str, Any]:
         """Return the options of ``msat figures`` for one experiment, but for the folder."""
-        formats = {"formats": list(self.figures.formats), "title": self.experiments[experiment].title}
+        formats: dict[str, Any] = {"formats": list(self.figures.formats), "title": self.experiments[experiment].title}
         options = formats | {"tables": f"{self.results}/tables", "experiment": experiment}
         if self.experiments[experiment].samples:
             options["n_train"] = self.samples_of(experiment)[-1]
@@ -211,9 +211,9 @@ class Config(Settings):
     def wildcards(self) -> dict[str, str]:
         """Return the patterns of file names' wildcards: what is in the grid and nothing else."""
         scales = "|".join(sorted({re.escape(run.chi) for run in self.runs()}))
-        samples = "|".join(sorted({samples_part(run.n_train) for run in self.runs()}))
-        # in brackets, since Snakemake takes an empty pattern for none
-        return {"experiment": "|".join(self.experiments), "samples": f"(?:{samples})", "seed": r"\d+", "chi": scales}
+        own = {name: "|".join(map(samples_part, self.samples_of(name))) for name in self.experiments}
+        samples = "|".join(f"(?<=/{name})(?:{parts})" for name, parts in own.items())
+        return {"experiment": "|".join(own), "samples": samples, "seed": r"\d+", "chi": scales}
 
     def plan(self) -> str:
         """Return the list of all runs and their files as CSV; no name in it can hold a comma.

@@ -72,7 +72,7 @@ def _or_several(number: FieldInfo) -> tuple[Any, Any]:
         numbers = next(item for item in one if item["type"] == "integer")
         schema["anyOf"] = [*one, {"type": "array", "items": numbers, "minItems": 1, "uniqueItems": True}]
 
-    kind: Any = Annotated[(number.annotation, *number.metadata, WrapValidator(validate))]  # type: ignore[misc]
+    kind: Any = Annotated[(number.annotation, *number.metadata, WrapValidator(validate))]
     text = f"{number.description} A list of several is an axis of the runs; their data are nested (see n_drawn)."
     return kind, Field(number.default, description=text, json_schema_extra=several)
 

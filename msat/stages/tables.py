@@ -181,8 +181,8 @@ def collect_files(
         if planned is not None:
             checks.insert(list(checks).index("seeds") + 1, "seeds_planned", _seeds_planned(checks, planned))
         spools["checks"].append(checks)
-        learned = (spools[name].whole() for name in ("components", "langevin"))
-        spools["half_learned"].append(half_learned_table(*learned, dimensions))
+        components, trained = (spools[name].whole() for name in ("components", "langevin"))
+        spools["half_learned"].append(half_learned_table(components, trained, dimensions))
         for name, spool in spools.items():
             spool.write(stack, folder / name)
 

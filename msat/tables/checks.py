@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from scipy import special
@@ -45,7 +47,7 @@ def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
         # the errors of the outputs are correlated: a scaled chi-squared law of this mean and variance (Satterthwaite)
         scale, freedom = variance / (2 * mean), 2 * mean**2 / variance
         row["chi2_p"] = float(special.chdtrc(freedom, chi2 / scale))
-        rows.append(row | {"n_train": int(n_train)})
+        rows.append(row | {"n_train": n_train})
     return pd.DataFrame(rows)
 
 
@@ -130,7 +132,7 @@ def unconverged(checks: pd.DataFrame) -> list[str]:
     return [f"{named[tuple(row[_PLACE])]}: {row['level']} did not converge" for _, row in rows.iterrows()]
 
 
-def _names(checks: pd.DataFrame) -> dict[tuple[str, int, float], str]:
+def _names(checks: pd.DataFrame) -> dict[Any, str]:
     """Return how lines name experiment, number of samples (where an experiment has several) and scale."""
     several = _with_several(checks)
     return {

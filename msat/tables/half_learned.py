@@ -42,15 +42,16 @@ def _rows(
     if not len(components):
         return
     shown = components[components["degree"].isin(DEGREES)]
-    teachers = shown.groupby(["experiment", "seed", "degree"])["teacher"].first()  # that is there: levels' rows have it
+    of_teacher = shown.groupby(["experiment", "seed", "degree"])["teacher"]
+    teachers = dict(of_teacher.first())  # that is there: levels' rows have it
     for place, group in shown.groupby(_PLACE, sort=False):
         at = group.sort_values("n_train").set_index("n_train")
         if len(at) < 2:
             continue
         experiment, seed, chi, _, source, degree = place
         teacher = float(teachers[experiment, seed, degree])
-        row = dict(zip(_PLACE, place, strict=True)) | dict.fromkeys(_FOUND, math.nan)
-        row |= {"teacher": teacher, "dimension": dimensions.get(experiment, math.nan), "mixed": True}
+        row: dict[str, Any] = dict(zip(_PLACE, place, strict=True)) | dict.fromkeys(_FOUND, math.nan)
+        row |= {"teacher": teacher, "dimension": dimensions.get(str(experiment), math.nan), "mixed": True}
         if abs(teacher) < _NONE:
             yield row | {"note": "the teacher has no such component"}
             continue

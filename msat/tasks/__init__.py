@@ -44,8 +44,7 @@ def _function(name: str) -> Callable[..., Task]:
         settings = validated(module.Settings, {key: _plain(value) for key, value in given.items()})
         return nested.make(module, settings, **validated(draw, about).model_dump())
 
-    kind = inspect.Parameter.KEYWORD_ONLY
-    last = [item.replace(kind=kind) for item in inspect.signature(draw).parameters.values()]
+    last = [item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in inspect.signature(draw).parameters.values()]
     make.__signature__ = inspect.Signature([*positional, *last], return_annotation=Task)  # type: ignore[attr-defined]
     make.__name__ = make.__qualname__ = name
     fields = {**module.Settings.model_fields, **draw.model_fields}
