@@ -155,9 +155,12 @@ def _ticks(axes: style.Axes, name: str, axis: Any, centres: Array) -> None:
 
 def _round_numbers(low: float, high: float) -> list[float]:
     """Return round numbers in a range, more of them where it is short."""
+    from matplotlib.ticker import MaxNLocator
+
     decades = np.log10(high / low)
     fine = (1, 1.5, 2, 3, 4, 5, 6, 8) if decades < 1 else (1, 2, 5) if decades < 2 else (1, 3) if decades < 3 else (1,)
-    return [m * 10.0**k for k in range(-12, 13) for m in fine if low <= m * 10.0**k <= high]
+    found = [m * 10.0**k for k in range(-12, 13) for m in fine if low <= m * 10.0**k <= high]
+    return found if len(found) > 1 else [float(tick) for tick in MaxNLocator(4).tick_values(low, high)]
 
 
 def _no_ticks() -> Any:
@@ -193,6 +196,7 @@ def _preferred_curves(axes: style.Axes, of: dict[levels.Level, style.Table]) -> 
         axes.plot(line[other], line["chi_star"], marker=level.marker, markersize=2.5, **style.look(level))
     _ticks(axes, other, axes.xaxis, line[other].to_numpy(dtype=np.float64))
     axes.set_yscale("log")
+    axes.set_xlim(line[other].min() * 0.93, line[other].max() * 1.07)  # where a curve ends there is no value
     low, high = axes.get_ylim()
     style.plain_ticks(axes.yaxis, _round_numbers(low, high))
     axes.yaxis.set_minor_locator(_no_ticks())

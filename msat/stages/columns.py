@@ -25,8 +25,8 @@ from msat.types import Array
 if TYPE_CHECKING:
     from msat.tasks.base import Task
 
-SEARCH_STEPS = 3  # scales in a decade where the preferred scale is looked for
 _PRECISION = 1e-13  # of ln chi*
+_SAME = 1e-6  # of two scales, relative
 _ZERO = 1e-6  # of ln (discrepancy / kappa) there
 
 
@@ -77,7 +77,7 @@ def column(
     scales: Sequence[float],
     levels: Sequence[str],
     seed: int = 0,
-    search: tuple[float, float] | None = None,
+    searched: Sequence[float] = (),
 ) -> Column:
     """Return all levels at all scales, from one anneal, on the training data of a task.
 
@@ -86,15 +86,16 @@ def column(
     Args:
         scales: Values of chi, in any order; a value may be repeated.
         levels: Names of levels; the exact one is solved beside them for linear networks.
-        search: Lowest and highest scale between which the preferred scale is looked for; None not to look for it. For
-            networks that are not linear its scales are solved in the same anneal.
+        searched: Ascending scales between which the preferred scale is looked for; empty not to look for it. For
+            networks that are not linear they are solved in the same anneal.
 
     Raises:
         InputError: If a level is not defined for the activation.
     """
     geometry, linear = decompose(task, network), network.activation == "linear"
-    searched = _search_scales(*search) if search else []
-    solved = sorted({*scales, *([] if linear else searched)})
+    # a scale that rounding doubles would be solved twice, and interpolated over nothing
+    beside = [] if linear else [chi for chi in searched if not np.isclose(chi, scales, rtol=_SAME, atol=0).any()]
+    solved = sorted({*scales, *beside})
     asked = [*levels, *([EXACT.name] if linear and EXACT.name not in levels else [])]
     sampling_seed = derived_seed({"stage": "theory", "seed": seed, "data": task.digest()})
     found = {(solved[i], name): at for i, name, at in anneal(geometry, network, solved, asked, sampling_seed)}
@@ -104,11 +105,12 @@ def column(
         exact = values.get((chi, EXACT.name), float("nan"))
         for name in levels:
             cells[chi, name] = _cell(geometry, found[chi, name], values[chi, name], exact)
-    if search is None:
+    if not searched:
         return Column(cells, {})
     if linear:
         return Column(cells, {name: _closed(geometry, network, name, searched) for name in levels})
-    inside = [chi for chi in solved if search[0] <= chi <= search[1]]
+    low, high = searched[0] * (1 - _SAME), searched[-1] * (1 + _SAME)
+    inside = [chi for chi in solved if low <= chi <= high]
     return Column(cells, {name: _sampled(network, name, inside, values) for name in levels})
 
 
@@ -123,11 +125,6 @@ def _cell(geometry: Geometry, at: Prediction, value: float, exact: float) -> Cel
         transition=not at.anneals_agree,
         note=at.note,
     )
-
-
-def _search_scales(low: float, high: float) -> list[float]:
-    steps = max(2, int(np.ceil(SEARCH_STEPS * np.log10(high / low) - 1e-9)))
-    return [float(chi) for chi in np.geomspace(low, high, steps + 1)]
 
 
 def _closed(geometry: Geometry, network: Network, level: str, scales: Sequence[float]) -> Preferred:
@@ -171,8 +168,12 @@ def _maximum(scales: Sequence[float], ratios: Array, excess: Callable[[float], f
         way = "rises" if np.all(ratios < 0) else "falls" if np.all(ratios >= 0) else "has its maximum at an end"
         return Preferred(float("nan"), f"not reached: ln p {way} {span}")
     i = tops[0]
-    log_chi = brentq(excess, np.log(scales[i]), np.log(scales[i + 1]), xtol=_PRECISION, rtol=_PRECISION)
-    if not abs(excess(log_chi)) < _ZERO:
+    ends = {float(np.log(scales[j])): float(ratios[j]) for j in (i, i + 1)}  # as found, whatever rounding says again
+    try:
+        log_chi = brentq(lambda at: ends.get(at) or excess(at), *ends, xtol=_PRECISION, rtol=_PRECISION)
+    except ValueError:  # NaN between two scales
+        log_chi = float("nan")
+    if np.isnan(log_chi) or not abs(excess(log_chi)) < _ZERO:
         return Preferred(float("nan"), f"no solution between chi = {scales[i]:.3g} and {scales[i + 1]:.3g}")
     others = ", ".join(f"{np.sqrt(scales[j] * scales[j + 1]):.2g}" for j in tops[1:])
     return Preferred(float(np.exp(log_chi)), f"ln p has further maxima near chi = {others}" if others else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import pairwise, product
@@ -27,7 +28,7 @@ SCALE = ("chi", "gamma")
 AXES = (*SCALE, "width", "n_train", "kappa_0", "g_w", "g_v")
 _COUNTS = ("width", "n_train")
 _GAMMA = (-1.0, 2.0)
-_RANGE = (0.1, 1000.0)
+_RANGE, _STEPS = (0.1, 1000.0), 3  # where the preferred scale is looked for, and scales in a decade
 AxisName = Annotated[str, OneOf(AXES)]
 
 
@@ -144,8 +145,8 @@ def phase_map(
             data[key] = replace(made, x_test=made.x_test[:0], y_test=made.y_test[:0])  # a map has no test points
         cells = _cells(settings, place)
         scales = [_network(network, at).chi for at in cells]
-        search = _search(settings, network.activation, scales)
-        solved = column(data[key], _network(network, cells[0]), scales, levels, settings.seed, search)
+        searched = _searched(settings, network.activation, scales)
+        solved = column(data[key], _network(network, cells[0]), scales, levels, settings.seed, searched)
         for at, chi in zip(cells, scales, strict=True):
             about = {"n_train": data[key].n_train, **_network(network, at).parameters()}
             found[at[settings.x], at[settings.y]] = list(_rows(about | at, solved, chi, levels))
@@ -224,12 +225,13 @@ def _data(task: TaskSettings, place: Mapping[str, float]) -> TaskSettings:
     return validated(type(task), values | {"n_train": place["n_train"]})
 
 
-def _search(settings: PhaseMapSettings, activation: str, scales: Sequence[float]) -> tuple[float, float] | None:
-    if settings.chi_range:
-        return settings.chi_range[0], settings.chi_range[1]
-    if activation == "linear":
-        return _RANGE
-    return (min(scales), max(scales)) if min(scales) < max(scales) else None
+def _searched(settings: PhaseMapSettings, activation: str, scales: Sequence[float]) -> list[float]:
+    """Return the scales between which the preferred one is looked for: of a sampled column its own, if not stated."""
+    if settings.chi_range is None and activation != "linear":
+        return sorted(set(scales)) if len(set(scales)) > 1 else []
+    low, high = settings.chi_range or _RANGE
+    steps = max(2, math.ceil(_STEPS * math.log10(high / low) - 1e-9))
+    return [low * (high / low) ** (index / steps) for index in range(steps)] + [high]
 
 
 def _rows(about: Mapping[str, Any], solved: Column, chi: float, levels: Sequence[str]) -> Iterator[dict[str, Any]]:
