@@ -184,7 +184,7 @@ def evidence_tables(theory: pd.DataFrame, langevin: pd.DataFrame) -> dict[str, p
     rows, maxima = [], []
     for place, group in both.sort_values(_RUN, kind="stable").groupby([*_RUN, "source"], sort=False):
         at, source = group.sort_values("chi"), place[-1]
-        experiment, seed, _, _ = place
+        experiment, seed, samples, _ = place
         absolute, sampled = at["log_evidence"].to_numpy(), at["log_evidence_mc_error"].to_numpy()
         if source != "langevin" and not np.isfinite(absolute).any():
             continue  # as of the tree level
