@@ -315,3 +315,18 @@ def test_the_theory_keeps_the_matrices_asked_for_and_those_that_figures_draw():
     assert config.matrices_of("small") == ["nngp", "laplace", "exact", "1", "7", "50"]
     with pytest.raises(InputError, match=r"^config: theory.matrices = \['exat'\]: exat: must be a scale or one of"):
         parse_config(values | {"theory": {"matrices": ["exat"]}})
+
+
+def test_a_reference_is_another_sampler_at_seeds_that_there_are():
+    """The sampler is part of the seed: two runs of one would agree to the last bit."""
+    values = _changed("experiments.b", {"task": {"name": "ising"}, "network": {"activation": "erf"}})
+    assert parse_config(values).references()
+    for section, message in (
+        ({"langevin": {"sampler": "hmc"}}, "reference.sampler = 'hmc': must be another one than langevin.sampler"),
+        ({"reference": {"sampler": "langevin"}}, "reference.sampler = 'langevin': must be another one than"),
+        ({"reference": {"seeds": [0, 77]}}, "reference.seeds = 77: no experiment has that seed"),
+    ):
+        with pytest.raises(InputError, match=re.escape(message)):
+            parse_config({**values, **section})
+    none = {"langevin": {"sampler": "hmc"}, "reference": {"experiments": []}}
+    assert not parse_config({**values, **none}).references()
