@@ -425,3 +425,18 @@ def test_figures_of_several_numbers_of_samples_show_the_largest():
     one = parse_config(_changed("experiments.a.task", task | {"n_train": [8]}))
     assert "learning_curves" not in one.figures_of("a")
     assert one.run_of("a", "0", samples="/p8").n_train == 8
+
+
+def test_a_reference_is_another_sampler_at_seeds_that_there_are():
+    """The sampler is part of the seed: two runs of one would agree to the last bit."""
+    values = _changed("experiments.b", {"task": {"name": "ising"}, "network": {"activation": "erf"}})
+    assert parse_config(values).references()
+    for section, message in (
+        ({"langevin": {"sampler": "hmc"}}, "reference.sampler = 'hmc': must be another one than langevin.sampler"),
+        ({"reference": {"sampler": "langevin"}}, "reference.sampler = 'langevin': must be another one than"),
+        ({"reference": {"seeds": [0, 77]}}, "reference.seeds = 77: no experiment has that seed"),
+    ):
+        with pytest.raises(InputError, match=re.escape(message)):
+            parse_config({**values, **section})
+    none = {"langevin": {"sampler": "hmc"}, "reference": {"experiments": []}}
+    assert not parse_config({**values, **none}).references()

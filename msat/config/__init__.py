@@ -309,7 +309,20 @@ def parse_config(values: Mapping[str, Any]) -> Config:
         except InputError as error:
             raise InputError(f"config: maps.{name}: {error}") from None
         maps[name] = named.model_copy(update={"task": named.task.located(config.mnist.folder)})
-    return config.model_copy(update={"experiments": chosen, "maps": maps})
+    checked = config.model_copy(update={"experiments": chosen, "maps": maps})
+    _check_reference(checked)
+    return checked
+
+
+def _check_reference(config: Config) -> None:
+    """Raise InputError if the reference would be the training itself, or has seeds that no experiment has."""
+    sampler, seeds = config.reference.sampler, config.reference.seeds or ()
+    if config.references() and sampler == config.langevin.sampler:
+        raise InputError(f"config: reference.sampler = {sampler!r}: must be another one than langevin.sampler")
+    known = {seed for name in config.experiments for seed in config.seeds_of(name)}
+    for seed in seeds:
+        if seed not in known:
+            raise InputError(f"config: reference.seeds = {seed}: no experiment has that seed")
 
 
 def _shape_of(experiment: Experiment) -> tuple[str, int, int]:

@@ -62,7 +62,8 @@ def measured(
         "rhat": diagnostics.rhat(f_train),
         "ess": ess,
         **{name: getattr(state, name) for name in ("step_size", "steps", "burn_in_steps")},
-        "curvature": max(state.curvature, state.end_curvature),
+        # of hmc with a step size that was given none is measured at the start
+        "curvature": np.fmax(state.curvature, state.end_curvature),
         "start": state.starts,
     }
     if SEVERAL in by_chain:

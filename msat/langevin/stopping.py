@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from msat.langevin import diagnostics
+from msat.langevin.diagnostics import MIN_CHAINS
 from msat.langevin.moments import CAPACITY
 from msat.langevin.potential import Potential
 from msat.langevin.samplers import get_sampler
@@ -132,7 +133,9 @@ def segment_agrees(potential: Potential, settings: LangevinSettings, state: Stat
     A drift is an autocorrelation as long as the segment: it leaves few effective draws.
     """
     found = _mixing(state, quantities(potential, state))
-    settled = float(np.min(found.ess, initial=np.inf)) >= BURN_IN_ESS * len(state.weights[0])
+    chains = len(state.weights[0])
+    # of fewer chains the draws are not counted: R-hat alone decides
+    settled = chains < MIN_CHAINS or float(np.min(found.ess, initial=np.inf)) >= BURN_IN_ESS * chains
     return settled and found.worst < settings.burn_in_rhat
 
 

@@ -207,3 +207,17 @@ def test_devices():
         assert find_device("auto").type == "cpu"
         with pytest.raises(InputError, match="no CUDA device"):
             find_device("cuda")
+
+
+@pytest.mark.parametrize("chains", [2, 3])
+def test_burn_in_of_few_chains_ends_by_rhat(small_task, small_network, chains):
+    """Effective draws are counted of four chains and more: without them burn-in would go on to its maximum."""
+    trained = msat.train(small_task, small_network, chains=chains, steps=64, seed=1)
+    assert trained.attrs["burn_in_converged"] == 1
+    assert trained["burn_in_steps"].item() < 10_000
+    assert trained.attrs["mixed"] == 0  # which their noise does not tell
+
+
+def test_the_curvature_of_hmc_with_a_given_step_is_that_of_its_end(small_task, small_network):
+    trained = msat.train(small_task, small_network, sampler="hmc", step_size=0.05, chains=4, steps=64, seed=1)
+    assert trained["curvature"].item() > 1

@@ -36,11 +36,17 @@ config["select"] = list(CONFIG.experiments)
 # The grid: one entry for each training job.
 RUNS = CONFIG.runs()
 
-# Whether a training job takes a GPU. This machine is asked only for runs on this machine: on a cluster, whose
-# login node need not be like its nodes, the profile's set-resources overrides it.
-ON_GPU = CONFIG.langevin.device == "cuda" or (
-    CONFIG.langevin.device == "auto" and shutil.which("nvidia-smi") is not None
-)
+
+def on_gpu(kind):
+    """Whether a training job takes a GPU.
+
+    This machine is asked only for runs on this machine: on a cluster, whose login node need not be like its nodes, the
+    profile's set-resources overrides it.
+    """
+    device = getattr(CONFIG, kind).device
+    here = device == "auto" and shutil.which("nvidia-smi") is not None
+    return device == "cuda" or here
+
 
 # How often trainings are saved, and whether they leave their final states.
 SAVING = CONFIG.saving.model_dump()

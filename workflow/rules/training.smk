@@ -28,7 +28,7 @@ for kind, name in (("langevin", "train"), ("reference", "reference")):
         resources:
             mem_mb=of_job(training_mb, kind),
             runtime=of_job(training_minutes, kind),
-            gpu=1 if ON_GPU else 0,
+            gpu=int(on_gpu(kind)),
             # how trainings are saved changes no result: as a param, a change of it would run them again
             saving=flags(SAVING),
         params:
