@@ -38,7 +38,7 @@ def draw(
     shown = sorted({*degrees[-1:], *(degree for degree in degrees if degree == 1)})
     quantities = ["train_discrepancy", "test_discrepancy", *(f"component_{k}" for k in shown), "weight_alignment"]
     highest = degrees[-1] if degrees and degrees[-1] > 1 else None
-    heights = [1.7 if quantity == f"component_{highest}" else 1.0 for quantity in quantities]
+    heights = [2.2 if quantity == f"component_{highest}" else 1.0 for quantity in quantities]
     scales = _scales(theory)
     dimension = float(half_learned["dimension"].iloc[0])
     unit = dimension if np.isfinite(dimension) else 1.0
@@ -129,7 +129,7 @@ def _half(axes: style.Axes, half: style.Table, unit: float) -> None:
         lines += [f"half {note}:", *(", ".join(labels[k : k + 2]) for k in range(0, len(labels), 2))]
     frame = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
     # behind curves and points, before the lines at all and at half
-    look = {"va": "top", "fontsize": 6, "bbox": frame, "zorder": 1.5}
+    look = {"va": "top", "fontsize": 5.5, "bbox": frame, "zorder": 1.5}
     axes.annotate("\n".join(lines), (0.03, 0.93), xycoords=axes.get_yaxis_transform(), **look)
 
 

@@ -71,7 +71,7 @@ def test_another_number_of_samples_adds_only_its_own_jobs(finished, edited):
     np.testing.assert_array_equal(small.y_test, large.y_test)
     half = pd.read_parquet(finished / "results/smoke/tables/half_learned.parquet")
     assert set(half["experiment"]) == {"index_probabilists_erf"}
-    assert set(half["source"]) == {"nngp", "rescaling", "tree_level", "laplace", "langevin"}
+    assert set(half["source"]) == {"nngp", "rescaling", "tree_level", "one_loop", "laplace", "langevin"}
     assert (half["dimension"] == 6).all()
     for figure in ("learning_curves", "discrepancies"):
         assert (finished / f"results/smoke/figures/index_probabilists_erf/{figure}.png").stat().st_size > 10_000
