@@ -22,6 +22,7 @@ from msat.errors import Interrupted
 from msat.langevin.settings import LangevinSettings, TrainingJob
 from msat.network import Network, NetworkSettings
 from msat.stages import maps
+from msat.stages.phase_map import PhaseMapSettings
 from msat.tasks.storage import save_task
 from msat.theory.settings import TheorySettings
 
@@ -321,13 +322,13 @@ def test_version_and_help(capsys):
         )
 
 
-COMMANDS = "task mnist solve train compare collect check figure figures loop-map finite-width schema"
+COMMANDS = "task mnist solve train compare collect check figure figures loop-map finite-width map schema"
 
 
 def test_every_command_and_task_has_help(capsys):
     assert _run("--help") == 0
     listed = capsys.readouterr().out.split("Commands:")[1]
-    for command in (*COMMANDS.split(), *(f"task {name}" for name in tasks.NAMES)):
+    for command in (*COMMANDS.split(), *(f"{group} {name}" for group in ("task", "map") for name in tasks.NAMES)):
         assert _run(f"{command} --help") == 0
         assert capsys.readouterr().out.startswith(f"Usage: msat {command} ")
         assert f"\n  {command.split()[0]} " in listed
@@ -340,6 +341,7 @@ def test_every_command_and_task_has_help(capsys):
         ("train", (Network, LangevinSettings, TrainingJob)),
         *((f"task {name}", (tasks.get(name).Settings,)) for name in tasks.NAMES),
         *((name.replace("_", "-"), (settings,)) for name, (settings, _) in maps.MAPS.items()),
+        *((f"map {name}", (PhaseMapSettings, NetworkSettings, tasks.get(name).Settings)) for name in tasks.NAMES),
     ],
 )
 def test_options_and_their_defaults_are_those_of_the_settings(capsys, command, models):
@@ -362,11 +364,44 @@ def test_flags_are_read_back_as_they_were_written():
         tasks.get("teacher_student").Settings(coefficients=[1.0, 0.0, -0.1], unit_variance=True),
         tasks.get("table").Settings(file="it's mine.csv", target="y", features=["a b", "c"], n_train=4),
         maps.MAPS["finite_width"][0](widths=[3, 4], gamma=[0.5], seeds=[7]),
+        PhaseMapSettings(x="chi", x_values=[0.5, 2.0], y="n_train", y_values=[4.0, 8.0], levels=["exact"]),
     ]
     for model in settings:
         command = click.Command("any", params=list(options(type(model))))
         with command.make_context("any", shlex.split(flags(model.model_dump()))) as context:
             assert build(type(model), context.params) == model
+
+
+def test_a_map_from_the_command_line(tmp_path, capsys):
+    """Of ising by default, of any task by its name; columns are reported where they take long."""
+    axes = "--x chi --x-values 1,4 --y n_train --y-values 4,8"
+    assert _run(f"map {axes} --width 10 --dimension 12 --levels laplace,exact --out {tmp_path}") == 0
+    assert capsys.readouterr().err == ""
+    table = pd.read_parquet(tmp_path / "phase_map.parquet")
+    assert len(table) == 2 * 2 * 2
+    assert set(table["width"]) == {10}
+    sizes = "--width 10 --dimension 6 --activation erf --levels nngp"
+    assert _run(f"map teacher_student {axes} {sizes} --out {tmp_path}") == 0
+    assert "msat map: column 2 of 2: n_train = 8\n" in capsys.readouterr().err
+    assert set(pd.read_parquet(tmp_path / "phase_map.parquet")["activation"]) == {"erf"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--x chi --x-values 1,2 --y chi --y-values 1,2", "x = chi, y = chi: must be two different parameters"),
+        ("--x chi --x-values 1 --y width --y-values 1,2", "x_values = 1: an axis must have at least two values"),
+        ("--x chi --x-values 1,a --y width --y-values 1,2", "--x-values = '1,a': must be numbers separated by commas"),
+        ("--x chi --x-values 1,2 --y width --y-values 2,1", "y_values = 2,1: must be ascending, each value once"),
+        ("--x chi --x-values 1,2 --y depth --y-values 1,2", "y = 'depth': must be one of chi, gamma, width"),
+    ],
+)
+def test_a_bad_map_is_one_line(tmp_path, capsys, options, message):
+    assert _run(f"map {options} --out {tmp_path}") == 2
+    captured = capsys.readouterr().err
+    assert captured.startswith(f"msat: error: {message}")
+    assert captured.count("\n") == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_help_starts_at_once():

@@ -283,8 +283,8 @@ def test_figures_follow_from_levels_and_task():
     """A figure without its levels, or its teacher's direction, is left out."""
     config = parse_config(_changed("experiments.a.task", {"name": "teacher_student"}))
     needs = {name: figures.declaration(name) for name in figures.NAMES}
-    every = {name for name, need in needs.items() if need.kind != "map" and not need.against_samples}
-    assert set(config.figures_of("a")) == every
+    of_experiment = {name: need for name, need in needs.items() if need.kind in ("experiment", "runs")}
+    assert set(config.figures_of("a")) == {name for name, need in of_experiment.items() if not need.against_samples}
     assert "components" not in parse_config(MINIMAL).figures_of("a")
     kernel_levels = parse_config(_changed("experiments.a.levels", ["nngp", "rescaling"]))
     assert "kernels" not in kernel_levels.figures_of("a")
@@ -308,7 +308,50 @@ def test_what_figures_read_and_how_they_are_asked_for():
     assert config.figures_options("a") == of_tables | runs
     without_runs = parse_config(_changed("experiments.a.levels", ["nngp", "rescaling"]))
     assert config.figures_options("a").keys() - without_runs.figures_options("a").keys() == {"theory", "langevin"}
-    assert config.maps() == ["finite_width", "loop_map"]
+    assert [drawn.name for drawn in config.map_figures()] == ["finite_width", "loop_map"]
+
+
+AXES = {"x": "chi", "x_values": [1.0, 2.0], "y": "n_train", "y_values": [10, 30]}
+
+
+def test_named_maps_have_their_own_folders():
+    maps = {"one": AXES | {"title": "A map"}, "two": AXES | {"task": MNIST, "network": {"activation": "erf"}}}
+    config = parse_config(MINIMAL | {"maps": maps})
+    one, _ = config.map_figures()[-2:]
+    assert one == ("map_one", "phase_map", "results/maps/one", "results/figures/maps/one", "A map")
+    assert "results/figures/maps/two/phase_map.png" in config.figure_files()
+    assert config.maps["one"].task.name == "ising"
+    options = config.map_options("one")
+    assert {"title", "task", "network", "name"}.isdisjoint(options)
+    assert {"x": "chi", "y_values": [10, 30], "dimension": 200, "activation": "linear"}.items() <= options.items()
+    assert config.map_options("two")["images"] == config.maps["two"].task.images
+    longer = parse_config(MINIMAL | {"maps": {"one": maps["one"] | {"y_values": [10, 3000]}}})
+    assert longer.map_mb("one") > config.map_mb("one") > 0
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"y": "chi"}, "config: maps.one: x = chi, y = chi: must be two different parameters"),
+        ({"levels": ["exact"], "network": {"activation": "erf"}}, "config: maps.one: level = 'exact' with activation"),
+        ({"y_values": [1, 3], "task": MNIST}, "config: maps.one: n_train = 1: input should be greater than or equal"),
+        ({"z": 1}, "config: maps.one.z: unknown key"),
+    ],
+)
+def test_a_bad_map_is_one_line(values, message):
+    with pytest.raises(InputError) as error:
+        parse_config(MINIMAL | {"maps": {"one": AXES | values}})
+    assert str(error.value).startswith(message)
+
+
+def test_maps_on_files_that_are_missing_are_left_out(tmp_path):
+    maps = {"one": AXES, "two": AXES | {"task": MNIST}}
+    config, line = with_files(parse_config(MINIMAL | {"maps": maps, "mnist": {"folder": str(tmp_path)}}))
+    assert list(config.maps) == ["one"]
+    assert "left out map two;" in line
+    table = {"name": "table", "file": "nowhere.npz"}
+    with pytest.raises(InputError, match=r"^config: maps.three.task.file = 'nowhere.npz': no such file"):
+        with_files(parse_config(MINIMAL | {"maps": {"three": AXES | {"task": table}}}))
 
 
 def test_a_task_may_name_its_own_folder_of_files(tmp_path, monkeypatch):

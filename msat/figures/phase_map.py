@@ -31,6 +31,7 @@ _COLUMNS = {  # of the maps above
 }
 _SEQUENTIAL, _DIVERGING = "viridis", "RdBu_r"
 _SMALLEST = 0.1  # per cent: smaller errors are drawn in proportion, larger ones by their logarithm
+_HATCHED: Any = {"facecolor": "0.93", "edgecolor": "0.55", "hatch": "////"}  # no value
 _MOST_TICKS = 4, 6  # along the horizontal and the vertical axis
 
 
@@ -52,11 +53,11 @@ def draw(phase_map: style.Table) -> style.Figure:
         for axes, column, label in zip(above, _COLUMNS, _COLUMNS.values(), strict=False)
         if column != "chi_star" or not _scale_axis(phase_map)
     ]
-    for axes in above[: len(drawn)]:
+    for axes in above[: len(drawn)]:  # the curves have a legend
         axes.set_title(style.label(shown))
     if _scale_axis(phase_map):
         _preferred_line(above[:2], of[shown])
-        _preferred_curves(above[2], of)
+        drawn.append(_preferred_curves(above[2], of, shown))
     drawn += _errors(figure, below, others)
     style.finished(figure, np.array([*above, *below]))
     hatched = any(bool(np.isnan(values).any()) for values in drawn)
@@ -126,7 +127,7 @@ def _image(axes: style.Axes, rows: style.Table, column: str, norm: Normalize, co
     table = rows.pivot_table(index=y, columns=x, values=column, dropna=False)
     values = table.to_numpy()
     edges = [_edges(name, index.to_numpy(dtype=np.float64)) for name, index in ((x, table.columns), (y, table.index))]
-    axes.patch.set(facecolor="0.93", edgecolor="0.55", hatch="////")
+    axes.patch.set(**_HATCHED)
     image = axes.pcolormesh(*edges, np.ma.masked_invalid(values), norm=norm, cmap=colors, rasterized=True)
     marked = rows[rows["transition"]]
     axes.plot(marked[x], marked[y], "x", color="#d62728", markersize=4, markeredgewidth=1)
@@ -187,20 +188,28 @@ def _preferred_line(panels: Sequence[style.Axes], rows: style.Table) -> None:
         axes.set(xlim=limits[0], ylim=limits[1])
 
 
-def _preferred_curves(axes: style.Axes, of: dict[levels.Level, style.Table]) -> None:
-    """Draw the preferred scale of every level against the axis that is not the scale."""
-    for level, rows in of.items():
-        x, y = (str(name) for name in rows.columns[:2])
-        other = y if _scale_axis(rows) == x else x
-        line = rows.drop_duplicates(other).sort_values(other)
+def _preferred_curves(axes: style.Axes, of: dict[levels.Level, style.Table], shown: levels.Level) -> Array:
+    """Draw the preferred scale of every level against the axis that is not the scale, and return that of one.
+
+    Hatched where that level has none.
+    """
+    x, y = (str(name) for name in of[shown].columns[:2])
+    other = y if _scale_axis(of[shown]) == x else x
+    lines = {level: rows.drop_duplicates(other).sort_values(other) for level, rows in of.items()}
+    for level, line in lines.items():
         axes.plot(line[other], line["chi_star"], marker=level.marker, markersize=2.5, **style.look(level))
-    _ticks(axes, other, axes.xaxis, line[other].to_numpy(dtype=np.float64))
+    centres, best = lines[shown][other].to_numpy(dtype=np.float64), lines[shown]["chi_star"].to_numpy()
+    edges = _edges(other, centres)
+    for index in np.flatnonzero(np.isnan(best)):
+        axes.axvspan(edges[index], edges[index + 1], **_HATCHED, linewidth=0)
+    _ticks(axes, other, axes.xaxis, centres)
+    axes.set_xlim(edges[0], edges[-1])
     axes.set_yscale("log")
-    axes.set_xlim(line[other].min() * 0.93, line[other].max() * 1.07)  # where a curve ends there is no value
     low, high = axes.get_ylim()
     style.plain_ticks(axes.yaxis, _round_numbers(low, high))
     axes.yaxis.set_minor_locator(_no_ticks())
     axes.set_ylabel(_COLUMNS["chi_star"])
+    return np.asarray(best)
 
 
 def _explain(figure: style.Figure, curves: style.Axes, hatched: bool, crossed: bool) -> None:
@@ -213,7 +222,7 @@ def _explain(figure: style.Figure, curves: style.Axes, hatched: bool, crossed: b
         handles.append(Line2D([], [], color="black", linewidth=1.2, linestyle="--"))
         labels.append(r"$\chi^*$ in the maps")
     if hatched:
-        handles.append(Patch(facecolor="0.93", edgecolor="0.55", hatch="////"))
+        handles.append(Patch(**_HATCHED))
         labels.append("no value (no solution, or not reached)")
     if crossed:
         handles.append(Line2D([], [], color="#d62728", marker="x", linestyle="", markersize=4))

@@ -26,13 +26,18 @@ from msat.figures import (
     style,
 )
 from msat.figures import finite_width as finite_width_figure
+from msat.figures import phase_map as phase_map_figure
 from msat.levels import LEVELS, NNGP, ONE_LOOP, RESCALING, TREE_LEVEL
+from msat.network import NetworkSettings
 from msat.stages.maps import FiniteWidthSettings, LoopMapSettings, finite_width, loop_map
+from msat.stages.phase_map import PhaseMapSettings, phase_map
 from msat.stages.tables import collect_files
 from msat.store import load_dataset, save_dataset
 from msat.tables.files import read_table, write_table
+from msat.tasks import get
 
 ROOT = Path(__file__).parents[2]
+ising = get("ising")
 FEW = [[NNGP.name, RESCALING.name], [TREE_LEVEL.name]]
 
 
@@ -67,7 +72,13 @@ def folder(tmp_path_factory):
     ratios = {"samples_per_neuron": 0.5, "inputs_per_sample": 2.0}
     grid = FiniteWidthSettings(widths=[10, 20, 40], n_train=6, seeds=[0, 1], **ratios, **shared)
     write_table(finite_width(grid), path / "finite_width")
+    axes = PhaseMapSettings(x="width", x_values=[10, 30], y="gamma", y_values=[0.0, 0.5, 1.0])
+    write_table(_phase_map(axes), path / "phase_map")
     return path
+
+
+def _phase_map(axes):
+    return phase_map(axes, NetworkSettings(), ising.make, ising.Settings(n_train=12, dimension=20))
 
 
 def read(folder, *names, experiment="tiny"):
@@ -145,7 +156,8 @@ def test_components_are_drawn_where_there_is_a_teacher():
 
 
 def test_an_experiment_has_the_figures_whose_levels_it_has():
-    every = [name for name in NAMES if declaration(name).kind != "map" and not declaration(name).against_samples]
+    of_experiment = [name for name in NAMES if declaration(name).kind in ("experiment", "runs")]
+    every = [name for name in of_experiment if not declaration(name).against_samples]
     assert figures_of(LEVELS, has_direction=True) == every
     assert figures_of(LEVELS, has_direction=True, several_samples=True) == sorted([*every, "learning_curves"])
     assert figures_of(FEW[0], has_direction=True) == [name for name in every if name != "kernels"]
@@ -189,6 +201,42 @@ def test_levels_that_the_registry_does_not_know_are_left_out(folder):
             for rows in (table, pd.concat([table, stranger]))
         ]
         assert legends[0] == legends[1]
+
+
+def _legend(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_a_phase_map_hatches_what_has_no_value_and_crosses_what_differs(folder):
+    """One panel for each error; what is drawn into the maps is in the legend, and nothing else."""
+    (table,) = read(folder, "phase_map")
+    hole = (table["level"] == ONE_LOOP.name) & (table["width"] == 10)
+    table.loc[hole, ["train_discrepancy", "hidden_kernel_gain", "relative_error", "chi_star"]] = np.nan
+    figure = phase_map_figure.draw(table)
+    assert "no value (no solution, or not reached)" in _legend(figure)
+    assert "anneals differ" not in _legend(figure)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles[:2] == ["exact", "exact"]
+    (panel,) = (axes for axes in figure.axes if axes.get_title() == ONE_LOOP.label)
+    assert np.ma.getmaskarray(panel.collections[0].get_array()).reshape(3, 2)[:, 0].all()
+    whole = table[table["level"] == "exact"].copy()
+    whole.loc[whole.index[:2], "transition"] = True
+    figure = phase_map_figure.draw(whole)
+    assert "anneals differ" in _legend(figure)
+    assert "no value (no solution, or not reached)" not in _legend(figure)
+    crosses = [line for line in figure.axes[0].get_lines() if line.get_marker() == "x"]
+    assert [len(line.get_xdata()) for line in crosses] == [2]
+
+
+@pytest.mark.parametrize("column", ["chi_star", "train_discrepancy"])
+def test_a_phase_map_without_any_value_is_drawn(folder, tmp_path, column):
+    """Neither axis a scale, and no preferred scale anywhere; or no solution anywhere."""
+    axes = PhaseMapSettings(x="g_w", x_values=[0.3, 0.6], y="width", y_values=[10, 20], levels=["exact"])
+    table = _phase_map(axes)
+    table[column] = np.nan
+    write_table(table, tmp_path / "phase_map")
+    draw("phase_map", [tmp_path / "a.png"], tables=tmp_path)
+    assert (tmp_path / "a.png").stat().st_size > 5000
 
 
 def test_levels_without_a_solution_end_their_line(folder):

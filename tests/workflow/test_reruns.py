@@ -18,7 +18,7 @@ from tests.workflow.running import ROOT, planned_jobs, snakemake
 
 pytestmark = pytest.mark.workflow
 
-TASKS, SOLVE, TRAIN, MAPS_ = "task *", "solve *", "train *|reference *", "map *"
+TASKS, SOLVE, TRAIN, MAPS_ = "task *", "solve *", "train *|reference *", "map *|phase *"
 TABLES, CHECKS, FIGURES = "collect", "checks", "figure_*"
 READ = (TABLES, CHECKS, FIGURES)  # what reads results, not what makes them
 NOTHING = ()
@@ -29,10 +29,10 @@ TABLE = {
     "settings.py": (TASKS, SOLVE, TRAIN, MAPS_, *READ),
     "types.py": (
         *(TASKS, SOLVE, TRAIN, MAPS_, TABLES, CHECKS),
-        *(f"figure_{name}" for name in ("evidence", "finite_width", "kernels", "loop_map")),
+        *(f"figure_{name}" for name in ("evidence", "finite_width", "kernels", "loop_map", "phase_map")),
     ),
     "errors.py validation.py": NOTHING,  # words for what is refused
-    "keys.py": (SOLVE, TRAIN),  # seeds
+    "keys.py": (SOLVE, TRAIN, MAPS_),  # seeds
     "uncertainty.py": (TRAIN, TABLES, CHECKS),
     "provenance.py": (SOLVE,),  # versions and commit in the file
     "store.py": (SOLVE, MAPS_, *READ),
@@ -83,7 +83,9 @@ TABLE = {
     "observables/*.py": (SOLVE, TABLES, CHECKS),
     # stages, tables, figures
     "stages/theory.py": (SOLVE,),
-    "stages/maps.py": (MAPS_,),
+    "stages/columns.py": (MAPS_,),
+    "stages/maps.py": ("map *",),
+    "stages/phase_map.py": ("phase *",),
     "stages/tables.py stages/measured.py": (TABLES,),
     "stages/checks.py": (CHECKS,),
     "stages/training.py stages/code.py stages/figures.py": NOTHING,
@@ -116,6 +118,9 @@ def _keys(config: Config) -> dict[str, str]:
     keys = {"collect": code.tables(), "checks": code.checks()}
     keys |= {f"map {name}": code.maps() for name in MAPS}
     keys |= {f"figure_{name}": code.figure(name) for name in figures.NAMES}
+    for name, at in config.maps.items():
+        activation, task = at.network.activation, at.task
+        keys[f"phase {name}"] = code.phase_map(activation, at.levels_of(activation), task.name, task.activations())
     for name, experiment in config.experiments.items():
         task, activation = experiment.task, experiment.network.activation
         keys[f"task {name}"] = code.task(task.name, task.activations(), nested=experiment.samples is not None)
@@ -174,8 +179,9 @@ def _downstream(config: Config, jobs: set[str]) -> dict[str, int]:
     }
     counts["checks"] = int("checks" in jobs or counts["collect"])
     counts |= {name: int(name in of.get("map", ())) for name in MAPS}
-    for name in config.maps():
-        counts[f"figure_{name}"] = int(f"figure_{name}" in jobs or counts[name])
+    counts |= {f"map_{name}": int(name in of.get("phase", ())) for name in config.maps}
+    for drawn in config.map_figures():
+        counts[f"figure_{drawn.name}"] = int(f"figure_{drawn.figure}" in jobs or counts[drawn.name])
     for name in config.experiments:
         own = any(f"figure_{figure}" in jobs for figure in config.figures_of(name))
         counts[f"figures_{name}"] = int(own or counts["collect"])

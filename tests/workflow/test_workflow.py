@@ -31,6 +31,11 @@ def test_everything_is_there_and_agrees(finished):
     for table in (langevin, reference):
         assert table["target_met"].all()
         assert table["mixed"].all()
+    (cells,) = (pd.read_parquet(path) for path in results.glob("maps/*/phase_map.parquet"))
+    assert list(cells.columns[:2]) == ["chi", "width"]
+    assert cells[cells["level"] == "exact"]["chi_star"].notna().all()
+    for suffix in ("pdf", "png"):
+        assert (results / f"figures/maps/linear_scale_width/phase_map.{suffix}").stat().st_size > 10_000
     assert not list((results / "checkpoints").iterdir())
     assert not list(results.rglob("*.tmp"))
 
@@ -106,7 +111,7 @@ def test_a_theory_edit_does_not_retrain(finished, edited):
 def test_a_plotting_edit_only_draws(finished, edited):
     edited("msat/figures/style.py", lambda text: text + "\n_EDITED = True\n")
     planned = set(planned_jobs(snakemake(finished, "-n")))
-    assert planned == {*FIGURE_RULES, "figure_loop_map", "figure_finite_width", "all"}
+    assert planned == {*FIGURE_RULES, "figure_loop_map", "figure_finite_width", "figure_map_linear_scale_width", "all"}
 
 
 def test_a_training_edit_retrains_and_does_not_solve(finished, edited):
