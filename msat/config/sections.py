@@ -195,11 +195,13 @@ class Experiment(Settings):
         nested.check(self.task, getattr(self.task, "n_train", None), getattr(self.task, "n_drawn", None))
 
 
+def _default_task() -> Any:
+    return _named("ising").model_validate({"name": "ising"})
+
+
 class PhaseMap(PhaseMapSettings):
     """A named map of the theory over two parameters."""
 
     title: str = Field("", description="Title in the figure.")
-    task: Task = Field(
-        default_factory=lambda: _named("ising").model_validate({"name": "ising"}), description="Data; by default ising."
-    )
+    task: Task = Field(default_factory=_default_task, description="Data; by default ising.")
     network: NetworkSettings = Field(NetworkSettings(), description="Network, but for the axes.")

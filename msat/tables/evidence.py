@@ -173,7 +173,8 @@ def evidence_tables(theory: pd.DataFrame, langevin: pd.DataFrame) -> dict[str, p
     A source is a level that has a log evidence, or langevin. ``log_evidence`` is absolute and theory's alone;
     ``log_evidence_change`` is relative to the lowest scale of the source: for a level the difference of its log
     evidences, for langevin the integral of the measured slope. ``difference_from_exact`` is ``log_evidence`` less that
-    of the exact level, NaN where there is none. Rows are sorted by experiment, seed and number of samples, levels first.
+    of the exact level, NaN where there is none. Rows are sorted by experiment, seed and number of samples, levels
+    first.
     """
     places = [*_RUN, "chi"]
     truth = theory.loc[theory["level"] == EXACT.name, [*places, "log_evidence"]]
@@ -184,7 +185,7 @@ def evidence_tables(theory: pd.DataFrame, langevin: pd.DataFrame) -> dict[str, p
     rows, maxima = [], []
     for place, group in both.sort_values(_RUN, kind="stable").groupby([*_RUN, "source"], sort=False):
         at, source = group.sort_values("chi"), place[-1]
-        experiment, seed, samples, _ = place
+        experiment, seed, _, _ = place
         absolute, sampled = at["log_evidence"].to_numpy(), at["log_evidence_mc_error"].to_numpy()
         if source != "langevin" and not np.isfinite(absolute).any():
             continue  # as of the tree level
@@ -207,7 +208,7 @@ def evidence_tables(theory: pd.DataFrame, langevin: pd.DataFrame) -> dict[str, p
         found[_DIFFERENCE] = absolute - where[_DIFFERENCE].to_numpy()
         rows.append(where.assign(**found)[[*EVIDENCE, *several]])
         best = float(np.exp(curve.log_best))
-        height = curve.best_change, curve.best_error, curve.note
-        maxima.append((experiment, seed, source, best, best * curve.log_best_error, *height, int(samples)))
+        rest = curve.best_change, curve.best_error, curve.note, int(at["n_train"].iloc[0])
+        maxima.append((experiment, seed, source, best, best * curve.log_best_error, *rest))
     table = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=EVIDENCE)
     return {"evidence": table, "evidence_maximum": pd.DataFrame(maxima, columns=MAXIMUM)}

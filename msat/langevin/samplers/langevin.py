@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from msat.langevin.settings import LangevinSettings
     from msat.langevin.state import State
 
-MEASURES_BIAS = (
-    False  # that of its step is small at the default safety: level `reference` of the tables
-)
+MEASURES_BIAS = False  # that of its step is small at the default safety: level `reference` of the tables
 
 _STABLE = 1.9  # of step size times curvature; a quadratic diverges at 2
 
