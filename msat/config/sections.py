@@ -132,11 +132,13 @@ class Experiment(Settings):
     levels: Levels | None = Field(None, description="Levels of theory; null for the common ones.")
 
 
+def _default_task() -> Task:
+    return cast("Task", _named("ising").model_validate({"name": "ising"}))
+
+
 class PhaseMap(PhaseMapSettings):
     """A named map of the theory over two parameters."""
 
     title: str = Field("", description="Title in the figure.")
-    task: Task = Field(
-        default_factory=lambda: _named("ising").model_validate({"name": "ising"}), description="Data; by default ising."
-    )
+    task: Task = Field(default_factory=lambda: _default_task(), description="Data; by default ising.")
     network: NetworkSettings = Field(NetworkSettings(), description="Network, but for the axes.")

@@ -71,8 +71,8 @@ def _panels(errors: int) -> tuple[style.Figure, list[style.Axes], list[style.Axe
 
     figure = Figure(figsize=(style.WIDTH, 4.5 if errors else 2.6))
     rows = figure.add_gridspec(2 if errors else 1, 1)
-    above = rows[0].subgridspec(1, len(_COLUMNS)).subplots()
-    below = rows[1].subgridspec(1, errors).subplots(sharey=True, squeeze=False).flat if errors else ()
+    above: Any = rows[0].subgridspec(1, len(_COLUMNS)).subplots()
+    below: Any = rows[1].subgridspec(1, errors).subplots(sharey=True, squeeze=False).flat if errors else ()
     return figure, list(above), list(below)
 
 

@@ -64,7 +64,9 @@ for drawn in CONFIG.map_figures():
         input:
             f"{drawn.tables}/{drawn.figure}.parquet",
         output:
-            figure_output(drawn.figure, drawn.folder, "theory", drawn.title or "theory only"),
+            figure_output(
+                drawn.figure, drawn.folder, "theory", drawn.title or "theory only"
+            ),
         log:
             f"<results>/logs/figure_{drawn.name}.log",
         benchmark:

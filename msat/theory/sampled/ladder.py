@@ -47,8 +47,8 @@ def climb(
         difference, agrees = certificates[chi]
         text = "" if agrees else f"upward and downward anneals differ by {difference:+.2%} in y.ft"
         converged, note = prediction.converged and agrees, joined(prediction.note, text)
-        verdict = {"anneal_difference": difference, "anneals_agree": agrees}
-        yield chi, name, replace(prediction, converged=converged, note=note, **verdict)
+        checked = replace(prediction, anneal_difference=difference, anneals_agree=agrees)
+        yield chi, name, replace(checked, converged=converged, note=note)
 
 
 def _turn_back(
