@@ -24,6 +24,8 @@ class Outputs:
         hidden_kernel: ``E[(1/N) sum_i phi_i phi_i^T]`` on the training points, (P, P), likewise.
         first_layer: Maps row-space coordinates u, (r,), to ``E[(1/N) sum_i (a_i.u)^2]``; None where the level does not
             give it.
+        hidden_kernels: The same of all hidden layers, bottom to top, where there are several; `hidden_kernel` is then
+            that of the last one. NaN for layers that the level does not give.
     """
 
     mean_train: Array
@@ -31,6 +33,7 @@ class Outputs:
     covariance_train: Symmetric
     hidden_kernel: Symmetric
     first_layer: FirstLayer | None = None
+    hidden_kernels: Sequence[Symmetric] = ()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
