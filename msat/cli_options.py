@@ -101,7 +101,7 @@ def _option(name: str, field: FieldInfo) -> click.Option:
     kind, many = _kind(field.annotation)
     flag = name.replace("_", "-")
     default = None if field.is_required() else field.default
-    if many and default is not None:
+    if many and isinstance(default, list | tuple):
         default = ",".join(f"{value:g}" if isinstance(value, float) else str(value) for value in default)
     elif kind is bool:
         default = flag if default else f"no-{flag}"
@@ -119,8 +119,9 @@ def _kind(annotation: Any) -> tuple[Any, bool]:
     if origin is Annotated:
         return _kind(arguments[0])
     if origin in (Union, UnionType):
-        return _kind(next(item for item in arguments if item is not NoneType))
-    if origin is list:
+        kinds = [_kind(item) for item in arguments if item is not NoneType]
+        return kinds[0][0], any(many for _, many in kinds)  # one value, or several: a list of one is the value
+    if origin in (list, tuple):
         return _kind(arguments[0])[0], True
     return (str if origin is Literal else annotation), False
 

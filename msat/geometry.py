@@ -17,6 +17,7 @@ import numpy as np
 from numpy.polynomial import hermite_e
 
 from msat.activations import get_activation
+from msat.errors import InputError
 from msat.types import Array
 
 if TYPE_CHECKING:
@@ -212,7 +213,14 @@ class Geometry:
 
 
 def decompose(task: Task, network: Network) -> Geometry:
-    """Return the `Geometry` of a data set for a network; the network's scale does not matter."""
+    """Return the `Geometry` of a data set for a network; the network's scale does not matter.
+
+    Raises:
+        InputError: If the data have several outputs, and the network several hidden layers.
+    """
+    if network.depth > 1 and task.y_train.ndim > 1:
+        widths = ",".join(map(str, network.widths))
+        raise InputError(f"width = {widths}: several outputs with several hidden layers are not derived; give one width")
     return Geometry(
         *(task.x_train, task.y_train, task.x_test, task.y_test),
         *(network.g_v, network.activation, task.direction, network.g_hidden),

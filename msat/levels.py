@@ -33,6 +33,8 @@ class Level:
         exact: Whether it has no approximation: the run fails where training disagrees with it.
         may_have_no_solution: Whether not to converge is a result and no failure.
         derivative: Whether its mean and covariance are derivatives of one log evidence, eq. (2) of docs/theory.md.
+        deep: For which networks with several hidden layers it is defined, by a module ``msat.theory.deep.<name>``.
+        why_not_deep: Why not for others.
     """
 
     name: str
@@ -45,14 +47,25 @@ class Level:
     exact: bool = False
     may_have_no_solution: bool = False
     derivative: bool = True
+    deep: Literal["none", "linear", "all"] = "none"
+    why_not_deep: str = "not derived"
 
 
-NNGP = Level("nngp", "NNGP", "kernel", 7, (0, (1, 1)), "x")
-RESCALING = Level("rescaling", "rescaling", "kernel", 1, (0, (4, 1.5)), "s", derivative=False)
-TREE_LEVEL = Level("tree_level", "tree level", "action", 4, (0, (4, 1.5, 1, 1.5)), "^")
-ONE_LOOP = Level("one_loop", "one loop", "action", 2, (0, (6, 1, 1, 1, 1, 1)), "D", may_have_no_solution=True)
-LAPLACE = Level("laplace", "Laplace", "action", 0, (0, (7, 2)), "o")
-EXACT = Level("exact", "exact", "kernel", None, "solid", "*", linear_only=True, exact=True)
+_OPEN = "the loop over kernels is open"
+_NO_FIELD = "E exp(ft.f) diverges, and with it the action S(ft) whose loop equation it solves"
+
+NNGP = Level("nngp", "NNGP", "kernel", 7, (0, (1, 1)), "x", deep="all")
+RESCALING = Level("rescaling", "rescaling", "kernel", 1, (0, (4, 1.5)), "s", derivative=False, deep="all")
+TREE_LEVEL = Level(
+    "tree_level", "tree level", "action", 4, (0, (4, 1.5, 1, 1.5)), "^", deep="linear", why_not_deep=_OPEN
+)
+ONE_LOOP = Level(
+    *("one_loop", "one loop", "action", 2, (0, (6, 1, 1, 1, 1, 1)), "D"),
+    may_have_no_solution=True,
+    why_not_deep=_NO_FIELD,
+)
+LAPLACE = Level("laplace", "Laplace", "action", 0, (0, (7, 2)), "o", deep="linear", why_not_deep=_OPEN)
+EXACT = Level("exact", "exact", "kernel", None, "solid", "*", linear_only=True, exact=True, deep="linear")
 
 LEVELS = {level.name: level for level in (NNGP, RESCALING, TREE_LEVEL, ONE_LOOP, LAPLACE, EXACT)}
 NAMES = tuple(LEVELS)
@@ -67,36 +80,44 @@ def reference(names: Iterable[str]) -> Level | None:
     return next((level for level in _REFERENCES if level.name in known), None)
 
 
-def why_undefined(level: Level, activation: str) -> str:
-    """Return why a level is not defined for networks with an activation; empty if it is."""
+def why_undefined(level: Level, activation: str, depth: int = 1) -> str:
+    """Return why a level is not defined for networks with an activation and so many hidden layers; empty if it is."""
     if level.linear_only and activation != "linear":
         return f"{level.name} needs activation = 'linear'"
     if level.method == "action" and not get_activation(activation).linear_growth:
         return (
             "not defined, since the activation grows faster than linearly and E exp(ft.z) diverges; must be "
-            "one of " + ", ".join(defined_levels(activation))
+            "one of " + ", ".join(defined_levels(activation, depth))
         )
+    if depth > 1 and not _defined_deep(level, activation):
+        return f"not defined for {depth} hidden layers: {level.why_not_deep}"
     return ""
 
 
-def defined_levels(activation: str) -> list[str]:
-    """Return the names of the levels that are defined for an activation."""
+def _defined_deep(level: Level, activation: str) -> bool:
+    return level.deep == "all" or (level.deep == "linear" and activation == "linear")
+
+
+def defined_levels(activation: str, depth: int = 1) -> list[str]:
+    """Return the names of the levels that are defined for an activation and so many hidden layers."""
     linear, growth = activation == "linear", get_activation(activation).linear_growth
     return [
         level.name
         for level in LEVELS.values()
-        if (linear or not level.linear_only) and (growth or level.method == "kernel")
+        if (linear or not level.linear_only)
+        and (growth or level.method == "kernel")
+        and (depth == 1 or _defined_deep(level, activation))
     ]
 
 
-def check_levels(names: Sequence[str], activation: str) -> None:
-    """Raise InputError if a level is unknown, named twice, or not defined for the activation."""
+def check_levels(names: Sequence[str], activation: str, depth: int = 1) -> None:
+    """Raise InputError if a level is unknown, named twice, or not defined for activation and number of layers."""
     get_activation(activation)
     if not names:
         raise InputError(f"levels is empty: must name at least one of {', '.join(NAMES)}")
     for name in names:
         check_known("level", name, NAMES)
-        reason = why_undefined(LEVELS[name], activation)
+        reason = why_undefined(LEVELS[name], activation, depth)
         if reason:
             raise InputError(f"level = {name!r} with activation = {activation!r}: {reason}")
     if len(set(names)) < len(names):

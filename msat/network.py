@@ -123,6 +123,7 @@ class Network(NetworkSettings):
         kappa_0: Label-noise variance at chi = 1, positive.
         chi: Scale: 1 is standard scaling, N is mean-field scaling, positive. It acts on readout and noise only.
         g_hidden: Prior variance scales g_2, ..., g_L of the hidden layers above the first, positive; by default 1.
+            By its name only.
 
     Raises:
         InputError: If the activation is unknown, or a number is not finite or out of its range, or not every hidden
@@ -140,7 +141,7 @@ class Network(NetworkSettings):
     if not TYPE_CHECKING:  # the generated signature is the one to complete
 
         def __init__(self, *arguments: Any, **values: Any) -> None:
-            names = sorted(type(self).model_fields, key="g_hidden".__eq__)  # last
+            names = [name for name in type(self).model_fields if name != "g_hidden"]
             if len(arguments) > len(names):
                 raise TypeError(f"Network takes {len(names)} arguments, {len(arguments)} were given")
             try:

@@ -58,7 +58,7 @@ class Config(Settings):
     def scale_names(self, experiment: str) -> list[str]:
         """Return the scales of one experiment."""
         chosen = self.experiments[experiment]
-        return (chosen.scales or self.scales).names(chosen.network.width)
+        return (chosen.scales or self.scales).names(chosen.network.widths[-1])
 
     def seeds_of(self, experiment: str) -> list[int]:
         """Return the seeds of one experiment."""
@@ -67,7 +67,8 @@ class Config(Settings):
     def levels_of(self, experiment: str) -> list[str]:
         """Return the levels of theory of one experiment."""
         chosen = self.experiments[experiment]
-        return chosen.levels or self.theory.levels or levels.defined_levels(chosen.network.activation)
+        network = chosen.network
+        return chosen.levels or self.theory.levels or levels.defined_levels(network.activation, network.depth)
 
     def figures_of(self, experiment: str) -> list[str]:
         """Return the figures that one experiment has, by its levels and its task."""
@@ -133,7 +134,7 @@ class Config(Settings):
         """Return whether trainings of an experiment start from neurons of its theory, which then has some."""
         sampled = self.experiments[experiment].network.activation != "linear"
         action = any(levels.LEVELS[name].method == "action" for name in self.levels_of(experiment))
-        return self.theory_starts and sampled and action
+        return self.theory_starts and sampled and action  # which no network with several hidden layers has both
 
     def run_of(self, experiment: str, seed: str | int, chi: str = "") -> Run:
         """Return the run with the values of a file name's wildcards."""
@@ -158,7 +159,7 @@ class Config(Settings):
         """Return all that determines the theory of one experiment beside code, data and seed."""
         chosen: dict[str, Any] = {"chi": self.scale_names(experiment), "levels": self.levels_of(experiment)}
         chosen["matrices"] = self.matrices_of(experiment)
-        return self.experiments[experiment].network.model_dump() | chosen
+        return self.experiments[experiment].network.parameters() | chosen
 
     def matrices_of(self, experiment: str) -> list[str] | None:
         """Return the option ``--matrices`` of one experiment's theory, with what its figures draw."""
@@ -175,7 +176,7 @@ class Config(Settings):
 
     def training_of(self, experiment: str, kind: TrainingKind) -> dict[str, Any]:
         """Return all that determines the trainings of one experiment beside code, data, scale and seed."""
-        return self.experiments[experiment].network.model_dump() | self.settings_of(kind)
+        return self.experiments[experiment].network.parameters() | self.settings_of(kind)
 
     def trajectory(self, experiment: str, kind: TrainingKind, code: str) -> str:
         """Return a digest of what determines an experiment's trajectories: code, task and all but their ends."""
@@ -216,7 +217,7 @@ def _check(config: Config, name: str) -> None:
     network = config.experiments[name].network
     for chi in config.scale_names(name):
         Network(**network.model_dump(), chi=float(chi))
-    levels.check_levels(config.levels_of(name), network.activation)
+    levels.check_levels(config.levels_of(name), network.activation, network.depth)
     seeds = config.seeds_of(name)
     if len(set(seeds)) < len(seeds):
         raise InputError(f"seeds = {seeds}: a seed is named twice")

@@ -64,6 +64,8 @@ def measured(
         "curvature": max(state.curvature, state.end_curvature),
         "start": state.starts,
     }
+    if "hidden_kernels" in sums.totals:
+        variables["hidden_kernels"] = sums.mean("hidden_kernels")
     packed = {name: triangle(array) if array.ndim == 3 else array for name, array in by_chain.items()}
     half = {} if state.half is None else _series(state.half.blocks, projection)
     return Measurement(variables, packed, _series(blocks, projection), half, _account(state, settings))
@@ -71,6 +73,8 @@ def measured(
 
 def _series(blocks: BlockMeans, projection: Array | None) -> dict[str, Array]:
     series = {name: blocks.array(name) for name, means in blocks.blocks.items() if means[0].dim() == 1}
+    if "layers_along" in blocks.blocks:
+        series["layers_along"] = blocks.array("layers_along")
     if projection is not None:
         series["components"] = blocks.array("f_test") @ projection.T
     return series

@@ -72,7 +72,9 @@ class Observable:
         return self.series is None
 
     def defined(self, frame: Frame) -> bool:
-        """Return whether the data have it: test points, or a single-index teacher, where it needs them."""
+        """Return whether data and network have it: test points, a single-index teacher, several hidden layers."""
+        if "layer" in self.dimensions:
+            return frame.layers > 1
         if "degree" in self.dimensions:
             return frame.projection is not None
         return len(frame.y_test) > 0 or self.needs != ("mean_test",)
@@ -120,6 +122,11 @@ def _weights_along(m: Moments) -> float:
     if "weights_along" in m.averages:  # training measures it as a series
         return float(m.averages["weights_along"])
     return m.first_layer(m.frame.direction) if m.first_layer else float("nan")
+
+
+def _layers_along(m: Moments) -> Array:
+    found = m.averages.get("layers_along")
+    return np.array([along_target(m.frame.y_train, H) for H in m.hidden_kernels]) if found is None else found
 
 
 def _bulk(m: Moments, largest: float) -> float:
@@ -311,6 +318,15 @@ OBSERVABLES = (
         units="label",
         series=lambda s, m: s["components"],
         dimensions=("degree",),
+        optional=True,
+    ),
+    Observable(
+        "hidden_kernels_along_target",
+        "y.H y / |y|^2 of every hidden layer, where there are several; NaN where a level does not give it",
+        _layers_along,
+        needs=("hidden_kernels",),
+        series=lambda s, m: s["layers_along"],
+        dimensions=("layer",),
         optional=True,
     ),
 )

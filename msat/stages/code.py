@@ -20,20 +20,25 @@ def task(name: str, activations: Sequence[str] = ()) -> str:
     return code_digest(f"msat.tasks.{name}", *(f"msat.activations.{activation}" for activation in activations))
 
 
-def theory(activation: str, levels: Sequence[str]) -> str:
-    """Return the digest of the code that solves levels for networks with an activation."""
+def theory(activation: str, levels: Sequence[str], depth: int = 1) -> str:
+    """Return the digest of the code that solves levels for networks with an activation and so many hidden layers."""
+    if depth > 1:
+        deep = (f"msat.theory.deep.{name}" for name in levels)
+        return code_digest("msat.stages.theory", f"msat.activations.{activation}", *deep)
     kind = "linear" if activation == "linear" else "sampled"
     found = (f"msat.activations.{activation}", f"msat.theory.{kind}.ladder", *(f"msat.theory.{n}" for n in levels))
     return code_digest("msat.stages.theory", *found)
 
 
-def training(activation: str, sampler: str) -> str:
+def training(activation: str, sampler: str, depth: int = 1) -> str:
     """Return the digest of the code that determines what a training by a sampler measures, and nothing else.
 
     Not the observables, which are functions of what is measured and are applied again on reading; nor progress,
     signals, and what of it a file holds at which size (`msat.stages.measured`): what reads takes both.
     """
-    return code_digest("msat.langevin.ensemble", f"msat.langevin.samplers.{sampler}", f"msat.activations.{activation}")
+    deep = ["msat.langevin.deep_potential"] if depth > 1 else []
+    found = (f"msat.langevin.samplers.{sampler}", f"msat.activations.{activation}", *deep)
+    return code_digest("msat.langevin.ensemble", *found)
 
 
 def tables() -> str:

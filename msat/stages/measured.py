@@ -104,7 +104,9 @@ def _moments(at: xr.Dataset, series: Mapping[str, Array]) -> tuple[Moments, list
         **{name: at[name].to_numpy() for name in ("y_train", "y_test", "prior_kernel", "direction")},
         kappa=float(at.attrs["kappa_0"]) / float(at["chi"]),
         projection=at["component_projection"].to_numpy() if "component_projection" in at else None,
+        layers=np.size(at.attrs["width"]),
     )
+    layers = {"hidden_kernels": at["hidden_kernels"].to_numpy()} if "hidden_kernels" in at else {}
     averages = {name: blocks.mean(axis=(0, 1)) for name, blocks in series.items()}
     by_chain = {name: full(array) if name in _MATRICES else array for name, array in _named(at, "moment_").items()}
 
@@ -120,6 +122,7 @@ def _moments(at: xr.Dataset, series: Mapping[str, Array]) -> tuple[Moments, list
             readout_norm=float(averages["readout_norm"]),
             first_layer_variance=float(averages["first_layer_variance"]),
             averages={**averages, **means},
+            **layers,
         )
 
     means = {name: array.mean(axis=0) for name, array in by_chain.items()}

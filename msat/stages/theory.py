@@ -19,7 +19,7 @@ from msat.network import Network
 from msat.observables.evaluate import batch_error, predicted
 from msat.observables.moments import Frame, Moments
 from msat.observables.registry import BY_NAME
-from msat.observables.variables import MATRICES, SOME, THEORY
+from msat.observables.variables import LAYERS, MATRICES, SOME, THEORY
 from msat.provenance import environment
 from msat.store import attributes, check_not_input, check_writable, save_dataset
 from msat.tasks.base import Task
@@ -32,6 +32,7 @@ from msat.types import output_dimensions
 from msat.validation import validated
 
 _MEANS = ("mean_train", "mean_test")
+_LARGE = (*MATRICES, LAYERS.name)
 _KINDS: dict[str, Any] = {"converged": np.int8, "iterations": np.int64, "note": object}
 
 
@@ -107,11 +108,11 @@ def solve(
     given = list(levels) if isinstance(levels, Iterable) and not isinstance(levels, str) else levels
     asked = list(matrices) if isinstance(matrices, Iterable) and not isinstance(matrices, str) else matrices
     settings = validated(TheorySettings, {"chi": scales, "levels": given, "seed": seed, "matrices": asked})
-    scales, levels = settings.chi, settings.levels or defined_levels(network.activation)
+    scales, levels = settings.chi, settings.levels or defined_levels(network.activation, network.depth)
     if len(set(scales)) < len(scales):
         raise InputError(f"chi = {','.join(f'{value:g}' for value in scales)}: a scale is named twice")
     kappas = [network.at(value).kappa for value in scales]  # refuses a bad scale before any work
-    check_levels(levels, network.activation)
+    check_levels(levels, network.activation, network.depth)
     keep = kept(settings.matrices, levels, scales, task.n_train)
     geometry = decompose(task, network)
     projection = component_projection(task.direction, task.x_test)
@@ -120,8 +121,10 @@ def solve(
     if keep.pairs:
         shape = len(keep.levels), len(keep.scales), task.n_train, task.n_train
         arrays |= {name: np.empty(shape) for name in MATRICES}
+        if network.depth > 1:
+            arrays[LAYERS.name] = np.empty((*shape[:2], network.depth, *shape[2:]))
     for column, level, prediction in anneal(geometry, network, scales, levels, sampling_seed):
-        axes = (geometry.prior_kernel, geometry.direction, projection)
+        axes = (geometry.prior_kernel, geometry.direction, projection, network.depth)
         for name, value in _values(prediction, Frame(task.y_train, task.y_test, kappas[column], *axes)).items():
             if name not in arrays:
                 kind = _KINDS.get(name, np.float64)
@@ -131,6 +134,8 @@ def solve(
             for name in MATRICES:  # one by its factors becomes dense here
                 place = keep.levels.index(level), keep.scales.index(scales[column])
                 arrays[name][place] = getattr(prediction, name)
+            for layer, kernel in enumerate(prediction.hidden_kernels):
+                arrays[LAYERS.name][(*place, layer)] = kernel
         if prediction.population is not None:
             shape = len(scales), *prediction.population.shape
             arrays.setdefault("population", np.full(shape, np.nan, dtype=np.float32))[column] = prediction.population
@@ -149,7 +154,7 @@ def _values(prediction: Prediction, frame: Frame) -> dict[str, Any]:
     values = {
         variable.name: getattr(prediction, variable.name)
         for variable in THEORY
-        if hasattr(prediction, variable.name) and not variable.own_dimensions and variable.name not in MATRICES
+        if hasattr(prediction, variable.name) and not variable.own_dimensions and variable.name not in _LARGE
     }
     for name in _MEANS:
         parts = [getattr(batch, name) for batch in prediction.batches]
@@ -185,7 +190,7 @@ def _dataset(
     for name, array in arrays.items():
         what = declared.get(name) or BY_NAME[name.removesuffix("_mc_error")]
         leading = () if name in declared and declared[name].own_dimensions else ("level", "chi")
-        if name in MATRICES and some:
+        if name in _LARGE and some:
             leading = SOME
         values = array.astype(str) if array.dtype == object else array
         dimensions = output_dimensions((*leading, *what.dimensions), array)

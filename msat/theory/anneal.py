@@ -18,7 +18,8 @@ def anneal(
     """Yield (index of the scale, level, prediction).
 
     Levels are modules of `msat.theory` found by the names in `msat.levels`. Linear networks are solved in closed
-    form in the eigenbasis of the input kernel, others by sampling the tilted single-neuron measure.
+    form in the eigenbasis of the input kernel, others by sampling the tilted single-neuron measure. Levels of networks
+    with several hidden layers are modules of `msat.theory.deep`, and all closed forms.
 
     Args:
         network: The network; its chi is replaced by each of the scales.
@@ -28,13 +29,13 @@ def anneal(
     Raises:
         InputError: If a level is unknown or not defined for the activation, or a scale is not positive.
     """
-    check_levels(levels, network.activation)
+    check_levels(levels, network.activation, network.depth)
     place = {float(chi): index for index, chi in enumerate(scales)}
     networks = [network.at(chi) for chi in sorted(place)]
     expansions: dict[str, ModuleType] = {}
     for level in ordered(levels):
-        module = importlib.import_module(f"msat.theory.{level.name}")
-        if LEVELS[level.name].method == "action":
+        module = importlib.import_module(f"msat.theory.{'deep.' if network.depth > 1 else ''}{level.name}")
+        if LEVELS[level.name].method == "action" and network.depth == 1:
             expansions[level.name] = module
             continue
         for at in networks:

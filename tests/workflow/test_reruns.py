@@ -64,6 +64,7 @@ TABLE = {
         MAPS_,
     ),
     "theory/sampled/*.py": ("solve index_erf",),
+    "theory/deep/*.py langevin/deep_potential.py": NOTHING,  # of several hidden layers, which the smoke run has not
     "theory/settings.py theory/kept.py": (SOLVE,),
     "theory/cost.py langevin/cost.py": NOTHING,
     "theory/*.py": (SOLVE, MAPS_),
@@ -115,12 +116,12 @@ def _keys(config: Config) -> dict[str, str]:
     keys |= {f"map {name}": code.maps() for name in MAPS}
     keys |= {f"figure_{name}": code.figure(name) for name in figures.NAMES}
     for name, experiment in config.experiments.items():
-        task, activation = experiment.task, experiment.network.activation
+        task, activation, depth = experiment.task, experiment.network.activation, experiment.network.depth
         keys[f"task {name}"] = code.task(task.name, task.activations())
-        keys[f"solve {name}"] = code.theory(activation, config.levels_of(name))
-        keys[f"train {name}"] = code.training(activation, config.langevin.sampler)
+        keys[f"solve {name}"] = code.theory(activation, config.levels_of(name), depth)
+        keys[f"train {name}"] = code.training(activation, config.langevin.sampler, depth)
         if any(run.experiment == name for run in config.references()):
-            keys[f"reference {name}"] = code.training(activation, config.reference.sampler)
+            keys[f"reference {name}"] = code.training(activation, config.reference.sampler, depth)
     return keys
 
 

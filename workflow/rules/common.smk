@@ -82,8 +82,8 @@ def theory_values(wildcards):
 
 @cache
 def training_code(experiment, kind):
-    activation = CONFIG.experiments[experiment].network.activation
-    return code.training(activation, getattr(CONFIG, kind).sampler)
+    network, sampler = CONFIG.experiments[experiment].network, getattr(CONFIG, kind).sampler
+    return code.training(network.activation, sampler, network.depth)
 
 
 @cache
@@ -154,13 +154,14 @@ def theory_mb(wildcards, attempt):
     values, sizes = theory_values(wildcards), experiment_of(wildcards).task.sizes()
     names = ("activation", "matrices", "levels", "chi")
     pairs = theory_cost.pairs(*(values[name] for name in names), sizes.n_train)
-    return attempt * theory_cost.theory_mb(*sizes, pairs)
+    depth = experiment_of(wildcards).network.depth
+    return attempt * theory_cost.theory_mb(*sizes, pairs, depth)
 
 
 def training_mb(kind, wildcards, attempt):
     at = experiment_of(wildcards)
-    chains, width = getattr(CONFIG, kind).chains, at.network.width
-    return attempt * training_cost.training_mb(chains, width, *at.task.sizes())
+    chains, widths = getattr(CONFIG, kind).chains, at.network.widths
+    return attempt * training_cost.training_mb(chains, widths, *at.task.sizes())
 
 
 @cache
@@ -168,7 +169,7 @@ def expected_minutes(experiment, kind):
     """Minutes of a training that goes on to the most steps allowed, without the start."""
     at, settings = CONFIG.experiments[experiment], getattr(CONFIG, kind)
     n_train, _, dimension = at.task.sizes()
-    sizes = settings.chains, at.network.width, n_train, dimension
+    sizes = settings.chains, at.network.widths, n_train, dimension
     steps = settings.steps or settings.max_steps
     burn_in = min(settings.max_burn_in, settings.max_steps)
     evaluations = training_cost.evaluations(settings.sampler)

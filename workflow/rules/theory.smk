@@ -27,6 +27,7 @@ rule solve:
             "code": code.theory(
                 experiment_of(wildcards).network.activation,
                 CONFIG.levels_of(wildcards.experiment),
+                experiment_of(wildcards).network.depth,
             ),
             **theory_values(wildcards),
         },
