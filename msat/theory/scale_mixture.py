@@ -107,13 +107,16 @@ class ScaleMixture(NamedTuple):
         return Quadrature(np.exp(t), weights, self.log_constant + log_integral, *account)
 
 
-def located(exponent: Exponent, low: float, high: float) -> tuple[float, float]:
-    """Return the part of an interval of t that holds all of e(t) within 60 of its maximum, by scans that shrink it."""
+def located(exponent: Exponent, low: float, high: float, points: int = _SCAN) -> tuple[float, float]:
+    """Return the part of an interval of t that holds all of e(t) within 60 of its maximum, by scans that shrink it.
+
+    A coarse scan errs on the safe side: it finds a lower maximum, and keeps more.
+    """
     for _ in range(60):
-        t = np.linspace(low, high, _SCAN)
+        t = np.linspace(low, high, points)
         e = exponent(t)
         inside = np.flatnonzero(e > e.max() - _DEPTH)
-        first, last = max(inside[0] - 1, 0), min(inside[-1] + 1, _SCAN - 1)
+        first, last = max(inside[0] - 1, 0), min(inside[-1] + 1, points - 1)
         shrunk = (t[last] - t[first]) / (high - low)
         low, high = float(t[first]), float(t[last])
         if shrunk > 0.8:

@@ -16,6 +16,7 @@ from msat.theory.scale_mixture import integrated, located
 from msat.types import Array
 
 _DEPTH = 60.0  # nats below its maximum at which the integrand is cut
+_SCAN = 513  # the prior is a contour integral at each point
 
 
 def predict(geometry: Geometry, network: Network) -> Prediction:
@@ -26,7 +27,7 @@ def predict(geometry: Geometry, network: Network) -> Prediction:
     def exponent(t: Array) -> Array:
         return prior.log_density(t) + of_labels.log(t)
 
-    support = located(exponent, *_reach(of_labels, prior))
+    support = located(exponent, *_reach(of_labels, prior), points=_SCAN)
     t, weights, log_evidence, residual, converged, nodes = integrated(exponent, *support, rounding=prior.rounding)
     s, u = np.exp(t), of_labels.shares(t)
     means = u * y

@@ -12,4 +12,5 @@ from msat.theory.prediction import Prediction
 
 def predict(geometry: Geometry, network: Network) -> Prediction:
     """Return the Gaussian process of kernel ``g K^L``; every layer stays at its prior."""
-    return replace(nngp.predict(geometry, network), hidden_kernels=geometry.prior_kernels)
+    found = nngp.predict(geometry, network)
+    return replace(found, hidden_kernels=[*geometry.prior_kernels[:-1], found.hidden_kernel])

@@ -18,8 +18,8 @@ from scipy.special import gammaln, loggamma, polygamma, psi
 
 from msat.types import Array
 
-_STEP = 0.1  # along the contour, in units of the width of the bump
-_HALF = 120  # nodes on either side: 12 widths
+_STEP = 0.15  # along the contour, in units of the width of the bump: the nearest pole is about as far, e^(-2 pi/0.15)
+_HALF = 70  # nodes on either side: 10.5 widths
 _BISECTIONS = 60
 _CHUNK = 2**14  # points of t that are evaluated at once
 
