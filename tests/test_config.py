@@ -72,7 +72,7 @@ def test_default_is_the_papers_setting():
     experiment = config.experiments["ising_linear"]
     assert (experiment.task.n_train, experiment.task.n_test, experiment.task.dimension) == (80, 1000, 200)
     assert experiment.task.delta_p == 0.1
-    assert experiment.network.model_dump() == {
+    assert experiment.network.parameters() == {
         "width": 100,
         "activation": "linear",
         "g_w": 0.5,
