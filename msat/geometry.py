@@ -220,7 +220,9 @@ def decompose(task: Task, network: Network) -> Geometry:
     """
     if network.depth > 1 and task.y_train.ndim > 1:
         widths = ",".join(map(str, network.widths))
-        raise InputError(f"width = {widths}: several outputs with several hidden layers are not derived; give one width")
+        raise InputError(
+            f"width = {widths}: several outputs with several hidden layers are not derived; give one width"
+        )
     return Geometry(
         *(task.x_train, task.y_train, task.x_test, task.y_test),
         *(network.g_v, network.activation, task.direction, network.g_hidden),

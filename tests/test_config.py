@@ -57,7 +57,7 @@ def test_shipped_configurations_are_valid(overlay):
     for name in config.experiments:
         scales = config.scale_names(name)
         assert scales[0] == "1"
-        assert scales[-1] == str(config.experiments[name].network.width)
+        assert scales[-1] == str(config.experiments[name].network.widths[-1])
 
 
 def test_an_overlay_can_select_experiments():

@@ -35,7 +35,9 @@ MOMENTS = (
 
 # of all hidden layers, bottom to top, where there are several; `hidden_kernel` is that of the last one
 LAYERS = Variable(
-    "hidden_kernels", ("layer", *_MATRIX), "E[(1/N_l) sum_i phi_i phi_i^T] of every hidden layer, where there are several"
+    "hidden_kernels",
+    ("layer", *_MATRIX),
+    "E[(1/N_l) sum_i phi_i phi_i^T] of every hidden layer, where there are several",
 )
 
 # the matrices over training points, P by P of each level and scale: by far the most of theory.nc

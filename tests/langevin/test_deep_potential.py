@@ -121,9 +121,7 @@ def test_averages_at_test_points_are_those_over_the_rest_of_the_first_layer(smal
 @pytest.mark.parametrize(("widths", "g_hidden"), [((5,), ()), *DEEP])
 def test_informed_start_carries_the_fit(small_task, widths, g_hidden):
     potential = _potential(small_task, widths, g_hidden, "linear")
-    prior, informed = (
-        starting_points(potential, 3, torch.Generator().manual_seed(1), None) for _ in range(2)
-    )
+    prior, informed = (starting_points(potential, 3, torch.Generator().manual_seed(1), None) for _ in range(2))
     assert all(bool((layer[STARTS.index("zero")] == 0).all()) for layer in informed)
     torch.testing.assert_close(prior, informed)
     generator = torch.Generator().manual_seed(1)

@@ -176,7 +176,9 @@ def test_errors_of_training_are_of_the_series_or_of_chains_left_out(moments):
     whole = replace(whole, averages={**whole.averages, **{name: blocks.mean() for name, blocks in series.items()}})
     series["components"] = rng.normal(size=(8, 16, 3))
     found = measured(whole, without, series, standard_error)
-    assert set(found) == {f"{item.name}{suffix}" for item in OBSERVABLES if item.defined(whole.frame) for suffix in ("", "_error")}
+    assert set(found) == {
+        f"{item.name}{suffix}" for item in OBSERVABLES if item.defined(whole.frame) for suffix in ("", "_error")
+    }
     y = whole.frame.y_train
     error = standard_error(np.linalg.norm(y) * series["along"] / len(y))
     assert found["train_discrepancy"] == discrepancy(y, whole.mean_train)

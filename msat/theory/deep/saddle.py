@@ -77,7 +77,12 @@ def saddle(likelihood: Likelihood, network: Network, with_determinant: bool) -> 
             found.append((float(grid[k]), 0))
             continue
         root, report = brentq(
-            lambda eta: float(excess(np.array([eta]))[0]), grid[k], grid[k + 1], xtol=1e-300, rtol=1e-15, full_output=True
+            lambda eta: float(excess(np.array([eta]))[0]),
+            grid[k],
+            grid[k + 1],
+            xtol=1e-300,
+            rtol=1e-15,
+            full_output=True,
         )
         found.append((float(root), int(report.iterations)))
     eta, iterations = max(found, key=lambda each: value(each[0]))

@@ -158,7 +158,9 @@ def test_first_kernel_and_readout_norm_are_derivatives_with_respect_to_their_pri
     assert prediction.readout_norm == pytest.approx(g * (1 + 2 / top * slope), rel=1e-9)
 
 
-@pytest.mark.parametrize(("layers", "expected"), [(2, (11.4, 3.2, 0.81, 0.20, 0.051)), (3, (18.5, 5.5, 1.4, 0.36, 0.091))])
+@pytest.mark.parametrize(
+    ("layers", "expected"), [(2, (11.4, 3.2, 0.81, 0.20, 0.051)), (3, (18.5, 5.5, 1.4, 0.36, 0.091))]
+)
 def test_wide_replicas_tend_to_the_tree_level_as_one_over_their_number(labelled, layers, expected):
     x, y = labelled
     off = []
@@ -189,7 +191,9 @@ def test_exact_by_networks_drawn_from_the_prior(widths, g_hidden):
 
     def agree(values, expected):
         """Ratios of sums over batches; errors over batches."""
-        top = (weight.reshape(-1, *[1] * (values.ndim - 1)) * values).reshape(batches, -1, *values.shape[1:]).sum(axis=1)
+        top = (
+            (weight.reshape(-1, *[1] * (values.ndim - 1)) * values).reshape(batches, -1, *values.shape[1:]).sum(axis=1)
+        )
         share = weight.reshape(batches, -1).sum(axis=1).reshape(-1, *[1] * (values.ndim - 1))
         mean = top.sum(axis=0) / share.sum(axis=0)
         error = (top - mean * share).std(axis=0, ddof=1) * math.sqrt(batches) / share.sum(axis=0)

@@ -16,7 +16,9 @@ def _log_chi2(t, width, g):
 
 @pytest.mark.parametrize("width", [1, 2, 3, 10, 100, 10_000])
 def test_one_layer_is_a_chi_squared_law_to_relative_accuracy_in_its_tails(width):
-    t = np.log(0.3) + np.concatenate([np.linspace(-1200 / width - 40 / width**0.5, 0, 400), np.linspace(0, 6 / width**0.5, 100)])
+    t = np.log(0.3) + np.concatenate(
+        [np.linspace(-1200 / width - 40 / width**0.5, 0, 400), np.linspace(0, 6 / width**0.5, 100)]
+    )
     expected = _log_chi2(t, width, 0.3)
     prior = ScalePrior((width,), 0.3)
     assert expected.min() < -300
