@@ -15,7 +15,9 @@ _START = 10  # minutes to start and to finish
 def training_mb(chains: int, widths: Sequence[int], n_train: int, n_test: int, dimension: int) -> int:
     """Return the memory of a training in MB.
 
-    With several hidden layers their weights count as first layers do. All chains' first layers, and their neurons on training and test points, which networks that are not linear hold
+    With several hidden layers their weights count as first layers do.
+
+    All chains' first layers, and their neurons on training and test points, which networks that are not linear hold
     several times while they record; P by P matrices of every chain; block means of all outputs. The sampler makes
     little difference; linear networks take half of what their neurons are counted for here.
     """

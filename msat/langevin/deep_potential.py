@@ -1,9 +1,10 @@
 """The potential of networks with several hidden layers, with the interface of `msat.langevin.potential.Potential`.
 
-Whitened: ``V^l = sqrt(g_l / N_(l-1)) A^l`` and ``w = sqrt(g / N_L) b``, every coordinate with prior variance 1. Only the
-first layer has a row space; from the second on all weights meet the data. Averages over the readout are in closed form as
-for one hidden layer. What a test point has outside the row space is integrated in closed form for linear networks; for
-others it passes a second non-linearity, for which there is no closed form: it is drawn, which leaves means unbiased.
+Whitened: ``V^l = sqrt(g_l / N_(l-1)) A^l`` and ``w = sqrt(g / N_L) b``, every coordinate with prior variance 1. Only
+the first layer has a row space; from the second on all weights meet the data. Averages over the readout are in closed
+form as for one hidden layer. What a test point has outside the row space is integrated in closed form for linear
+networks; for others it passes further layers, for which there is no closed form: it is drawn, which leaves means
+unbiased (docs/theory.md, section 13).
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ MOMENTS = (
 LAYERS = Variable(
     "hidden_kernels",
     ("layer", *_MATRIX),
-    "E[(1/N_l) sum_i phi_i phi_i^T] of every hidden layer, where there are several",
+    "E[(1/N_l) sum_i phi_i phi_i^T] of all hidden layers, where there are several",
 )
 
 # the matrices over training points, P by P of each level and scale: by far the most of theory.nc

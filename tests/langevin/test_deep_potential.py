@@ -1,4 +1,4 @@
-"""Several hidden layers: gradients against autograd, outputs against the network itself, averages over what is drawn."""
+"""Several hidden layers: gradients against autograd, outputs against the network itself, averages over draws."""
 
 import numpy as np
 import pytest

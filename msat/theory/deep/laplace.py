@@ -22,8 +22,8 @@ _TOLERANCE = 1e-10
 def predict(geometry: Geometry, network: Network) -> Prediction:
     """Return the predictions of ``ln p = action - (1/2) [ln det(sK + kappa) + sum ln r_l + ln R' + P ln 2 pi]``.
 
-    R' is the slope of ``R = eta - signal``, whose root is the saddle. Mean and covariance are derivatives in y, eq. (2);
-    kernels and norms are averages over ln r_l to the same order.
+    R' is the slope of ``R = eta - signal``, whose root is the saddle. Mean and covariance are derivatives in y,
+    eq. (2); kernels and norms are averages over ln r_l to the same order.
     """
     spectrum, kappa = geometry.spectrum, network.kappa
     of_labels = likelihood(spectrum.lam, spectrum.y, network)

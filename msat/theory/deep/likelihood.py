@@ -6,6 +6,7 @@ t = ln s through ``u_k = s lam_k / (s lam_k + kappa)``, for which ``du/dt = u (1
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -48,9 +49,9 @@ class Likelihood(NamedTuple):
         d = np.exp(t)[:, None] * self.lam + self.kappa
         return np.asarray(-0.5 * np.log(2 * np.pi * d).sum(axis=1) - 0.5 * (self.y**2 / d).sum(axis=1))
 
-    def _by_chunks(self, t: Array, function: object) -> Array:
+    def _by_chunks(self, t: Array, function: Callable[[Array], Array]) -> Array:
         rows = max(1, _CHUNK // max(1, len(self.lam)))
-        return np.concatenate([function(t[start : start + rows]) for start in range(0, len(t), rows)])  # type: ignore[operator]
+        return np.concatenate([function(t[start : start + rows]) for start in range(0, len(t), rows)])
 
 
 def likelihood(lam: Array, y: Array, network: Network) -> Likelihood:

@@ -32,8 +32,8 @@ def recursion(network: Network, lam: Array, moments: Sequence[LowRank], saddle_o
     Args:
         lam: Eigenvalues of the prior kernel K.
         moments: ``<f f^T / sigma_l>`` of every layer in units of the last one, all in one low-rank basis.
-        saddle_only: For the tree level, which is without what is 1/N_l smaller: the moments are then of means alone, and
-            ``(N_l - 1)/N_l`` is 1.
+        saddle_only: For the tree level, which is without what is 1/N_l smaller: the moments are then of means alone,
+            and ``(N_l - 1)/N_l`` is 1.
     """
     kernels: list[LowRank] = []
     d, core = lam, np.zeros_like(moments[0].S)

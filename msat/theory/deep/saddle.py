@@ -3,7 +3,7 @@
 ``W(ft)`` does not exist for two or more hidden layers: E exp(ft.f) diverges. The action is that of ft and ln r_l
 together, and after ft, with ``s = g prod_l r_l``,
 
-    sum_l (N_l/2) (ln r_l - r_l + 1) - (1/2) y.(sK + kappa)^-1 y        [- (1/2) ln det(sK + kappa)]                (13.3)
+    sum_l (N_l/2) (ln r_l - r_l + 1) - (1/2) y.(sK + kappa)^-1 y   [- (1/2) ln det(sK + kappa)]        (13.3)
 
 without the determinant for the tree level, with it for rescaling. Its stationary points have ``r_l = 1 + eta/N_l`` and
 so are the roots of one equation ``eta = signal(t(eta))``.

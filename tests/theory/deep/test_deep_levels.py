@@ -119,8 +119,8 @@ def _derivative(function, step=1e-4):
 def test_mean_is_the_gradient_of_the_log_evidence(level):
     (C, y), kappa = _kernel_setting(), Network(**NETWORK).kappa
     prediction = _at(C, y, level)
-    for a in range(5):
-        slope = _derivative(lambda t, e=np.eye(5)[a]: _at(C, y + t * e, level).log_evidence)
+    for a, axis in enumerate(np.eye(5)):
+        slope = _derivative(lambda t, e=axis: _at(C, y + t * e, level).log_evidence)
         assert prediction.mean_train[a] == pytest.approx(y[a] + kappa * slope, abs=1e-9)
 
 
@@ -128,8 +128,8 @@ def test_mean_is_the_gradient_of_the_log_evidence(level):
 def test_covariance_is_the_derivative_of_the_mean(level):
     (C, y), kappa = _kernel_setting(), Network(**NETWORK).kappa
     covariance = np.asarray(_at(C, y, level).covariance_train)
-    for a in range(5):
-        slope = _derivative(lambda t, e=np.eye(5)[a]: _at(C, y + t * e, level).mean_train)
+    for a, axis in enumerate(np.eye(5)):
+        slope = _derivative(lambda t, e=axis: _at(C, y + t * e, level).mean_train)
         np.testing.assert_allclose(covariance[a], kappa * slope, atol=1e-9)
 
 
