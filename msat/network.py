@@ -90,7 +90,8 @@ class NetworkSettings(Settings):
     @property
     def widths(self) -> tuple[int, ...]:
         """Widths of the hidden layers, bottom to top."""
-        return self.width if isinstance(self.width, tuple) else (self.width,)
+        given: Any = self.width
+        return given if isinstance(given, tuple) else (given,)
 
     @property
     def depth(self) -> int:

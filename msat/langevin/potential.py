@@ -128,7 +128,7 @@ class Potential:
         return smoothed
 
     def test_means(self, weights: Weights, generator: torch.Generator) -> Tensor:
-        """Return f at the test points averaged over the first layer outside the row space, (chains, Q): nothing drawn."""
+        """Return f at the test points averaged over the first layer outside the row space, (chains, Q)."""
         A, b = weights
         if self.activation.name == "linear":
             return self.readout_scale * (contract(b, A) @ self.Z_test.T)

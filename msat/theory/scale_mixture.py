@@ -103,8 +103,8 @@ class ScaleMixture(NamedTuple):
 
     def quadrature(self) -> Quadrature:
         """Return nodes and weights for posterior expectations over s, and ln p(y)."""
-        t, weights, log_integral, *account = integrated(self.exponent, *self.support())
-        return Quadrature(np.exp(t), weights, self.log_constant + log_integral, *account)
+        t, weights, log_integral, residual, converged, nodes = integrated(self.exponent, *self.support())
+        return Quadrature(np.exp(t), weights, self.log_constant + log_integral, residual, converged, nodes)
 
 
 def located(exponent: Exponent, low: float, high: float, points: int = _SCAN) -> tuple[float, float]:

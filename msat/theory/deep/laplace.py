@@ -103,7 +103,7 @@ def _gains(of_labels: Likelihood, network: Network, found: DeepSaddle) -> _Gains
     s1, s2 = (float(p @ y**2) / kappa for p in (p1, p2))
     own = 0.5 * (np.array(network.widths) + found.eta)
     curvature = np.diag(own) - 0.5 * s1
-    covariance = np.linalg.solve(curvature, np.eye(len(own)))
+    covariance: Array = np.linalg.solve(curvature, np.eye(len(own))).astype(np.float64)
     # slopes of the prefactor: of ln det(sK + kappa), and of ln det of the curvature
     slope = -0.5 * float(u.sum()) - 0.5 * (np.diag(covariance) * own - 0.5 * s2 * float(covariance.sum()))
     return _Gains(covariance, covariance @ slope)
