@@ -146,7 +146,7 @@ def _quantities(potential, weights):
     f, y = potential.outputs(weights), potential.y
     return {
         "f": f[:, 0],
-        "f_test": potential.test_means(weights)[:, 0],
+        "f_test": potential.test_means(weights, torch.Generator())[:, 0],
         "along_y": (f * y).sum(dim=1) / y.norm(dim=1),
         "misfit": (f - y).square().sum(dim=1),
         "readout_norm": b.square().sum(dim=1),

@@ -107,44 +107,46 @@ def _flag(name: str, value: Any) -> str:
 
 
 def _option(name: str, field: FieldInfo) -> click.Option:
-    kind, many = _kind(field.annotation)
+    kind, many, alone = _kind(field.annotation)
     flag = name.replace("_", "-")
     default = None if field.is_required() else field.default
-    if many and default is not None:
+    if many and isinstance(default, list | tuple):
         default = ",".join(f"{value:g}" if isinstance(value, float) else str(value) for value in default)
     elif kind is bool:
         default = flag if default else f"no-{flag}"
     return click.Option(
         [f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}"],
-        type=_Listed(kind) if many else PATH if kind is Path else None if kind is bool else kind,
+        type=_Listed(kind, alone) if many else PATH if kind is Path else None if kind is bool else kind,
         **({"required": True} if field.is_required() else {"default": None}),
         help=f"{field.description or ''}{'' if default in (None, '') else f'  [default: {default}]'}",
     )
 
 
-def _kind(annotation: Any) -> tuple[Any, bool]:
-    """Return the type of a field's values, without None and constraints, and whether they come in a list."""
+def _kind(annotation: Any) -> tuple[Any, bool, bool]:
+    """Return the type of a field's values, without None and constraints, and whether they come in a list, or alone."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _kind(arguments[0])
     if origin in (Union, UnionType):
-        return _kind(next(item for item in arguments if item is not NoneType))
-    if origin is list:
-        return _kind(arguments[0])[0], True
-    return (str if origin is Literal else annotation), False
+        kinds = [_kind(item) for item in arguments if item is not NoneType]
+        return kinds[0][0], any(many for _, many, _ in kinds), any(alone for *_, alone in kinds)
+    if origin in (list, tuple):
+        return _kind(arguments[0])[0], True, False
+    return (str if origin is Literal else annotation), False, True
 
 
 class _Listed(click.ParamType):
-    """Values of one type, separated by commas."""
+    """Values of one type, separated by commas; one of them is a value and no list where it may come alone."""
 
-    def __init__(self, kind: type) -> None:
-        self._kind = kind
+    def __init__(self, kind: type, alone: bool) -> None:
+        self._kind, self._alone = kind, alone
         self.name = f"{'text' if kind is str else kind.__name__},..."
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the list."""
         try:
-            return [self._kind(part.strip()) for part in value.split(",")]
+            values = [self._kind(part.strip()) for part in value.split(",")]
+            return values[0] if self._alone and len(values) == 1 else values
         except ValueError:
             what = "whole numbers" if self._kind is int else "numbers"
             flag = param.opts[0] if param else ""

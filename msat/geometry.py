@@ -7,6 +7,7 @@ exactly (docs/theory.md, section 5d).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.polynomial import hermite_e
 
 from msat.activations import get_activation
+from msat.errors import InputError
 from msat.types import Array
 
 if TYPE_CHECKING:
@@ -96,6 +98,7 @@ class Geometry:
         x_train, y_train, x_test, y_test: The data, (P, D), (P,), (Q, D), (Q,); of m > 1 outputs labels (P, m), (Q, m).
         g_v, activation: Of the network.
         teacher: The teacher's direction in the space of inputs, (D,); None where there is none.
+        g_hidden: Prior scales of the hidden layers above the first. "The" hidden kernel is that of the last layer.
     """
 
     x_train: Array
@@ -105,6 +108,7 @@ class Geometry:
     g_v: float
     activation: str
     teacher: Array | None = None
+    g_hidden: tuple[float, ...] = ()
 
     @property
     def _scale(self) -> float:
@@ -116,30 +120,50 @@ class Geometry:
         return row_space(self.x_train, self.x_test, self.g_v)
 
     @cached_property
+    def prior_kernels(self) -> list[Array]:
+        """The prior kernels of all hidden layers, bottom to top, (P, P): ``K^l = E phi phi^T`` at ``g_l K^(l-1)``."""
+        activation = get_activation(self.activation)
+        kernels = [activation.dual_kernel(self._scale * (self.x_train @ self.x_train.T))]
+        for g in self.g_hidden:
+            kernels.append(activation.dual_kernel(g * kernels[-1]))
+        return kernels
+
+    @property
     def prior_kernel(self) -> Array:
         """The prior hidden kernel ``K = E_prior[phi phi^T]`` on the training points, (P, P)."""
-        return get_activation(self.activation).dual_kernel(self._scale * (self.x_train @ self.x_train.T))
+        return self.prior_kernels[-1]
 
     @cached_property
     def cross_kernel(self) -> Array:
         """The prior hidden kernel between test and training points, (Q, P)."""
+        activation = get_activation(self.activation)
         train, test = (self._scale * np.sum(x**2, axis=1) for x in (self.x_train, self.x_test))
         covariance = self._scale * (self.x_test @ self.x_train.T)
-        return get_activation(self.activation).cross_dual_kernel(test, train, covariance)
+        kernel = activation.cross_dual_kernel(test, train, covariance)
+        for g in self.g_hidden:
+            train, test = (g * activation.dual_variance(variance) for variance in (train, test))
+            kernel = activation.cross_dual_kernel(test, train, g * kernel)
+        return kernel
 
     @cached_property
     def spectrum(self) -> Spectrum:
         """The `Spectrum` of the prior kernel: its eigendecomposition, or of a linear network the row space."""
-        variance = get_activation(self.activation).dual_variance(self._scale * np.sum(self.x_test**2, axis=1))
+        activation = get_activation(self.activation)
+        variance = activation.dual_variance(self._scale * np.sum(self.x_test**2, axis=1))
+        for g in self.g_hidden:
+            variance = activation.dual_variance(g * variance)
         if self.activation == "linear":
             return self._linear_spectrum(variance)
         lam, U = np.linalg.eigh(self.prior_kernel)
         return Spectrum(np.maximum(lam, 0.0), U, U.T @ self.y_train, self.cross_kernel @ U, variance)
 
     def _linear_spectrum(self, variance: Array) -> Spectrum:
-        """Return the `Spectrum` of the input kernel C: the inputs in row-space coordinates are ``U sqrt(lam)``."""
-        space = self.row_space
-        inputs, test = space.train[:, ::-1], space.test[:, ::-1]
+        """Return the `Spectrum` of the input kernel C: the inputs in row-space coordinates are ``U sqrt(lam)``.
+
+        With more layers the prior kernel is C times all of their g.
+        """
+        space, root_g = self.row_space, math.sqrt(math.prod(self.g_hidden))
+        inputs, test = root_g * space.train[:, ::-1], root_g * space.test[:, ::-1]
         root = np.linalg.norm(inputs, axis=0)
         U, missing = inputs / root, len(inputs) - space.rank
         if missing:  # outputs that no input reaches: any basis of them
@@ -149,7 +173,7 @@ class Geometry:
         lam = root**2
         exists = lam > max(self.x_train.shape) * np.finfo(np.float64).eps * lam[-1]
         to_test = test * np.divide(1.0, root, out=np.zeros_like(root), where=exists)
-        residual = space.test_residual_sd**2 + np.sum(test[:, ~exists] ** 2, axis=1)
+        residual = (root_g * space.test_residual_sd) ** 2 + np.sum(test[:, ~exists] ** 2, axis=1)
         lam = np.where(exists, lam, 0.0)
         return Spectrum(lam, U, U.T @ self.y_train, test * root, variance, to_test, residual)
 
@@ -173,7 +197,7 @@ class Geometry:
         return np.asarray(inputs.T @ (np.sqrt(self._scale) * (self.x_train @ u)) / np.sum(inputs**2, axis=0))
 
     def first_layer(self, hidden_kernel: Any) -> Callable[[Array], float] | None:
-        """Return what maps u, (r,), to ``E[(1/N) sum_i (a_i.u)^2]``, from a hidden kernel of a linear network.
+        """Return what maps u, (r,), to ``E[(1/N) sum_i (a_i.u)^2]``, from the first hidden kernel of a linear network.
 
         ``H = Z M Z^T`` with Z the inputs in row-space coordinates and M the first-layer moment, so that
         ``u.M u = p.H p`` with ``p = Z^+T u``. None for other networks, whose kernel does not give it.
@@ -193,9 +217,19 @@ class Geometry:
 
 
 def decompose(task: Task, network: Network) -> Geometry:
-    """Return the `Geometry` of a data set for a network; the network's scale does not matter."""
+    """Return the `Geometry` of a data set for a network; the network's scale does not matter.
+
+    Raises:
+        InputError: If the data have several outputs, and the network several hidden layers.
+    """
+    if network.depth > 1 and task.y_train.ndim > 1:
+        widths = ",".join(map(str, network.widths))
+        raise InputError(
+            f"width = {widths}: several outputs with several hidden layers are not derived; give one width"
+        )
     return Geometry(
-        task.x_train, task.y_train, task.x_test, task.y_test, network.g_v, network.activation, task.direction
+        *(task.x_train, task.y_train, task.x_test, task.y_test),
+        *(network.g_v, network.activation, task.direction, network.g_hidden),
     )
 
 

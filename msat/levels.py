@@ -35,6 +35,8 @@ class Level:
         exact: Whether it has no approximation: the run fails where training disagrees with it.
         may_have_no_solution: Whether not to converge is a result and no failure.
         derivative: Whether its mean and covariance are derivatives of one log evidence, eq. (2) of docs/theory.md.
+        deep: For which networks with several hidden layers it is defined, by a module ``msat.theory.deep.<name>``.
+        why_not_deep: Why not for others.
     """
 
     name: str
@@ -49,23 +51,28 @@ class Level:
     exact: bool = False
     may_have_no_solution: bool = False
     derivative: bool = True
+    deep: Literal["none", "linear", "all"] = "none"
+    why_not_deep: str = "not derived"
 
 
-NNGP = Level("nngp", "NNGP", "kernel", 7, (0, (1, 1)), "x")
-RESCALING = Level("rescaling", "rescaling", "kernel", 1, (0, (4, 1.5)), "s", derivative=False)
-TREE_LEVEL = Level("tree_level", "tree level", "action", 4, (0, (4, 1.5, 1, 1.5)), "^")
+_OPEN = "the loop over kernels is open"
+_NO_FIELD = "E exp(ft.f) diverges, and with it the action S(ft) whose loop equation it solves"
+
+NNGP = Level("nngp", "NNGP", "kernel", 7, (0, (1, 1)), "x", deep="all")
+RESCALING = Level("rescaling", "rescaling", "kernel", 1, (0, (4, 1.5)), "s", derivative=False, deep="all")
+TREE_LEVEL = Level(
+    "tree_level", "tree level", "action", 4, (0, (4, 1.5, 1, 1.5)), "^", deep="linear", why_not_deep=_OPEN
+)
 ONE_LOOP = Level(
-    "one_loop",
-    "one loop",
-    "action",
-    2,
-    (0, (6, 1, 1, 1, 1, 1)),
-    "D",
+    *("one_loop", "one loop", "action", 2, (0, (6, 1, 1, 1, 1, 1)), "D"),
     several_linear_only=True,
     may_have_no_solution=True,
+    why_not_deep=_NO_FIELD,
 )
-LAPLACE = Level("laplace", "Laplace", "action", 0, (0, (7, 2)), "o")
-EXACT = Level("exact", "exact", "kernel", None, "solid", "*", linear_only=True, wide_enough=True, exact=True)
+LAPLACE = Level("laplace", "Laplace", "action", 0, (0, (7, 2)), "o", deep="linear", why_not_deep=_OPEN)
+EXACT = Level(
+    *("exact", "exact", "kernel", None, "solid", "*"), linear_only=True, wide_enough=True, exact=True, deep="linear"
+)
 
 LEVELS = {level.name: level for level in (NNGP, RESCALING, TREE_LEVEL, ONE_LOOP, LAPLACE, EXACT)}
 NAMES = tuple(LEVELS)
@@ -89,11 +96,11 @@ def quoted(names: Iterable[str]) -> Level | None:
     return next((level for level in (EXACT, RESCALING) if level.name in known), None)
 
 
-def why_undefined(level: Level, activation: str, outputs: int = 1, width: int | None = None) -> str:
+def why_undefined(level: Level, activation: str, outputs: int = 1, width: int | None = None, depth: int = 1) -> str:
     """Return why a level is not defined for networks with an activation, empty if it is.
 
     Args:
-        outputs, width: Their number of outputs, and their width where it counts.
+        outputs, width, depth: Their numbers of outputs and of hidden layers, and their width where it counts.
     """
     if level.linear_only and activation != "linear":
         return f"{level.name} needs activation = 'linear'"
@@ -109,12 +116,18 @@ def why_undefined(level: Level, activation: str, outputs: int = 1, width: int | 
     if level.method == "action" and not get_activation(activation).linear_growth:
         return (
             "not defined, since the activation grows faster than linearly and E exp(ft.z) diverges; must be "
-            "one of " + ", ".join(defined_levels(activation))
+            "one of " + ", ".join(defined_levels(activation, depth))
         )
+    if depth > 1 and not _defined_deep(level, activation):
+        return f"not defined for {depth} hidden layers: {level.why_not_deep}"
     return ""
 
 
-def defined_levels(activation: str, outputs: int = 1, width: int | None = None) -> list[str]:
+def _defined_deep(level: Level, activation: str) -> bool:
+    return level.deep == "all" or (level.deep == "linear" and activation == "linear")
+
+
+def defined_levels(activation: str, outputs: int = 1, width: int | None = None, depth: int = 1) -> list[str]:
     """Return the names of the levels that are defined for networks with an activation; see `why_undefined`."""
     linear, growth = activation == "linear", get_activation(activation).linear_growth
     return [
@@ -123,10 +136,13 @@ def defined_levels(activation: str, outputs: int = 1, width: int | None = None) 
         if (linear or not (level.linear_only or (outputs > 1 and level.several_linear_only)))
         and (growth or level.method == "kernel")
         and (width is None or width >= outputs or not level.wide_enough)
+        and (depth == 1 or _defined_deep(level, activation))
     ]
 
 
-def check_levels(names: Sequence[str], activation: str, outputs: int = 1, width: int | None = None) -> None:
+def check_levels(
+    names: Sequence[str], activation: str, outputs: int = 1, width: int | None = None, depth: int = 1
+) -> None:
     """Raise InputError if a level is unknown, named twice, or not defined for these networks (`why_undefined`)."""
     get_activation(activation)
     if not names:
@@ -134,7 +150,7 @@ def check_levels(names: Sequence[str], activation: str, outputs: int = 1, width:
     several = f" and {outputs} outputs" if outputs > 1 else ""
     for name in names:
         check_known("level", name, NAMES)
-        reason = why_undefined(LEVELS[name], activation, outputs, width)
+        reason = why_undefined(LEVELS[name], activation, outputs, width, depth)
         if reason:
             raise InputError(f"level = {name!r} with activation = {activation!r}{several}: {reason}")
     if len(set(names)) < len(names):

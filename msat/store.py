@@ -152,7 +152,12 @@ def _check_kind(path: Path, found: Mapping[Any, Any], kind: str) -> None:
         raise InputError(f"{path}: holds {held or 'no msat result'}, must hold a {kind} result")
 
 
+def same_attribute(one: Any, other: Any) -> bool:
+    """Return whether two attributes are the same: a list is an array in a file, and a number where it has one entry."""
+    return bool(np.array_equal(np.atleast_1d(one), np.atleast_1d(other)))
+
+
 def attributes(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values as NetCDF attributes: None becomes the string "none", booleans become 0 or 1."""
+    """Return values as NetCDF attributes: None becomes the string "none", booleans become 0 or 1; lists stay."""
     plain = {name: int(value) if isinstance(value, bool) else value for name, value in values.items()}
     return {name: "none" if value is None else value for name, value in plain.items()}

@@ -125,6 +125,12 @@ BAD_COMMANDS = {
     "wrong type": ("{c} --data {d} --width wide --out {o}", "--width"),
     "missing option": ("{c} --data {d} --width 3", "Missing option '--out'"),
     "missing data": ("{c} --out {o}", "Missing option '--data'"),
+    "width 0 above": ("{c} --data {d} --width 5,0 --out {o}", "width = [5, 0]: must be an integer from 1 to"),
+    "width of text": ("{c} --data {d} --width 5,x --out {o}", "--width = '5,x': must be whole numbers separated by"),
+    "g_hidden": (
+        "{c} --data {d} --width 5,4,3 --g-hidden 2 --out {o}",
+        "g_hidden = 2: must have one number for each hidden layer above the first, 2 for width = 5,4,3",
+    ),
     "width 0": ("{c} --data {d} --width 0 --out {o}", "width = 0: must be an integer from 1 to"),
     "chi 0": ("{c} --data {d} --width 3 --chi 0 --out {o}", "chi = 0.0: must be a finite number greater than 0"),
     "chi negative": ("{c} --data {d} --width 3 --chi=-2 --out {o}", "chi = -2.0"),
@@ -434,6 +440,7 @@ def test_defaults_are_the_papers(tmp_path):
     assert _run(f"task ising --n-train 4 --n-test 2 --dimension 6 --out {tmp_path}/data.npz") == 0
     assert _run(f"solve --data {tmp_path}/data.npz --out {tmp_path}/theory.nc") == 0
     with xr.open_dataset(tmp_path / "theory.nc") as theory:
-        found = {name: theory.attrs[name] for name in NetworkSettings.model_fields}
-    assert found == NetworkSettings().model_dump()
+        found = {name: theory.attrs[name] for name in NetworkSettings().parameters()}
+        assert "g_hidden" not in theory.attrs
+    assert found == NetworkSettings().parameters()
     assert found == {"width": 100, "activation": "linear", "g_w": 0.5, "g_v": 0.5, "kappa_0": 1.0}

@@ -57,7 +57,7 @@ def test_shipped_configurations_are_valid(overlay):
     for name in config.experiments:
         scales = config.scale_names(name)
         assert scales[0] == "1"
-        assert scales[-1] == str(config.experiments[name].network.width)
+        assert scales[-1] == str(config.experiments[name].network.widths[-1])
 
 
 def test_an_overlay_can_select_experiments():
@@ -72,7 +72,7 @@ def test_default_is_the_papers_setting():
     experiment = config.experiments["ising_linear"]
     assert (experiment.task.n_train, experiment.task.n_test, experiment.task.dimension) == (80, 1000, 200)
     assert experiment.task.delta_p == 0.1
-    assert experiment.network.model_dump() == {
+    assert experiment.network.parameters() == {
         "width": 100,
         "activation": "linear",
         "g_w": 0.5,

@@ -44,7 +44,7 @@ def test_numbers_of_any_kind_are_the_same_network():
 def test_defaults_are_the_papers():
     paper = {"width": 100, "activation": "linear", "g_w": 0.5, "g_v": 0.5, "kappa_0": 1.0, "chi": 1.0}
     assert Network().parameters() == paper
-    assert {name: value for name, value in paper.items() if name != "chi"} == NetworkSettings().model_dump()
+    assert {name: value for name, value in paper.items() if name != "chi"} == NetworkSettings().parameters()
     assert Network().widths == (100,)
 
 

@@ -68,7 +68,7 @@ class Config(Settings):
     def scale_names(self, experiment: str) -> list[str]:
         """Return the scales of one experiment."""
         chosen = self.experiments[experiment]
-        return (chosen.scales or self.scales).names(chosen.network.width)
+        return (chosen.scales or self.scales).names(chosen.network.widths[-1])
 
     def seeds_of(self, experiment: str) -> list[int]:
         """Return the seeds of one experiment."""
@@ -189,7 +189,7 @@ class Config(Settings):
         """Return whether trainings of an experiment start from neurons of its theory, which then has some."""
         sampled = self.experiments[experiment].network.activation != "linear"
         action = any(levels.LEVELS[name].method == "action" for name in self.levels_of(experiment))
-        return self.theory_starts and sampled and action
+        return self.theory_starts and sampled and action  # which no network with several hidden layers has both
 
     def run_of(self, experiment: str, seed: str | int, chi: str = "", samples: str = "") -> Run:
         """Return the run with the values of a file name's wildcards.
@@ -239,7 +239,7 @@ class Config(Settings):
         """Return all that determines the theory of one experiment beside code, data and seed."""
         chosen: dict[str, Any] = {"chi": self.scale_names(experiment), "levels": self.levels_of(experiment)}
         chosen["matrices"] = self.matrices_of(experiment, n_train)
-        return self.experiments[experiment].network.model_dump() | chosen
+        return self.experiments[experiment].network.parameters() | chosen
 
     def matrices_of(self, experiment: str, n_train: int | None = None) -> list[str] | None:
         """Return the option ``--matrices`` of one experiment's theory, with what its figures draw."""
@@ -256,7 +256,7 @@ class Config(Settings):
 
     def training_of(self, experiment: str, kind: TrainingKind) -> dict[str, Any]:
         """Return all that determines the trainings of one experiment beside code, data, scale and seed."""
-        return self.experiments[experiment].network.model_dump() | self.settings_of(kind)
+        return self.experiments[experiment].network.parameters() | self.settings_of(kind)
 
     def trajectory(self, experiment: str, kind: TrainingKind, code: str, n_train: int | None = None) -> str:
         """Return a digest of what determines an experiment's trajectories: code, task and all but their ends."""
@@ -271,6 +271,7 @@ def _options(task: TaskSettings) -> dict[str, Any]:
     return {key: value for key, value in task if key != "name"}
 
 
-def shape_of(experiment: Experiment) -> tuple[str, int, int]:
-    """Return activation, number of outputs and width: what the levels that there are depend on."""
-    return experiment.network.activation, experiment.task.n_outputs, experiment.network.width
+def shape_of(experiment: Experiment) -> tuple[str, int, int, int]:
+    """Return activation, number of outputs, width and depth: what the levels that there are depend on."""
+    network = experiment.network
+    return network.activation, experiment.task.n_outputs, network.widths[-1], network.depth

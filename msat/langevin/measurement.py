@@ -68,6 +68,8 @@ def measured(
     }
     if SEVERAL in by_chain:
         variables[SEVERAL] = by_chain[SEVERAL].mean(axis=0)
+    if "hidden_kernels" in sums.totals:
+        variables["hidden_kernels"] = sums.mean("hidden_kernels")
     vectors = ("f_train", "f_test")
     packed = {name: array if name in vectors else triangle(array) for name, array in by_chain.items()}
     half = {} if state.half is None else _series(state.half.blocks, projection)
@@ -76,6 +78,8 @@ def measured(
 
 def _series(blocks: BlockMeans, projection: Array | None) -> dict[str, Array]:
     series = {name: blocks.array(name) for name, means in blocks.blocks.items() if means[0].dim() == 1}
+    if "layers_along" in blocks.blocks:
+        series["layers_along"] = blocks.array("layers_along")
     if projection is not None:
         series["components"] = blocks.array("f_test") @ projection.T
     return series

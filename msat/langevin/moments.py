@@ -92,12 +92,13 @@ def record(
     y, y_flat = exact.y, exact.y.flatten()
     length = y.norm()
     along_draws = outputs.double().flatten(2) @ y_flat / length  # component of f along the target, (steps, chains)
-    hidden = potential.hidden(weights)
+    layers = potential.hidden_layers(weights)
+    hidden = layers[-1]
     wide, first_layer = hidden.double(), weights[0].double()
     readout = readout_law(exact, wide)
     mean, covariance = readout.mean_outputs, readout.covariance
     along = mean.flatten(1) @ y_flat / length
-    f_test = potential.test_means((weights[0], readout.mean.to(hidden.dtype))).double()
+    f_test = potential.test_means((*weights[:-1], readout.mean.to(hidden.dtype)), generator).double()
     tau = potential.network.tau
     projected = (wide @ y).square()
     values = {
@@ -117,12 +118,15 @@ def record(
         "first_layer_variance": first_layer.square().mean(dim=(1, 2)),
         "weights_along": (first_layer @ exact.direction).square().mean(dim=1),
     }
+    if len(layers) > 1:
+        along_layers = [(layer.double() @ y).square().mean(dim=1) / length**2 for layer in layers]
+        values["layers_along"] = torch.stack(along_layers, dim=1)
     if sums is not None:
         chains, neurons = wide.shape[:2]
         # one chain a block, in turn: these parts vary little
         turn = sums.counts.get("f_test", 0) % chains
         one, of_one = tuple(layer[turn] for layer in weights), Readout(*(tensor[turn] for tensor in readout))
-        test_readout = potential.test_readout_variance(one, hidden[turn], of_one)
+        test_readout = potential.test_readout_variance(one, hidden[turn], of_one, generator)
         sums.add("test_residual_variance", potential.test_residual_variance(one, generator).double(), 1)
         sums.add("test_readout_variance", _each(test_readout, y), 1)
         # (P m)^2 + r^2 numbers a chain, less than the average over the readout holds for a moment where m = 1
@@ -130,6 +134,9 @@ def record(
         sums.add("ff_train", _second_moment(mean, covariance), 1)
         sums.add("hidden_kernel", wide.mT @ wide, neurons)
         sums.add("first_layer", first_layer.mT @ first_layer, neurons)
+        if len(layers) > 1:
+            kernels = [torch.einsum("cnp,cnq->pq", layer.double(), layer.double()) / layer.shape[1] for layer in layers]
+            sums.add("hidden_kernels", torch.stack(kernels), chains)
         sums.add("f_test", f_test, 1)
         sums.add("f_test_squared", f_test.square().sum(dim=0), chains)
         if y.dim() == 2:

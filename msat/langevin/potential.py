@@ -7,6 +7,7 @@ rest stays at its prior exactly and is integrated analytically (docs/theory.md, 
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from msat.activations.base import Activation
 from msat.geometry import Geometry
 from msat.network import Network
 
-Weights = tuple[Tensor, ...]  # of all chains, one tensor a layer from the bottom to the readout: today (A, b)
+Weights = tuple[Tensor, ...]  # of all chains, one tensor a layer from the bottom to the readout: here (A, b)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,11 @@ class Potential:
         return math.sqrt(self.network.tau)
 
     @property
+    def layer_scales(self) -> list[float]:
+        """The weights of ``A^l = 1`` in the hidden layers above the first, of which there is none here."""
+        return []
+
+    @property
     def rank(self) -> int:
         """Dimension r of the row space of the training inputs."""
         return self.Z.shape[1]
@@ -70,12 +76,16 @@ class Potential:
         hidden: Tensor = self.activation.phi(weights[0] @ self.Z.T)
         return hidden
 
+    def hidden_layers(self, weights: Weights) -> list[Tensor]:
+        """Return phi of all hidden layers, here of the one."""
+        return [self.hidden(weights)]
+
     def outputs(self, weights: Weights) -> Tensor:
         """Return f on the training points, (chains, P)."""
         A, b = weights
         if self.activation.name == "linear":  # (b A) Z^T needs no N by P products
-            return self.readout_scale * _through(_contract(b, A), self.Z)
-        return self.readout_scale * _contract(b, self.hidden(weights))
+            return self.readout_scale * _through(contract(b, A), self.Z)
+        return self.readout_scale * contract(b, self.hidden(weights))
 
     def forces(self, weights: Weights, prior: bool = True) -> tuple[Weights, Tensor]:
         """Return the gradients of U, shaped like the weights, and f (chains, P), docs/theory.md section 7.
@@ -94,7 +104,7 @@ class Potential:
             return (grad_A, torch.baddbmm(columns, A, _columns(pull), beta=beta).reshape(b.shape)), f
         h = A @ self.Z.T
         phi = self.activation.phi(h)
-        f = scale * _contract(b, phi)
+        f = scale * contract(b, phi)
         residual = (scale / self.network.kappa) * _columns(f - self.y)
         grad_b = torch.baddbmm(columns, phi, residual, beta=beta).reshape(b.shape)
         slopes = self.activation.derivative(h)
@@ -122,14 +132,16 @@ class Potential:
         smoothed: Tensor = self.activation.smoothed_mean(A @ self.Z_test.T, self.test_residual_sd)
         return smoothed
 
-    def test_means(self, weights: Weights) -> Tensor:
+    def test_means(self, weights: Weights, generator: torch.Generator) -> Tensor:
         """Return f at the test points averaged over the first layer outside the row space, (chains, Q)."""
         A, b = weights
         if self.activation.name == "linear":
-            return self.readout_scale * _through(_contract(b, A), self.Z_test)
-        return self.readout_scale * _contract(b, self.test_hidden(A))
+            return self.readout_scale * _through(contract(b, A), self.Z_test)
+        return self.readout_scale * contract(b, self.test_hidden(A))
 
-    def test_readout_variance(self, weights: Weights, hidden: Tensor, readout: Readout) -> Tensor:
+    def test_readout_variance(
+        self, weights: Weights, hidden: Tensor, readout: Readout, generator: torch.Generator
+    ) -> Tensor:
         """Return the variance of `test_means` over the readout given the first layer, for one chain, in float64.
 
         (Q,), also of several outputs: it is the same of all.
@@ -139,7 +151,11 @@ class Potential:
         Args:
             weights, hidden, readout: Of one chain: (N, r) and the readout; (N, P); its law of the readout.
         """
-        phi_test = self.readout_scale * self.test_hidden(weights[0]).double()  # (N, Q)
+        return self.readout_variance(self.test_hidden(weights[0]), hidden, readout)
+
+    def readout_variance(self, test_hidden: Tensor, hidden: Tensor, readout: Readout) -> Tensor:
+        """Return the variance over the readout of one chain at points with these features, (N, Q)."""
+        phi_test = self.readout_scale * test_hidden.double()
         phi, kappa = self.readout_scale * hidden.double(), self.network.kappa
         if phi.shape[0] < phi.shape[1]:  # kappa (Phi Phi^T + kappa)^-1
             half: Tensor = torch.linalg.solve_triangular(readout.factor, phi_test, upper=False)
@@ -175,7 +191,7 @@ def _columns(x: Tensor) -> Tensor:
     return x if x.dim() == 3 else x[:, :, None]
 
 
-def _contract(b: Tensor, A: Tensor) -> Tensor:
+def contract(b: Tensor, A: Tensor) -> Tensor:
     """Return ``sum_i b_i A_i.`` for every chain, (chains, r), or of m outputs (chains, r, m)."""
     return torch.bmm(b[:, None, :], A)[:, 0] if b.dim() == 2 else torch.bmm(A.mT, b)
 
@@ -191,12 +207,18 @@ def _back(outputs: Tensor, Z: Tensor) -> Tensor:
 
 
 def make_potential(geometry: Geometry, network: Network) -> Potential:
-    """Return the `Potential` of a network at its scale on decomposed data, in float64 on the CPU."""
+    """Return the `Potential` of a network at its scale on decomposed data, in float64 on the CPU.
+
+    That of several hidden layers is found by its name: an edit of it is none of the others'.
+    """
     space = geometry.row_space
     arrays = (space.train, space.test, space.test_residual_sd, geometry.y_train, geometry.y_test, geometry.direction)
     # a copy: torch takes no array that may not be written to
     tensors = (torch.from_numpy(np.array(array)) for array in arrays)
-    return Potential(network, get_activation(network.activation), *tensors)
+    kind: type[Potential] = Potential
+    if network.depth > 1:
+        kind = importlib.import_module("msat.langevin.deep_potential").DeepPotential
+    return kind(network, get_activation(network.activation), *tensors)
 
 
 class Readout(NamedTuple):

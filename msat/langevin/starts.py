@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Generator, Tensor
 
@@ -18,7 +20,7 @@ def start_names(chains: int, with_theory: bool) -> list[str]:
 
 
 def starting_points(potential: Potential, chains: int, generator: Generator, population: Tensor | None) -> Weights:
-    """Return the weights of all chains: A (chains, N, r) and b, (chains, N) or (chains, N, m) of m > 1 outputs.
+    """Return the weights of all chains: A (chains, N, r), those of other layers, and b, (chains, N) or (chains, N, m).
 
     `prior` is a draw from the prior, `zero` is the origin, and `informed` adds to a prior draw the
     balanced network of lowest rank that carries the least-squares fit of the labels: more aligned with the
@@ -30,18 +32,38 @@ def starting_points(potential: Potential, chains: int, generator: Generator, pop
     """
     widths, Z, several = potential.network.widths, potential.Z, potential.y.shape[1:]
     shapes = [(chains, *shape) for shape in zip(widths, (potential.rank, *widths), strict=False)]
-    A, b = (Z.new_empty(shape).normal_(generator=generator) for shape in (*shapes, (chains, widths[-1], *several)))
-    informed = _informed_by_rank if several else _informed
-    fit_A, fit_b = informed(potential)
+    readout = (chains, widths[-1], *several)
+    weights = tuple(Z.new_empty(shape).normal_(generator=generator) for shape in (*shapes, readout))
+    fitted = _informed_by_layers if len(widths) > 1 else _informed_by_rank if several else _informed
+    informed = fitted(potential)
     for chain, name in enumerate(start_names(chains, population is not None)):
+        layers = [layer[chain] for layer in weights]
         if name == "zero":
-            A[chain], b[chain] = 0, 0
+            for layer in layers:
+                layer.zero_()
         elif name == "informed":
-            A[chain] += fit_A
-            b[chain] += fit_b
+            for layer, part in zip(layers, informed, strict=True):
+                layer += part
         elif population is not None and name == THEORY:
-            A[chain], b[chain] = _from_theory(potential, population, b[chain], generator)
-    return A, b
+            layers[0][:], layers[1][:] = _from_theory(potential, population, layers[1], generator)
+    return weights
+
+
+def _informed_by_layers(potential: Potential) -> list[Tensor]:
+    """Return the layers, all of one norm, of the network that carries the least-squares fit of the labels."""
+    widths, Z = potential.network.widths, potential.Z
+    fit = _least_squares(potential).to(Z.dtype)
+    length = fit.norm().clamp_min(torch.finfo(Z.dtype).tiny)
+    layers = len(widths)
+    # of neurons of the last layer: (amplitude sqrt(N_L))^(L + 1) times the scales of all layers is the length
+    scales = potential.readout_scale * math.prod(potential.layer_scales)
+    amplitude = (length / (scales * widths[-1] ** ((layers + 1) / 2))) ** (1 / (layers + 1))
+    signs = [torch.where(torch.arange(n, device=Z.device) % 2 == 0, 1.0, -1.0).to(Z.dtype) for n in widths]
+    ratios = [math.sqrt(widths[-1] / n) for n in widths]
+    parts = [amplitude * ratios[0] * signs[0][:, None] * (fit / length)]
+    for below, above, n, ratio in zip(signs, signs[1:], widths, ratios[1:], strict=False):
+        parts.append(amplitude * ratio * above[:, None] * (below / math.sqrt(n)))
+    return [*parts, amplitude * signs[-1]]
 
 
 def _least_squares(potential: Potential) -> Tensor:

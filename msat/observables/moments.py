@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -24,6 +24,7 @@ class Frame:
     direction: Array  # row-space coordinates of the unit vector along which weights are looked at, (r,)
     projection: Array | None = None  # maps test outputs to their components along the teacher, (3, Q), if there is one
     g: float = float("nan")  # scale of the readout's prior there: of several outputs only
+    layers: int = 1  # hidden layers of the network
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,7 @@ class Moments:
     first_layer: Callable[[Array], float] | None = None
     readout_covariance: Array | None = None  # <S>, S = sum_i w_i w_i^T, (m, m); None for one output
     readout_norm: float = float("nan")  # <|w|^2>
+    hidden_kernels: Sequence[Symmetric] = ()  # the same of all hidden layers, where there are several
     # of training only
     first_layer_variance: float = float("nan")  # mean square of whitened first-layer weights
     averages: Mapping[str, Any] = field(default_factory=dict)  # of all that `msat.langevin.moments` records, by name

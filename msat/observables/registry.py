@@ -87,9 +87,11 @@ class Observable:
         return self.series is None
 
     def defined(self, frame: Frame) -> bool:
-        """Return whether the data have it: test points, several outputs, or a single-index teacher, where needed."""
+        """Return whether data and network have it: test points, one or several outputs, a teacher, hidden layers."""
         if self.several not in (None, frame.y_train.ndim == 2):
             return False
+        if "layer" in self.dimensions:
+            return frame.layers > 1
         if "degree" in self.dimensions:
             return frame.projection is not None
         return len(frame.y_test) > 0 or self.needs != ("mean_test",)
@@ -102,6 +104,11 @@ class Observable:
         elif name.endswith("_error"):
             text = f"standard error of {self.name}" + (", jackknife over chains" if self.jackknifed else "")
         return {"long_name": text, "units": self.units}
+
+
+def _layers_along(m: Moments) -> Array:
+    found = m.averages.get("layers_along")
+    return np.array([along_target(m.frame.y_train, H) for H in m.hidden_kernels]) if found is None else found
 
 
 _of_covariance = partial(Observable, needs=("covariance_train",), units="label^2", compared=True)
@@ -317,6 +324,15 @@ OBSERVABLES = (
         held=held_readout,
         dimensions=("output",),
         several=True,
+    ),
+    Observable(
+        "hidden_kernels_along_target",
+        "y.H y / |y|^2 of every hidden layer, where there are several; NaN where a level does not give it",
+        _layers_along,
+        needs=("hidden_kernels",),
+        series=lambda s, m: s["layers_along"],
+        dimensions=("layer",),
+        optional=True,
     ),
 )
 

@@ -45,6 +45,13 @@ MOMENTS = (
     ),
 )
 
+# of all hidden layers, bottom to top, where there are several; `hidden_kernel` is that of the last one
+LAYERS = Variable(
+    "hidden_kernels",
+    ("layer", *_MATRIX),
+    "E[(1/N_l) sum_i phi_i phi_i^T] of all hidden layers, where there are several",
+)
+
 # the matrices over training points, P by P of each level and scale: by far the most of theory.nc
 MATRICES = tuple(variable.name for variable in MOMENTS if variable.dimensions == _MATRIX)
 # dimensions, and coordinates, of matrices that only some levels and scales have
@@ -60,6 +67,7 @@ DATA = (
 
 THEORY = (
     *MOMENTS,
+    LAYERS,
     Variable("mean_train_mc_error", _TRAIN, "Monte Carlo standard error of mean_train; 0 for closed forms", "label"),
     Variable("mean_test_mc_error", _TEST, "Monte Carlo standard error of mean_test; 0 for closed forms", "label"),
     Variable("log_evidence", (), "ln p(y) with all constants; NaN where the level defines none", "nat"),
@@ -85,6 +93,7 @@ THEORY = (
 
 TRAINING = (
     *MOMENTS,
+    LAYERS,
     Variable("mean_train_error", _TRAIN, "standard error of mean_train", "label"),
     Variable("mean_test_error", _TEST, "standard error of mean_test", "label"),
     Variable("mean_train_draws", _TRAIN, "mean_train without the average over the readout", "label"),
@@ -139,6 +148,7 @@ SERIES = (
     Variable("series_along_test", _BLOCKS, "y.f on the test points in each block", "label^2"),
     Variable("series_components", ("chain", "block", "degree"), "learned_component in each block", "label"),
     Variable("series_hidden_along", _BLOCKS, "y.H y/|y|^2 in each block"),
+    Variable("series_layers_along", (*_BLOCKS, "layer"), "y.H y/|y|^2 of every hidden layer in each block"),
     Variable("series_hidden_trace", _BLOCKS, "tr H/P in each block"),
     Variable("series_readout_norm", _BLOCKS, "|w|^2 in each block"),
     Variable("series_readout_norm_draws", _BLOCKS, "|w|^2 in each block, without the average over the readout"),

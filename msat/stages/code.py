@@ -21,21 +21,26 @@ def task(name: str, activations: Sequence[str] = (), nested: bool = False) -> st
     return code_digest(f"msat.tasks.{name}", *found, *(["msat.tasks.nested"] if nested else []))
 
 
-def theory(activation: str, levels: Sequence[str], outputs: int = 1) -> str:
-    """Return the digest of the code that solves levels for networks with an activation and so many outputs."""
+def theory(activation: str, levels: Sequence[str], outputs: int = 1, depth: int = 1) -> str:
+    """Return the digest of the code that solves levels for networks of an activation, outputs and hidden layers."""
+    if depth > 1:
+        deep = (f"msat.theory.deep.{name}" for name in levels)
+        return code_digest("msat.stages.theory", f"msat.activations.{activation}", *deep)
     kind = "linear" if activation == "linear" else "sampled"
     own = "msat.theory" if outputs == 1 else "msat.theory.several"
     solvers = (f"{own if LEVELS[name].method == 'kernel' else 'msat.theory'}.{name}" for name in levels)
     return code_digest("msat.stages.theory", f"msat.activations.{activation}", f"{own}.{kind}.ladder", *solvers)
 
 
-def training(activation: str, sampler: str) -> str:
+def training(activation: str, sampler: str, depth: int = 1) -> str:
     """Return the digest of the code that determines what a training by a sampler measures, and nothing else.
 
     Not the observables, which are functions of what is measured and are applied again on reading; nor progress,
     signals, and what of it a file holds at which size (`msat.stages.measured`): what reads takes both.
     """
-    return code_digest("msat.langevin.ensemble", f"msat.langevin.samplers.{sampler}", f"msat.activations.{activation}")
+    deep = ["msat.langevin.deep_potential"] if depth > 1 else []
+    found = (f"msat.langevin.samplers.{sampler}", f"msat.activations.{activation}", *deep)
+    return code_digest("msat.langevin.ensemble", *found)
 
 
 def tables() -> str:

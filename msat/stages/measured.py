@@ -109,7 +109,9 @@ def _moments(at: xr.Dataset, series: Mapping[str, Array]) -> tuple[Moments, list
         kappa=float(at.attrs["kappa_0"]) / float(at["chi"]),
         g=float(at.attrs["g_w"]) / float(at["chi"]),
         projection=at["component_projection"].to_numpy() if "component_projection" in at else None,
+        layers=np.size(at.attrs["width"]),
     )
+    layers = list(at["hidden_kernels"].to_numpy()) if "hidden_kernels" in at else []
     averages = {name: blocks.mean(axis=(0, 1)) for name, blocks in series.items()}
     by_chain = {name: full(array) if name in _MATRICES else array for name, array in _named(at, "moment_").items()}
 
@@ -126,6 +128,7 @@ def _moments(at: xr.Dataset, series: Mapping[str, Array]) -> tuple[Moments, list
             readout_norm=float(averages["readout_norm"]),
             first_layer_variance=float(averages["first_layer_variance"]),
             averages={**averages, **means},
+            hidden_kernels=layers,
         )
 
     means = {name: array.mean(axis=0) for name, array in by_chain.items()}

@@ -19,7 +19,7 @@ from msat.network import Network
 from msat.observables.evaluate import batch_error, predicted
 from msat.observables.moments import Frame, Moments
 from msat.observables.registry import BY_NAME
-from msat.observables.variables import MATRICES, SOME, THEORY
+from msat.observables.variables import LAYERS, MATRICES, SOME, THEORY
 from msat.provenance import environment
 from msat.store import attributes, check_distinct, check_writable, save_dataset
 from msat.tasks.base import Task
@@ -32,6 +32,7 @@ from msat.types import by_output, output_dimensions
 from msat.validation import validated
 
 _MEANS = ("mean_train", "mean_test")
+_LARGE = (*MATRICES, LAYERS.name)
 _KINDS: dict[str, Any] = {"converged": np.int8, "iterations": np.int64, "note": object}
 
 
@@ -107,7 +108,7 @@ def solve(
     given = list(levels) if isinstance(levels, Iterable) and not isinstance(levels, str) else levels
     asked = list(matrices) if isinstance(matrices, Iterable) and not isinstance(matrices, str) else matrices
     settings = validated(TheorySettings, {"chi": scales, "levels": given, "seed": seed, "matrices": asked})
-    shape_of = network.activation, task.n_outputs, network.width
+    shape_of = network.activation, task.n_outputs, network.widths[-1], network.depth
     scales, levels = settings.chi, settings.levels or defined_levels(*shape_of)
     if len(set(scales)) < len(scales):
         raise InputError(f"chi = {','.join(f'{value:g}' for value in scales)}: a scale is named twice")
@@ -122,9 +123,12 @@ def solve(
         shapes = {"covariance_train": task.y_train.shape, "hidden_kernel": (task.n_train,)}
         pairs = len(keep.levels), len(keep.scales)
         arrays |= {name: np.empty((*pairs, *shapes[name], *shapes[name])) for name in MATRICES}
+        if network.depth > 1:
+            arrays[LAYERS.name] = np.empty((*pairs, network.depth, task.n_train, task.n_train))
     for column, level, prediction in anneal(geometry, network, scales, levels, sampling_seed):
         axes = (geometry.prior_kernel, geometry.direction, projection)
-        frame = Frame(task.y_train, task.y_test, networks[column].kappa, *axes, networks[column].g)
+        at = networks[column]
+        frame = Frame(task.y_train, task.y_test, at.kappa, *axes, g=at.g, layers=network.depth)
         for name, value in _values(prediction, frame).items():
             if name not in arrays:
                 kind = _KINDS.get(name, np.float64)
@@ -134,6 +138,8 @@ def solve(
             for name in MATRICES:  # one by its factors becomes dense here
                 place = keep.levels.index(level), keep.scales.index(scales[column])
                 arrays[name][place] = by_output(np.asarray(getattr(prediction, name)), task.y_train)
+            for layer, kernel in enumerate(prediction.hidden_kernels):
+                arrays[LAYERS.name][(*place, layer)] = kernel
         if prediction.population is not None:
             shape = len(scales), *prediction.population.shape
             arrays.setdefault("population", np.full(shape, np.nan, dtype=np.float32))[column] = prediction.population
@@ -154,7 +160,7 @@ def _values(prediction: Prediction, frame: Frame) -> dict[str, Any]:
     values = {
         variable.name: getattr(prediction, variable.name)
         for variable in THEORY
-        if hasattr(prediction, variable.name) and not variable.own_dimensions and variable.name not in MATRICES
+        if hasattr(prediction, variable.name) and not variable.own_dimensions and variable.name not in _LARGE
     }
     if values["readout_covariance"] is None:  # of several outputs, of a level that does not give it
         del values["readout_covariance"]
@@ -195,7 +201,7 @@ def _dataset(
     for name, array in arrays.items():
         what = declared.get(name) or BY_NAME[name.removesuffix("_mc_error")]
         leading = () if name in declared and declared[name].own_dimensions else ("level", "chi")
-        if name in MATRICES and some:
+        if name in _LARGE and some:
             leading = SOME
         values = array.astype(str) if array.dtype == object else array
         dimensions = output_dimensions((*leading, *what.dimensions), array)

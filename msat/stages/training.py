@@ -27,7 +27,7 @@ from msat.langevin.stopping import passes_through
 from msat.network import Network
 from msat.provenance import environment
 from msat.stages import code, measured
-from msat.store import check_distinct, check_writable, keep_copy, load_dataset, save_dataset
+from msat.store import check_distinct, check_writable, keep_copy, load_dataset, same_attribute, save_dataset
 from msat.tasks.base import Task
 from msat.tasks.storage import load_task
 from msat.types import Array
@@ -141,7 +141,7 @@ def _train(
             "settings": settings.model_dump(exclude=set(STOPPING_RULE)),
             "device": device.type,
             "threads": job.threads,
-            "code": code.training(network.activation, settings.sampler),
+            "code": code.training(network.activation, settings.sampler, network.depth),
             "starts": "" if population is None else hashlib.sha256(population.tobytes()).hexdigest(),
             "torch": torch.__version__,
         }
@@ -180,10 +180,9 @@ def neurons_of(theory: xr.Dataset, task: Task, network: Network) -> Array | None
         InputError: If the theory is about other data or another network.
     """
     for name, value in {**network.parameters(), "data_digest": task.digest()}.items():
-        if name != "chi" and theory.attrs[name] != value:
-            raise InputError(
-                f"--theory is about other data or another network: {name} = {theory.attrs[name]}, not {value}"
-            )
+        found = theory.attrs.get(name)
+        if name != "chi" and not same_attribute(found, value):
+            raise InputError(f"--theory is about other data or another network: {name} = {found}, not {value}")
     at = np.flatnonzero(np.isclose(theory["chi"].to_numpy(), network.chi, rtol=1e-9, atol=0))
     if "population" not in theory or not len(at):
         return None

@@ -14,6 +14,7 @@ from msat.network import NetworkSettings
 from msat.observables.functions import mean_squared_error, mean_variance
 from msat.observables.registry import SCALARS, of_outputs
 from msat.observables.variables import THEORY, TRAINING, Variable
+from msat.store import same_attribute
 from msat.uncertainty import standard_error
 
 if TYPE_CHECKING:  # slow to load, and whoever has a result has it loaded
@@ -134,7 +135,7 @@ def _sizes(dataset: xr.Dataset) -> dict[str, int]:
 
 def keys(dataset: xr.Dataset, chi: float) -> dict[str, Any]:
     """Return the columns that say which experiment, seed and scale a row is about."""
-    width = int(dataset.attrs["width"])
+    width = int(np.atleast_1d(dataset.attrs["width"])[-1])  # of the last hidden layer, from which the readout reads
     gamma = float(np.log(chi) / np.log(width)) if width > 1 else np.nan
     place = {"experiment": str(dataset.attrs.get("label", "")), "seed": int(dataset.attrs["seed"])}
     return place | {"chi": chi, "gamma": gamma}
@@ -158,8 +159,8 @@ def matching_scale(theory: xr.Dataset, langevin: xr.Dataset) -> float:
 def check_same(one: xr.Dataset, langevin: xr.Dataset, called: str) -> None:
     """Raise InputError unless a result is about the data and the network of a training."""
     for name in (*NetworkSettings.model_fields, "data_digest"):
-        expected, measured = one.attrs[name], langevin.attrs[name]
-        if expected != measured:
+        expected, measured = one.attrs.get(name), langevin.attrs.get(name)
+        if not same_attribute(expected, measured):
             raise InputError(f"{called} and training differ in {name}: {expected} against {measured}")
 
 

@@ -20,7 +20,8 @@ def anneal(
     Levels are modules of `msat.theory` found by the names in `msat.levels`. Linear networks are solved in closed
     form in the eigenbasis of the input kernel, others by sampling the tilted single-neuron measure. For several
     outputs, y of shape (P, m), what follows from the kernel is in `msat.theory.several` by the same names, and
-    expansions have another action.
+    expansions have another action. Levels of networks with several hidden layers are modules of `msat.theory.deep`, and
+    all closed forms.
 
     Args:
         network: The network; its chi is replaced by each of the scales.
@@ -31,11 +32,16 @@ def anneal(
         InputError: If a level is unknown or not defined for the activation, or a scale is not positive.
     """
     outputs = 1 if geometry.y_train.ndim == 1 else geometry.y_train.shape[1]
-    check_levels(levels, network.activation, outputs, network.width)
+    check_levels(levels, network.activation, outputs, network.widths[-1], network.depth)
     place = {float(chi): index for index, chi in enumerate(scales)}
     networks = [network.at(chi) for chi in sorted(place)]
     expansions: dict[str, ModuleType] = {}
     for level in ordered(levels):
+        if network.depth > 1:
+            module = importlib.import_module(f"msat.theory.deep.{level.name}")
+            for at in networks:
+                yield place[at.chi], level.name, module.predict(geometry, at)
+            continue
         if LEVELS[level.name].method == "action":
             expansions[level.name] = importlib.import_module(f"msat.theory.{level.name}")
             continue

@@ -19,10 +19,12 @@ def pairs(
     return held + kept(choice, levels, values, n_train).pairs
 
 
-def theory_mb(n_train: int, n_test: int, dimension: int, n_outputs: int, pairs: int) -> int:
+def theory_mb(n_train: int, n_test: int, dimension: int, n_outputs: int, pairs: int, depth: int = 1) -> int:
     """Return the memory of a theory job in MB.
 
-    Of each pair of `pairs` two P m by P m matrices are held, beside those of the data and of one level, in float64.
+    Of each pair of `pairs` two P m by P m matrices are held, beside those of the data and of one level, in float64;
+    with several hidden layers also one of each.
     """
-    matrices = (2 * pairs + 8) * (n_train * n_outputs) ** 2
+    layers = depth if depth > 1 else 0
+    matrices = ((2 + layers) * pairs + 8 + 2 * layers) * (n_train * n_outputs) ** 2
     return 400 + int(8e-6 * (matrices + 4 * n_train * n_test + 2 * (n_train + n_test) * dimension))

@@ -26,6 +26,8 @@ class Outputs:
         first_layer: Maps row-space coordinates u, (r,), to ``E[(1/N) sum_i (a_i.u)^2]``; None where the level does not
             give it.
         readout_covariance: ``<S>``, ``S = sum_i w_i w_i^T``, (m, m), under the prior g times 1; None for one output.
+        hidden_kernels: The same of all hidden layers, bottom to top, where there are several; `hidden_kernel` is then
+            that of the last one. NaN for layers that the level does not give.
     """
 
     mean_train: Array
@@ -34,6 +36,7 @@ class Outputs:
     hidden_kernel: Symmetric
     first_layer: FirstLayer | None = None
     readout_covariance: Array | None = None
+    hidden_kernels: Sequence[Symmetric] = ()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -7,6 +7,7 @@ With ``t = ln s`` and kernel eigenvalues ``lam`` the unnormalised log posterior 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,8 @@ _SCAN = 2049
 _INTERVALS = [2**k for k in range(6, 15)]
 _TOLERANCE = 1e-13
 _CHUNK = 2**22  # numbers held at once in a scan: bounds memory for large P
+
+Exponent = Callable[[Array], Array]  # e(t) at each of the given points
 
 
 class Quadrature(NamedTuple):
@@ -87,16 +90,7 @@ class ScaleMixture(NamedTuple):
         low, high = min(log_g - 3, deficit / half), log_g + 3
         while half * (high - np.exp(high) / g) > deficit:
             high += 1
-        for _ in range(60):
-            t = np.linspace(low, high, _SCAN)
-            e = self.exponent(t)
-            inside = np.flatnonzero(e > e.max() - _DEPTH)
-            first, last = max(inside[0] - 1, 0), min(inside[-1] + 1, _SCAN - 1)
-            shrunk = (t[last] - t[first]) / (high - low)
-            low, high = float(t[first]), float(t[last])
-            if shrunk > 0.8:
-                return low, high
-        raise ComputationError("the posterior of the readout scale could not be located")
+        return located(self.exponent, low, high)
 
     def mode(self) -> float:
         """Return the t of the global maximum of e(t)."""
@@ -108,29 +102,55 @@ class ScaleMixture(NamedTuple):
         return float(brentq(lambda t: self.derivatives(t)[0], a, b, xtol=1e-14, rtol=4 * np.finfo(np.float64).eps))
 
     def quadrature(self) -> Quadrature:
-        """Return nodes and weights for posterior expectations over s, and ln p(y).
+        """Return nodes and weights for posterior expectations over s, and ln p(y)."""
+        t, weights, log_integral, residual, converged, nodes = integrated(self.exponent, *self.support())
+        return Quadrature(np.exp(t), weights, self.log_constant + log_integral, residual, converged, nodes)
 
-        The trapezoid rule on a smooth integrand that vanishes at both ends converges faster than any
-        power; nodes are doubled until log evidence, mean and variance of t change by less than the tolerance.
-        """
-        low, high = self.support()
-        current = np.full(3, np.inf)
-        for intervals in _INTERVALS:
-            t, h = np.linspace(low, high, intervals + 1, retstep=True)
-            e = self.exponent(t)
-            top = e.max()
-            weights = np.exp(e - top)
-            total = float(weights.sum())
-            weights /= total
-            center = float(weights @ t)
-            previous = current
-            current = np.array([top + np.log(total * h), center, weights @ (t - center) ** 2])
-            residual = float(np.max(np.abs(current - previous) / np.maximum(1.0, np.abs(current))))
-            # e(t) is a sum of large terms: below its rounding no change means anything
-            rounding = 8 * np.finfo(np.float64).eps * float(np.abs(e[e > top - 1]).max())
-            converged = residual < max(_TOLERANCE, rounding)
-            if converged:
-                break
-        keep = weights > 1e-25
-        log_evidence = self.log_constant + float(current[0])
-        return Quadrature(np.exp(t[keep]), weights[keep], log_evidence, residual, converged, intervals + 1)
+
+def located(exponent: Exponent, low: float, high: float, points: int = _SCAN) -> tuple[float, float]:
+    """Return the part of an interval of t that holds all of e(t) within 60 of its maximum, by scans that shrink it.
+
+    A coarse scan errs on the safe side: it finds a lower maximum, and keeps more.
+    """
+    for _ in range(60):
+        t = np.linspace(low, high, points)
+        e = exponent(t)
+        inside = np.flatnonzero(e > e.max() - _DEPTH)
+        first, last = max(inside[0] - 1, 0), min(inside[-1] + 1, points - 1)
+        shrunk = (t[last] - t[first]) / (high - low)
+        low, high = float(t[first]), float(t[last])
+        if shrunk > 0.8:
+            return low, high
+    raise ComputationError("the posterior of the readout scale could not be located")
+
+
+def integrated(
+    exponent: Exponent, low: float, high: float, rounding: float = 0.0
+) -> tuple[Array, Array, float, float, bool, int]:
+    """Return nodes t with normalised weights, ``ln int dt e^e(t)``, and residual, converged, nodes of `Quadrature`.
+
+    The trapezoid rule on a smooth integrand that vanishes at both ends converges faster than any power; nodes are
+    doubled until log evidence, mean and variance of t change by less than the tolerance.
+
+    Args:
+        rounding: Of e(t), where that is above the rounding of its size.
+    """
+    current = np.full(3, np.inf)
+    for intervals in _INTERVALS:
+        t, h = np.linspace(low, high, intervals + 1, retstep=True)
+        e = exponent(t)
+        top = e.max()
+        weights = np.exp(e - top)
+        total = float(weights.sum())
+        weights /= total
+        center = float(weights @ t)
+        previous = current
+        current = np.array([top + np.log(total * h), center, weights @ (t - center) ** 2])
+        residual = float(np.max(np.abs(current - previous) / np.maximum(1.0, np.abs(current))))
+        # e(t) is a sum of large terms: below its rounding no change means anything
+        noise = max(rounding, 8 * np.finfo(np.float64).eps * float(np.abs(e[e > top - 1]).max()))
+        converged = residual < max(_TOLERANCE, noise)
+        if converged:
+            break
+    keep = weights > 1e-25
+    return t[keep], weights[keep], float(current[0]), residual, converged, intervals + 1

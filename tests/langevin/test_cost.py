@@ -4,16 +4,16 @@ import pytest
 
 from msat.langevin.cost import LONGEST, asked_minutes, expected_minutes, is_short, training_mb
 
-PAPER = {"chains": 16, "width": 100, "n_train": 80, "n_test": 1000, "dimension": 200}
-TIMED = {name: PAPER[name] for name in ("chains", "width", "n_train", "dimension")}
+PAPER = {"chains": 16, "widths": (100,), "n_train": 80, "n_test": 1000, "dimension": 200}
+TIMED = {name: PAPER[name] for name in ("chains", "widths", "n_train", "dimension")}
 
 
 # peak MB of erf networks, 16 chains, 64 steps and 16 of burn-in: the largest of langevin, hmc and underdamped
 MEASURED = [
     (PAPER, 524),
-    (PAPER | {"width": 1000}, 1119),
-    (PAPER | {"width": 2000}, 1668),
-    (PAPER | {"width": 500, "n_train": 500, "dimension": 500}, 1678),
+    (PAPER | {"widths": (1000,)}, 1119),
+    (PAPER | {"widths": (2000,)}, 1668),
+    (PAPER | {"widths": (500,), "n_train": 500, "dimension": 500}, 1678),
     (PAPER | {"n_test": 10_000}, 1489),
 ]
 
@@ -33,7 +33,7 @@ def test_memory_grows_with_every_size(name):
     assert training_mb(**(PAPER | {name: 4 * PAPER[name] if name != "dimension" else 60})) != training_mb(**PAPER)
 
 
-@pytest.mark.parametrize("name", ["chains", "width", "n_train"])
+@pytest.mark.parametrize("name", ["chains", "widths", "n_train"])
 def test_time_grows_with_every_size(name):
     run = {"steps": 10_000, "burn_in": 100_000}
     assert expected_minutes(**(TIMED | {name: 3 * TIMED[name]}), **run) > expected_minutes(**TIMED, **run)
@@ -47,9 +47,9 @@ def test_a_step_of_burn_in_takes_as_long_as_one_that_is_kept():
 @pytest.mark.parametrize(
     ("sizes", "mb", "minutes"),
     [
-        ({"chains": 16, "width": 20, "n_train": 20, "n_test": 100, "dimension": 40}, 554, 0.047992),
+        ({"chains": 16, "widths": (20,), "n_train": 20, "n_test": 100, "dimension": 40}, 554, 0.047992),
         (PAPER, 726, 0.31276),
-        ({"chains": 64, "width": 1000, "n_train": 400, "n_test": 10_000, "dimension": 784}, 33_410, 74.70166666665),
+        ({"chains": 64, "widths": (1000,), "n_train": 400, "n_test": 10_000, "dimension": 784}, 33_410, 74.70166666665),
     ],
 )
 def test_values(sizes, mb, minutes):

@@ -29,7 +29,7 @@ def test_potential_is_that_of_the_network_in_its_own_coordinates(small_task, sma
     f = np.einsum("ci,cij,aj->ca", w, V, small_task.x_train)
     f_test = np.einsum("ci,cij,aj->ca", w, V, small_task.x_test)
     np.testing.assert_allclose(potential.outputs(state).numpy(), f, atol=1e-12)
-    np.testing.assert_allclose(potential.test_means(state).numpy(), f_test, atol=1e-12)
+    np.testing.assert_allclose(potential.test_means(state, torch.Generator()).numpy(), f_test, atol=1e-12)
     prior = (
         np.sum((small_task.y_train - f) ** 2, axis=1) / (2 * small_network.kappa)
         + small_task.dimension * np.sum(V**2, axis=(1, 2)) / (2 * small_network.g_v)
@@ -96,7 +96,7 @@ def test_variance_over_the_readout_at_test_points(small_task, width, activation)
     )
     hidden = potential.hidden((weights[0],))
     readout = Readout(*(tensor[0] for tensor in readout_law(potential, hidden[None])))
-    found = potential.test_readout_variance(weights, hidden, readout)
+    found = potential.test_readout_variance(weights, hidden, readout, torch.Generator())
     phi, phi_test = hidden.numpy(), potential.test_hidden(weights[0]).numpy()
     covariance = np.linalg.inv(np.eye(width) + network.tau / network.kappa * phi @ phi.T)
     np.testing.assert_allclose(

@@ -345,6 +345,20 @@ def test_linear_networks_against_exact(sampler, case):
     assert max(map(abs, found.values())) < 1, found
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("widths", "g_hidden", "chi"), [((7, 5), (1.4,), 2.0), ((5, 6, 4), (0.8, 1.3), 5.0)], ids=str)
+@pytest.mark.parametrize("sampler", NAMES)
+def test_deep_linear_networks_against_exact(sampler, widths, g_hidden, chi):
+    rng = np.random.default_rng(10)
+    task = Task(*(rng.normal(size=size) for size in ((8, 12), 8, (3, 12), 3)))
+    network = msat.Network(width=widths, g_hidden=g_hidden, g_w=1.3, g_v=0.8, kappa_0=1.0, chi=chi)
+    found, trained = _z_of_exact(task, network, sampler=sampler, seed=4, **SIZES[sampler])
+    assert max(map(abs, found.values())) < 1, found
+    exact = msat.solve(task, network, levels=["exact"]).isel(level=0, chi=0)
+    for name in ("hidden_kernels_along_target", "mean_test"):  # every layer, every test point
+        assert np.all(np.abs(trained[name] - exact[name]) < Z_LIMIT * trained[f"{name}_error"]), name
+
+
 @pytest.fixture(scope="module")
 def tiny_task():
     rng = np.random.default_rng(3)

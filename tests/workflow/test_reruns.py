@@ -66,6 +66,7 @@ TABLE = {
     ),
     "theory/several/*.py": NOTHING,  # the smoke run has one output everywhere
     "theory/sampled/*.py": ("solve index_*",),
+    "theory/deep/*.py langevin/deep_potential.py": NOTHING,  # of several hidden layers, which the smoke run has not
     "theory/settings.py theory/kept.py": (SOLVE,),
     "theory/cost.py langevin/cost.py": NOTHING,
     "theory/*.py": (SOLVE, MAPS_),
@@ -122,12 +123,12 @@ def _keys(config: Config) -> dict[str, str]:
         activation, task = at.network.activation, at.task
         keys[f"phase {name}"] = code.phase_map(activation, at.levels_of(activation), task.name, task.activations())
     for name, experiment in config.experiments.items():
-        task, activation = experiment.task, experiment.network.activation
+        task, activation, depth = experiment.task, experiment.network.activation, experiment.network.depth
         keys[f"task {name}"] = code.task(task.name, task.activations(), nested=experiment.samples is not None)
-        keys[f"solve {name}"] = code.theory(activation, config.levels_of(name), task.n_outputs)
-        keys[f"train {name}"] = code.training(activation, config.langevin.sampler)
+        keys[f"solve {name}"] = code.theory(activation, config.levels_of(name), task.n_outputs, depth)
+        keys[f"train {name}"] = code.training(activation, config.langevin.sampler, depth)
         if any(run.experiment == name for run in config.references()):
-            keys[f"reference {name}"] = code.training(activation, config.reference.sampler)
+            keys[f"reference {name}"] = code.training(activation, config.reference.sampler, depth)
     return keys
 
 

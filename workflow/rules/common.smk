@@ -101,8 +101,11 @@ def theory_values(wildcards):
 
 @cache
 def training_code(experiment, kind):
-    activation = CONFIG.experiments[experiment].network.activation
-    return code.training(activation, getattr(CONFIG, kind).sampler)
+    network, sampler = (
+        CONFIG.experiments[experiment].network,
+        getattr(CONFIG, kind).sampler,
+    )
+    return code.training(network.activation, sampler, network.depth)
 
 
 @cache
@@ -196,13 +199,17 @@ def theory_mb(wildcards, attempt):
     names = ("activation", "matrices", "levels", "chi")
     labels = sizes.n_train * sizes.n_outputs
     pairs = theory_cost.pairs(*(values[name] for name in names), labels)
-    return attempt * theory_cost.theory_mb(*sizes, pairs)
+    depth = experiment_of(wildcards).network.depth
+    return attempt * theory_cost.theory_mb(*sizes, pairs, depth)
 
 
 def training_mb(kind, wildcards, attempt):
-    chains, width = getattr(CONFIG, kind).chains, experiment_of(wildcards).network.width
+    chains, widths = (
+        getattr(CONFIG, kind).chains,
+        experiment_of(wildcards).network.widths,
+    )
     sizes = task_of(wildcards).sizes()
-    return attempt * training_cost.training_mb(chains, width, *sizes)
+    return attempt * training_cost.training_mb(chains, widths, *sizes)
 
 
 @cache
@@ -210,7 +217,7 @@ def expected_minutes(experiment, n_train, kind):
     """Minutes of a training that goes on to the most steps allowed, without the start."""
     at, settings = CONFIG.experiments[experiment], getattr(CONFIG, kind)
     task = CONFIG.task_of(experiment, n_train).sizes()
-    sizes = settings.chains, at.network.width, task.n_train, task.dimension
+    sizes = settings.chains, at.network.widths, task.n_train, task.dimension
     steps = settings.steps or settings.max_steps
     burn_in = min(settings.max_burn_in, settings.max_steps)
     evaluations = training_cost.evaluations(settings.sampler)

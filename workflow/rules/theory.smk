@@ -29,6 +29,7 @@ rule solve:
                 experiment_of(wildcards).network.activation,
                 CONFIG.levels_of(wildcards.experiment),
                 experiment_of(wildcards).task.n_outputs,
+                experiment_of(wildcards).network.depth,
             ),
             **theory_values(wildcards),
         },
