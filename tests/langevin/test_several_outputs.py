@@ -56,7 +56,7 @@ def test_outputs_share_the_first_layer_and_nothing_else(activation):
     whole = _potential(_task(), activation)
     A, b = _weights(whole)
     (grad_A, grad_b), f = whole.forces((A, b), prior=False)
-    test = whole.test_means((A, b))
+    test = whole.test_means((A, b), torch.Generator())
     residual = whole.test_residual_variance((A[0], b[0]), torch.Generator().manual_seed(1))
     total = torch.zeros_like(grad_A)
     for c in range(OUTPUTS):
@@ -65,7 +65,9 @@ def test_outputs_share_the_first_layer_and_nothing_else(activation):
         total += part
         np.testing.assert_allclose(f[..., c].numpy(), f_alone.numpy(), atol=1e-13)
         np.testing.assert_allclose(grad_b[..., c].numpy(), grad.numpy(), atol=1e-12)
-        np.testing.assert_allclose(test[..., c].numpy(), alone.test_means((A, b[..., c])).numpy(), atol=1e-13)
+        np.testing.assert_allclose(
+            test[..., c].numpy(), alone.test_means((A, b[..., c]), torch.Generator()).numpy(), atol=1e-13
+        )
         expected = alone.test_residual_variance((A[0], b[0, :, c]), torch.Generator().manual_seed(1))
         np.testing.assert_allclose(residual[:, c].numpy(), expected.numpy(), atol=1e-13)
     np.testing.assert_allclose(grad_A.numpy(), total.numpy(), atol=1e-12)
@@ -134,7 +136,7 @@ def test_moments_are_those_of_a_gaussian_readout(activation):
     spread = np.trace(np.linalg.inv(precision), axis1=1, axis2=2)
     S = tau * (readout.transpose(0, 2, 1) @ readout + spread[:, None, None] * np.eye(OUTPUTS))
     np.testing.assert_allclose(sums.mean(SEVERAL), S, atol=1e-12)
-    length, test = np.linalg.norm(y), potential.test_means((A, torch.from_numpy(readout))).numpy()
+    length, test = np.linalg.norm(y), potential.test_means((A, torch.from_numpy(readout)), torch.Generator()).numpy()
     expected = {
         "along": np.sum(mean * y, axis=(1, 2)) / length,
         "along_squared": np.einsum("ac,zacbd,bd->z", y, second, y) / length**2,
