@@ -45,7 +45,7 @@ class PhaseMapSettings(Settings):
         None,
         min_length=1,
         description=f"Levels of theory, separated by commas, out of {', '.join(NAMES)}; by default all of a linear "
-        "network, and laplace of others.",
+        f"network, and {LAPLACE.name} of others.",
     )
     chi_range: list[Positive] | None = Field(
         None,
