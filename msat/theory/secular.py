@@ -20,6 +20,8 @@ _EPS = float(np.finfo(np.float64).eps)
 def eigenvalues(d: Array, V: Array, s: Array) -> Array:
     """Return the eigenvalues of ``diag(d) + V diag(s) V^T``, ascending, (P,), to rounding of the largest.
 
+    Rounding grows where columns of V are nearly parallel: `msat.theory.factored` makes them orthonormal.
+
     Args:
         d: Diagonal, (P,), in any order; values may repeat.
         V: Vectors of the low-rank part, (P, k).
