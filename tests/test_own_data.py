@@ -48,6 +48,8 @@ def test_the_documented_commands(tmp_path, monkeypatch, capsys):
     config = parse_config(merged(values, yaml.safe_load((ROOT / "configs/own_data.yaml").read_text())))
     assert list(with_files(config)[0].experiments) == ["diabetes"]
     options = config.task_options("diabetes")
-    for name in ("file", "target", "n_train", "n_test", "standardise"):
+    assert options.pop("target") == ["progression"]
+    assert "--target progression " in commands[0]
+    for name in ("file", "n_train", "n_test", "standardise"):
         assert f"--{name.replace('_', '-')} {options[name]} " in commands[0]
     assert Path("theory.nc").exists()

@@ -24,7 +24,7 @@ def run(table: Path, out: Path, alpha: float) -> str:
     """
     check_writable(out)
     check_distinct(("the table", table), ("--out", out))
-    checks = read_table(table, ("experiment", "chi", "level", "chi2_p"))
+    checks = read_table(table, ("experiment", "chi", "n_train", "level", "chi2_p"))
     text, problems = summary(checks), disagreements(checks, alpha)
     if problems:
         print(text)  # no caller gets it to print, and it shows how large the disagreement is

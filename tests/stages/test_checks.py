@@ -15,7 +15,14 @@ def table(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checks")
     rows = []
     for name in (EXACT.name, ONE_LOOP.name):
-        row = {"experiment": "a", "chi": 1.0, "level": name, "converged": name == EXACT.name, "mixed": True}
+        row = {
+            "experiment": "a",
+            "chi": 1.0,
+            "n_train": 20,
+            "level": name,
+            "converged": name == EXACT.name,
+            "mixed": True,
+        }
         row |= {"target_met": False, "rhat_max": 1.001, "worst_z": 1.5, "worst_observable": "readout_norm"}
         row |= {f"{item.name}_{kind}": 0.5 for item in COMPARED for kind in ("z", "p")}
         row |= {"chi2": 22.0, "chi2_dof": 20, "chi2_per_dof": 1.1, "chi2_p": 0.4, "observables_chi2": 12.0}

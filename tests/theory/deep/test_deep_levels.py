@@ -257,8 +257,8 @@ def test_kernel_recursion_of_erf_by_sampling():
 
 
 def test_what_is_not_defined_is_refused_with_its_reason():
-    assert defined_levels("linear", 2) == ["nngp", "rescaling", "tree_level", "laplace", "exact"]
-    assert defined_levels("erf", 3) == ["nngp", "rescaling"]
+    assert defined_levels("linear", depth=2) == ["nngp", "rescaling", "tree_level", "laplace", "exact"]
+    assert defined_levels("erf", depth=3) == ["nngp", "rescaling"]
     for level, activation, reason in (
         ("one_loop", "linear", "E exp\\(ft.f\\) diverges"),
         ("laplace", "erf", "the loop over kernels is open"),
@@ -266,7 +266,7 @@ def test_what_is_not_defined_is_refused_with_its_reason():
         ("exact", "erf", "exact needs activation = 'linear'"),
     ):
         with pytest.raises(InputError, match=f"level = '{level}' with activation = '{activation}': .*{reason}"):
-            check_levels([level], activation, 2)
+            check_levels([level], activation, depth=2)
 
 
 def test_the_file_has_every_layer(small_task):
