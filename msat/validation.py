@@ -42,6 +42,8 @@ def describe(model: type[BaseModel], error: ValidationError) -> str:
         return f"{key}: required but missing"
     if not first["loc"]:
         return message  # of several keys together: it names them
+    if first["type"] == "value_error" and isinstance(first["input"], Mapping):
+        return f"{key}: {message}"  # of several keys of one section together
     shown = repr(first["input"])
     return f"{key} = {shown if len(shown) <= 60 else shown[:57] + '...'}: {message[0].lower()}{message[1:]}"
 

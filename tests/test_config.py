@@ -332,7 +332,7 @@ def test_named_maps_have_their_own_folders():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"y": "chi"}, "config: maps.one = {"),
+        ({"y": "chi"}, "config: maps.one: x = chi, y = chi: must be two different parameters"),
         ({"levels": ["exact"], "network": {"activation": "erf"}}, "config: maps.one: level = 'exact' with activation"),
         ({"y_values": [1, 3], "task": MNIST}, "config: maps.one: n_train = 1: input should be greater than or equal"),
         ({"z": 1}, "config: maps.one.z: unknown key"),
