@@ -97,18 +97,20 @@ def count_blocks(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("sampler", "activation", "steps", "phases"),
+    ("sampler", "activation", "width", "steps", "phases"),
     [
-        ("langevin", "linear", 1500, {"burn_in", "sampling"}),
-        ("langevin", "erf", 1500, {"burn_in", "sampling"}),
-        ("hmc", "erf", 128, {"burn_in", "sampling"}),
-        ("underdamped", "relu", 1500, {"burn_in", "sampling", "half_step"}),
+        ("langevin", "linear", 7, 1500, {"burn_in", "sampling"}),
+        ("langevin", "erf", 7, 1500, {"burn_in", "sampling"}),
+        ("langevin", "erf", (7, 5), 1500, {"burn_in", "sampling"}),
+        ("hmc", "erf", 7, 128, {"burn_in", "sampling"}),
+        ("hmc", "linear", (6, 5, 4), 128, {"burn_in", "sampling"}),
+        ("underdamped", "relu", 7, 1500, {"burn_in", "sampling", "half_step"}),
     ],
 )
 def test_ten_interruptions_change_no_bit(
-    small_task, sampler, activation, steps, phases, tmp_path, trained, count_blocks
+    small_task, sampler, activation, width, steps, phases, tmp_path, trained, count_blocks
 ):
-    network = Network(width=7, activation=activation, g_w=1.3, g_v=0.8, kappa_0=0.4, chi=2.0)
+    network = Network(width=width, activation=activation, g_w=1.3, g_v=0.8, kappa_0=0.4, chi=2.0)
     settings = STEPS | {"steps": steps, "sampler": sampler}
     whole = trained("whole.nc", small_task, network, **settings)
     blocks, count_blocks.done = count_blocks.done, 0
