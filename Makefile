@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 SNAKEMAKE := $(BIN)/snakemake
+# what torch's build with CUDA takes
+CUDA := ^(cuda|nvidia|triton)
 SMOKE := --configfile config.yaml configs/smoke.yaml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -20,18 +22,18 @@ help:
 	@echo "make format     what ruff and snakefmt correct by themselves"
 	@echo "make docs       the generated tables of docs/formats.md and the config schema"
 	@echo "make hooks      ruff, snakefmt and mypy before every commit (pre-commit)"
-	@echo "make bench      measurements beside other samplers: benchmarks/RESULTS.md; twenty minutes"
+	@echo "make bench      measurements beside other samplers: benchmarks/RESULTS.md; half an hour"
 	@echo "make report     the HTML report of the last default run"
 	@echo "make lock       refresh requirements.lock from pyproject.toml"
 	@echo "make clean      remove results and caches (not .venv)"
 
 setup: $(STAMP)
 
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock requirements-cuda.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "msat needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock --constraint requirements-cuda.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $(STAMP)
 
@@ -87,8 +89,13 @@ lock:
 	rm -rf .venv-lock
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet ".[workflow,dev]"
+	.venv-lock/bin/python -m pip freeze --all --exclude pip --exclude msat | sed 's/+cpu$$//' > .venv-lock/all
 	{ echo "# Made by 'make lock' from pyproject.toml: every package of .[workflow,dev], pinned."; \
-	  .venv-lock/bin/python -m pip freeze --exclude msat | sed 's/+cpu$$//'; } > requirements.lock
+	  grep -Ev '$(CUDA)' .venv-lock/all; } > requirements.lock
+	if grep -Eq '$(CUDA)' .venv-lock/all; then \
+	  { head -n 1 requirements-cuda.lock; grep -E '$(CUDA)' .venv-lock/all; } > .venv-lock/cuda; \
+	  mv .venv-lock/cuda requirements-cuda.lock; \
+	else echo "requirements-cuda.lock is left as it is: torch came without CUDA"; fi
 	rm -rf .venv-lock build
 
 clean:
