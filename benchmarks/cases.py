@@ -22,7 +22,12 @@ from msat.config import parse_config
 from msat.geometry import Geometry, decompose
 
 ROOT = Path(__file__).resolve().parents[1]
-EXPERIMENTS = {"ising_linear": "Ising, linear", "cubic_erf": "cubic teacher, erf", "cubic_relu": "cubic teacher, ReLU"}
+EXPERIMENTS = {
+    "ising_linear": "Ising, linear",
+    "teacher_linear": "linear teacher, linear",
+    "cubic_erf": "cubic teacher, erf",
+    "cubic_relu": "cubic teacher, ReLU",
+}
 OBSERVABLES = ("along", "readout_norm", "hidden_along")  # y.f, |w|^2, y.H y / |y|^2
 
 

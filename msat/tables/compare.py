@@ -51,12 +51,14 @@ def compare(theory: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
         (['nngp', 'exact'], True)
     """
     chi = matching_scale(theory, langevin)
-    rows = []
+    measured, rows = langevin_table(langevin).iloc[0], []
+    means = theory[["mean_train", "mean_train_mc_error"]].sel(chi=chi)
     for _, row in theory_table(theory.sel(chi=[chi])).iterrows():
-        at = theory.sel(chi=chi, level=row["level"])
+        at = means.sel(level=row["level"])
         scalars = {str(name): value for name, value in row.items()}
         mean, error = (at[name].to_numpy().ravel() for name in ("mean_train", "mean_train_mc_error"))
-        rows.append(_row(langevin, chi, _Predicted(row["level"], bool(row["converged"]), scalars, mean, error, None)))
+        predicted = _Predicted(row["level"], bool(row["converged"]), scalars, mean, error, None)
+        rows.append(_row(langevin, measured, chi, predicted))
     return pd.DataFrame(rows)
 
 
@@ -77,16 +79,16 @@ def compare_samplers(reference: xr.Dataset, langevin: xr.Dataset) -> pd.DataFram
     scalars |= {f"{item.name}_mc_error": found[f"{item.name}_error"] for item in compared}
     mean, error = (at[name].to_numpy().ravel() for name in ("mean_train", "mean_train_error"))
     correlation = flat(at["error_correlation_train"].to_numpy())
-    row = _row(langevin, float(langevin["chi"][0]), _Predicted(REFERENCE, True, scalars, mean, error, correlation))
+    predicted = _Predicted(REFERENCE, True, scalars, mean, error, correlation)
+    row = _row(langevin, langevin_table(langevin).iloc[0], float(langevin["chi"][0]), predicted)
     row["jackknife_dof"] = min(row["jackknife_dof"], int(found["jackknife_dof"]))
     for name in ("mixed", "target_met"):
         row[name] = bool(row[name]) and bool(found[name])
     return pd.DataFrame([row])
 
 
-def _row(measurement: xr.Dataset, chi: float, predicted: _Predicted) -> dict[str, Any]:
-    """Return the row of one prediction against a measurement."""
-    at, measured = measurement.isel(chi=0), langevin_table(measurement).iloc[0]
+def _row(measurement: xr.Dataset, measured: pd.Series, chi: float, predicted: _Predicted) -> dict[str, Any]:
+    """Return the row of one prediction against a measurement, whose row of the table `langevin` is ``measured``."""
     row = keys(measurement, chi) | {"level": predicted.name, "converged": predicted.converged}
     row["measured_by"] = measured["sampler"]
     for name in (observable.name for observable in of_outputs(COMPARED, several(measurement))):
@@ -97,12 +99,13 @@ def _row(measurement: xr.Dataset, chi: float, predicted: _Predicted) -> dict[str
         row |= {name: value, f"{name}_langevin": measured[name], f"{name}_error": error}
         row[f"{name}_z"] = z_score(measured[name], value, error)
     row["jackknife_dof"] = int(measured["jackknife_dof"])
-    difference, error = at["mean_train"].to_numpy().ravel() - predicted.mean, at["mean_train_error"].to_numpy().ravel()
+    mean, error = (measurement[name].to_numpy().ravel() for name in ("mean_train", "mean_train_error"))
+    difference = mean - predicted.mean
     total = np.hypot(error, predicted.error)
     # an output that cannot vary (a sample of zeros) has no error, and tests nothing if it agrees
     tested = ~((total == 0) & (np.abs(difference) < 1e-12))
     z = difference[tested] / total[tested]
-    correlation = flat(at["error_correlation_train"].to_numpy())
+    correlation = flat(measurement["error_correlation_train"].to_numpy()[0])
     if predicted.correlation is not None:  # of the difference of two independent means
         scale = np.where(total > 0, total, 1.0)
         own, other = error / scale, predicted.error / scale

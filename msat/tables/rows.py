@@ -93,9 +93,10 @@ def samples_table(theory: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
         place = np.indices(langevin[f"y_{part}"].shape).reshape(langevin[f"y_{part}"].ndim, -1)
         columns = keys(langevin, chi) | {"part": part, **dict(zip(("sample", "output"), place, strict=False))}
         arrays = {"y": langevin[f"y_{part}"], "langevin": at[mean], "langevin_error": at[f"{mean}_error"]}
+        predicted = theory[[mean, f"{mean}_mc_error"]].sel(chi=chi)
         for level in theory["level"].to_numpy():
-            predicted = theory.sel(chi=chi, level=level)
-            arrays |= {str(level): predicted[mean], f"{level}_mc_error": predicted[f"{mean}_mc_error"]}
+            found = predicted.sel(level=level)
+            arrays |= {str(level): found[mean], f"{level}_mc_error": found[f"{mean}_mc_error"]}
         columns |= {name: array.to_numpy().ravel() for name, array in arrays.items()}
         parts.append(pd.DataFrame(columns | {"n_train": langevin.sizes["train"]}))
     return pd.concat(parts, ignore_index=True)
@@ -112,9 +113,9 @@ def components_table(dataset: xr.Dataset) -> pd.DataFrame:
     if not is_theory:
         dataset = dataset.expand_dims(level=["langevin"])
     error = "learned_component_mc_error" if is_theory else "learned_component_error"
-    parts = []
+    learned, parts = dataset[["learned_component", error]], []
     for chi, source in product(dataset["chi"].to_numpy(), dataset["level"].to_numpy()):
-        at = dataset.sel(chi=chi, level=source)
+        at = learned.sel(chi=chi, level=source)
         columns = keys(dataset, float(chi)) | {"source": str(source), "degree": dataset["degree"]}
         columns |= {"strength": at["learned_component"], "error": at[error]}
         columns |= {"teacher": dataset["teacher_component"] if is_theory else np.nan}

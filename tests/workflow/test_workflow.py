@@ -15,7 +15,7 @@ from tests.workflow.running import ROOT, planned_jobs, snakemake
 
 pytestmark = pytest.mark.workflow
 
-FIGURE_RULES = {"figures_ising_linear": 1, "figures_index_erf": 1, "figures_index_probabilists_erf": 1}
+FIGURE_RULES = {"figures_ising_linear": 1, "figures_cubic_erf": 1, "figures_index_probabilists_erf": 1}
 
 
 def test_everything_is_there_and_agrees(finished):
@@ -27,7 +27,7 @@ def test_everything_is_there_and_agrees(finished):
     langevin = pd.read_parquet(results / "tables/langevin.parquet")
     assert len(langevin) == 4 + 2 + 4  # two seeds and one, or two numbers of samples; two scales
     reference = pd.read_parquet(results / "tables/reference.parquet")
-    assert set(zip(reference["experiment"], reference["sampler"], strict=True)) == {("index_erf", "hmc")}
+    assert set(zip(reference["experiment"], reference["sampler"], strict=True)) == {("cubic_erf", "hmc")}
     for table in (langevin, reference):
         assert table["target_met"].all()
         assert table["mixed"].all()
@@ -174,11 +174,11 @@ def test_one_figure_is_drawn_alone(finished, edited):
     edited("msat/figures/evidence.py", lambda text: text + "\n_EDITED = True\n")
     output = snakemake(finished)
     assert "Figures of ising_linear: evidence, samples\n" in output
-    assert "Figures of index_erf: evidence\n" in output
+    assert "Figures of cubic_erf: evidence\n" in output
     assert "Figures of index_probabilists_erf: evidence\n" in output
     assert set(planned_jobs(output)) == {*FIGURE_RULES, "all"}
     changed = {str(path.relative_to(folder)) for path, content in before.items() if path.read_bytes() != content}
-    experiments = ("ising_linear", "index_erf", "index_probabilists_erf")
+    experiments = ("ising_linear", "cubic_erf", "index_probabilists_erf")
     assert changed == {f"{name}/evidence.{suffix}" for name in experiments for suffix in ("pdf", "png")}
     log = (finished / "results/smoke/logs/ising_linear/figures.log").read_text()
     assert log.startswith("drawn: evidence, samples; as they would be drawn: convergence, ")
