@@ -158,9 +158,14 @@ def task_files(wildcards):
 def map_job(name):
     """What determines a named map beside the files that its data are made from."""
     chosen = CONFIG.maps[name]
-    activation, task = chosen.network.activation, chosen.task
+    network, task = chosen.network, chosen.task
     digest = code.phase_map(
-        activation, chosen.levels_of(activation), task.name, task.activations()
+        network.activation,
+        chosen.levels_of(network, task.n_outputs),
+        task.name,
+        task.activations(),
+        task.n_outputs,
+        network.depth,
     )
     return {"code": digest, **chosen.model_dump(exclude={"title"})}
 
