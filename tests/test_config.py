@@ -343,7 +343,7 @@ def test_named_maps_have_their_own_folders():
         ),
         (
             {"task": THREE, "network": {"width": [5, 6]}},
-            "config: maps.one: 3 outputs and 2 hidden layers: several outputs with several hidden layers are not derived",
+            "config: maps.one: 3 outputs and 2 hidden layers: several outputs with several hidden layers are not",
         ),
     ],
 )
