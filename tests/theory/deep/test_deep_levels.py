@@ -72,7 +72,7 @@ def test_the_table_to_its_last_digit(labelled, layers, chi):
 
 @pytest.mark.parametrize(("chi", "expected"), [(1, 0.693), (10, 0.379), (100, 0.098)])
 def test_erf_networks_of_two_layers(labelled, chi, expected):
-    """rescaling, an ansatz, to the digits known of another implementation (0.0975 here, 0.098 there); nngp has 0.713."""
+    """rescaling, an ansatz, to the digits of another implementation (0.0975 here, 0.098 there); nngp has 0.713."""
     x, y = labelled
     network = Network(width=(100, 100), activation="erf", chi=chi)
     geometry = deep_geometry(x, y, np.zeros((0, 200)), network)
