@@ -119,8 +119,10 @@ class Config(Settings):
         n_train = max([sizes.n_train, *(chosen.values_of("n_train") if "n_train" in (chosen.x, chosen.y) else ())])
         scales = chosen.values_of(chosen.scale_axis) if chosen.scale_axis else [1.0]
         network, outputs = chosen.network, sizes.n_outputs
-        held = 0 if network.activation == "linear" else len(chosen.levels_of(network, outputs)) * len(scales)
-        return theory_cost.theory_mb(int(n_train), 0, sizes.dimension, outputs, held, network.depth)
+        solved, linear = chosen.levels_of(network, outputs), network.activation == "linear"
+        held = 0 if linear else len(solved) * len(scales)
+        solved = [*solved, *([levels.EXACT.name] if linear else [])]  # with which the others are compared
+        return theory_cost.theory_mb(int(n_train), 0, sizes.dimension, outputs, held, network.depth, solved)
 
     def map_options(self, name: str) -> dict[str, Any]:
         """Return the options of ``msat map`` for one named map, but for the folder."""

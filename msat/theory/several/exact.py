@@ -11,10 +11,11 @@ from msat.errors import ComputationError
 from msat.geometry import Geometry
 from msat.network import Network
 from msat.theory.prediction import Outputs, Prediction
-from msat.theory.several.importance import POINTS, SCRAMBLES, Sampled, mode, scrambles
+from msat.theory.several.importance import Sampled, mode, scrambles
 from msat.theory.several.linear.ladder import saddle
 from msat.theory.several.mixture import MatrixMixture
 from msat.theory.several.outputs import to_prediction, train_outputs
+from msat.theory.several.points import POINTS, SCRAMBLES
 from msat.theory.several.rescaling import most_probable
 from msat.types import Array
 

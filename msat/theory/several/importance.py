@@ -17,9 +17,9 @@ from scipy.stats import qmc
 
 from msat.theory.several.matrices import symmetric
 from msat.theory.several.mixture import Local, MatrixMixture, Summit, ascend
+from msat.theory.several.points import POINTS, SCRAMBLES
 from msat.types import Array
 
-SCRAMBLES, POINTS = 8, 2048  # of each
 _DEGREES = 6  # of freedom of Student's t
 _NARROW = 20  # width below which the proposal is Student's t
 _EDGE = 2.0**-33  # points are kept off the edges of the cube, where normal deviates are infinite
