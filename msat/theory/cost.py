@@ -22,13 +22,7 @@ def pairs(
 
 
 def theory_mb(
-    n_train: int,
-    n_test: int,
-    dimension: int,
-    n_outputs: int,
-    pairs: int,
-    depth: int = 1,
-    levels: Sequence[str] = (),
+    n_train: int, n_test: int, dimension: int, n_outputs: int, pairs: int, depth: int = 1, levels: Sequence[str] = ()
 ) -> int:
     """Return the memory of a theory job in MB.
 
