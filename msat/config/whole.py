@@ -122,7 +122,8 @@ class Config(Settings):
         solved, linear = chosen.levels_of(network, outputs), network.activation == "linear"
         held = 0 if linear else len(solved) * len(scales)
         solved = [*solved, *([levels.EXACT.name] if linear else [])]  # with which the others are compared
-        return theory_cost.theory_mb(int(n_train), 0, sizes.dimension, outputs, held, network.depth, solved)
+        about = network.depth, solved, network.activation
+        return theory_cost.theory_mb(int(n_train), 0, sizes.dimension, outputs, held, *about)
 
     def map_options(self, name: str) -> dict[str, Any]:
         """Return the options of ``msat map`` for one named map, but for the folder."""

@@ -31,6 +31,17 @@ def test_memory_covers_the_exact_level_of_several_outputs(sizes, held, measured)
     assert theory_mb(*one, held, levels=["exact"]) == theory_mb(*one, held)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "levels", "held", "measured"),
+    [((200, 1000, 50), ["laplace", "one_loop"], 12, 530), ((400, 1000, 50), ["laplace"], 6, 1109)],
+)
+def test_memory_covers_levels_that_draw_neurons(sizes, levels, held, measured):
+    """Peaks in MB of `msat.solve`, erf, three scales; without them the second is 670 MB short."""
+    assert measured < theory_mb(*sizes, 1, held, levels=levels, activation="erf") < 1.7 * measured
+    by_kernel = theory_mb(*sizes, 1, held, levels=["nngp"], activation="erf")
+    assert by_kernel == theory_mb(*sizes, 1, held)
+
+
 def test_two_matrices_a_pair():
     one, two = (theory_mb(1000, 0, 10, 1, held) for held in (1, 2))
     assert two - one == 16  # of 8 MB each

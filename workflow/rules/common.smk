@@ -205,7 +205,9 @@ def theory_mb(wildcards, attempt):
     labels = sizes.n_train * sizes.n_outputs
     pairs = theory_cost.pairs(*(values[name] for name in names), labels)
     depth = experiment_of(wildcards).network.depth
-    return attempt * theory_cost.theory_mb(*sizes, pairs, depth, values["levels"])
+    return attempt * theory_cost.theory_mb(
+        *sizes, pairs, depth, values["levels"], values["activation"]
+    )
 
 
 def training_mb(kind, wildcards, attempt):
