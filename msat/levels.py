@@ -143,8 +143,16 @@ def defined_levels(activation: str, outputs: int = 1, width: int | None = None, 
 def check_levels(
     names: Sequence[str], activation: str, outputs: int = 1, width: int | None = None, depth: int = 1
 ) -> None:
-    """Raise InputError if a level is unknown, named twice, or not defined for these networks (`why_undefined`)."""
+    """Raise InputError if a level is unknown, named twice, or not defined for these networks (`why_undefined`).
+
+    Of several outputs with several hidden layers none is.
+    """
     get_activation(activation)
+    if outputs > 1 and depth > 1:
+        raise InputError(
+            f"{outputs} outputs and {depth} hidden layers: several outputs with several hidden layers are not derived; "
+            "give one width"
+        )
     if not names:
         raise InputError(f"levels is empty: must name at least one of {', '.join(NAMES)}")
     several = f" and {outputs} outputs" if outputs > 1 else ""

@@ -312,6 +312,7 @@ def test_what_figures_read_and_how_they_are_asked_for():
 
 
 AXES = {"x": "chi", "x_values": [1.0, 2.0], "y": "n_train", "y_values": [10, 30]}
+THREE = {"name": "teacher_student", "outputs": 3}
 
 
 def test_named_maps_have_their_own_folders():
@@ -336,6 +337,14 @@ def test_named_maps_have_their_own_folders():
         ({"levels": ["exact"], "network": {"activation": "erf"}}, "config: maps.one: level = 'exact' with activation"),
         ({"y_values": [1, 3], "task": MNIST}, "config: maps.one: n_train = 1: input should be greater than or equal"),
         ({"z": 1}, "config: maps.one.z: unknown key"),
+        (
+            {"task": THREE, "network": {"width": 2}, "levels": ["exact"]},
+            "config: maps.one: level = 'exact' with activation = 'linear' and 3 outputs: width = 2: must be at least",
+        ),
+        (
+            {"task": THREE, "network": {"width": [5, 6]}},
+            "config: maps.one: 3 outputs and 2 hidden layers: several outputs with several hidden layers are not",
+        ),
     ],
 )
 def test_a_bad_map_is_one_line(values, message):
@@ -390,6 +399,11 @@ def test_levels_of_several_outputs_are_those_they_have():
         wrong = _changed("experiments.b", {"task": task, "network": network, "levels": [level]})
         with pytest.raises(InputError, match=f"experiments.b: level = '{level}' .* and 3 outputs"):
             parse_config(wrong)
+    deep = _changed("experiments.b", {"task": task, "network": {"width": [10, 5]}})
+    with pytest.raises(
+        InputError, match=r"experiments.b: 3 outputs and 2 hidden layers: .* not derived; give one width"
+    ):
+        parse_config(deep)
 
 
 def _several(**task):

@@ -118,9 +118,12 @@ class Config(Settings):
         sizes = chosen.task.sizes()
         n_train = max([sizes.n_train, *(chosen.values_of("n_train") if "n_train" in (chosen.x, chosen.y) else ())])
         scales = chosen.values_of(chosen.scale_axis) if chosen.scale_axis else [1.0]
-        activation = chosen.network.activation
-        held = 0 if activation == "linear" else len(chosen.levels_of(activation)) * len(scales)
-        return theory_cost.theory_mb(int(n_train), 0, sizes.dimension, sizes.n_outputs, held)
+        network, outputs = chosen.network, sizes.n_outputs
+        solved, linear = chosen.levels_of(network, outputs), network.activation == "linear"
+        held = 0 if linear else len(solved) * len(scales)
+        solved = [*solved, *([levels.EXACT.name] if linear else [])]  # with which the others are compared
+        about = network.depth, solved, network.activation
+        return theory_cost.theory_mb(int(n_train), 0, sizes.dimension, outputs, held, *about)
 
     def map_options(self, name: str) -> dict[str, Any]:
         """Return the options of ``msat map`` for one named map, but for the folder."""

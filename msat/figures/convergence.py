@@ -51,7 +51,7 @@ def _precision(axes: style.Axes, langevin: style.Table) -> None:
     axes.axhline(target, **style.LIMIT, label="target")
     axes.set_ylim(0, 1.2 * highest)
     axes.set_ylabel("standard error of train\ndiscrepancy (% of its value)")
-    axes.legend(loc="lower left")
+    axes.legend(loc="best")  # beside the points: they lie anywhere between zero and the target
     style.chi_axis(axes)
 
 

@@ -10,10 +10,11 @@ from msat.levels import EXACT, LAPLACE, RESCALING
 
 NEEDS = Declaration("experiment", ("theory", "langevin"), (RESCALING.name,))
 _ALONG = r"\mathbf{y}\cdot\mathrm{Cov}\,\mathbf{y}/|\mathbf{y}|^2"
-_SHOWN = {
-    "train_discrepancy": "train discrepancy\n" r"$\mathbf{y}\cdot(\mathbf{y}-\langle\mathbf{f}\rangle)/P$",
+_SHOWN = {  # OVER: divided by the number of labels, LABELS
+    "train_discrepancy": "train discrepancy\n" r"$\mathbf{y}\cdot(\mathbf{y}-\langle\mathbf{f}\rangle)OVER$",
     "variance_along_target": f"variance along the target\n${_ALONG}$",
-    "variance_across_target": "variance across the target\n" rf"$(\mathrm{{tr}}\,\mathrm{{Cov}} - {_ALONG})/(P-1)$",
+    "variance_across_target": "variance across the target\n"
+    rf"$(\mathrm{{tr}}\,\mathrm{{Cov}} - {_ALONG})/(LABELS-1)$",
 }
 
 
@@ -25,11 +26,11 @@ def draw(theory: style.Table, langevin: style.Table) -> style.Figure:
     """
     rows = style.sources(theory, langevin)
     rows = {level: rows[level] for level in (RESCALING, LAPLACE, EXACT, None) if level in rows}
-    reference = levels.reference(theory["level"])
+    reference, labels = levels.reference(theory["level"]), style.number_of_labels(theory)
     figure, grid = style.subplots(2, 3, 4.0, sharex=True, sharey="row", height_ratios=(3, 2))
     for (above, below), (quantity, label) in zip(grid.T, _SHOWN.items(), strict=True):
         style.against_scale(above, rows, quantity)
-        above.set_title(label)
+        above.set_title(label.replace("OVER", style.over(labels)).replace("LABELS", labels))
         above.set_yscale("log")
         below.axhspan(-1, 1, color="0.93", zorder=-1, linewidth=0)
         mean = style.deviations(below, rows, reference, quantity)[RESCALING].groupby("chi").mean()

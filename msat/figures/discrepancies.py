@@ -7,8 +7,8 @@ from msat.figures import Declaration, style
 NEEDS = Declaration("experiment", ("theory", "langevin"))
 _LINEAR = 1.0  # per cent: linear below, logarithmic above, so that 0.1 and 300 per cent are both seen
 _PARTS = {
-    "train": r"$\mathbf{y}\cdot(\mathbf{y}-\langle\mathbf{f}\rangle)/P$",
-    "test": r"$\mathbf{y}_*\cdot(\mathbf{y}_*-\langle\mathbf{f}_*\rangle)/Q$",
+    "train": (r"\mathbf{y}\cdot(\mathbf{y}-\langle\mathbf{f}\rangle)", "P"),
+    "test": (r"\mathbf{y}_*\cdot(\mathbf{y}_*-\langle\mathbf{f}_*\rangle)", "Q"),
 }
 
 
@@ -20,10 +20,11 @@ def draw(theory: style.Table, langevin: style.Table) -> style.Figure:
     rows = style.sources(theory, langevin)
     reference = next((level for level in rows if level and level.exact), None)
     figure, grid = style.subplots(2, 2, 4.4, sharex=True, height_ratios=(3, 2))
-    for (above, below), (part, symbol) in zip(grid.T, _PARTS.items(), strict=True):
+    for (above, below), (part, (symbol, samples)) in zip(grid.T, _PARTS.items(), strict=True):
         quantity = f"{part}_discrepancy"
         style.against_scale(above, rows, quantity, alpha=0.08)
-        above.set_ylabel(f"{part} discrepancy\n{symbol}")
+        over = style.over(style.number_of_labels(theory, samples))
+        above.set_ylabel(f"{part} discrepancy\n${symbol}{over}$")
         above.set_ylim(bottom=0)
         shown = [values for level, values in style.deviations(below, rows, reference, quantity).items() if level]
         below.set_yscale("symlog", linthresh=_LINEAR, linscale=1.0)

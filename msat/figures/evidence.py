@@ -8,17 +8,12 @@ import numpy as np
 
 from msat import levels
 from msat.figures import Declaration, style
-from msat.levels import Level
+from msat.levels import LAPLACE, Level
 
 NEEDS = Declaration("experiment", ("evidence", "evidence_maximum"))
 _CHANGE = "log_evidence_change"
 _LINEAR = 10.0  # the axis is linear below, logarithmic above
-_NOTE: Any = {
-    "va": "bottom",
-    "fontsize": 6,
-    "bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1.5},
-    "zorder": 5,
-}
+_NOTE: Any = {"va": "top", "fontsize": 6, "bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1.5}, "zorder": 5}
 _ZOOM = 2.5  # factor of chi on either side of the maximum
 
 
@@ -47,8 +42,10 @@ def draw(evidence: style.Table, evidence_maximum: style.Table) -> style.Figure:
     style.chi_axis(differences)
     quoted = levels.quoted(evidence["source"])
     if quoted:
-        text = f"to quote: {style.label(quoted)}" + ("" if quoted.exact else "\n(linear networks)")
-        differences.annotate(text, (0.02, 0.03), xycoords="axes fraction", **_NOTE)
+        text = f"to quote: {style.label(quoted)}"
+        if not quoted.exact:  # an ansatz for other networks, which these tables do not tell apart
+            text += " if linear" + (f",\nelse differences of {style.label(LAPLACE)}" if LAPLACE in rows else "")
+        differences.set_title(text, fontsize=_NOTE["fontsize"])
     return style.finished(figure, grid, legend=whole)
 
 
@@ -108,7 +105,7 @@ def _near_maximum(axes: style.Axes, rows: style.Sources, centre: float) -> None:
     if heights and inside:  # the lower of the reference's ends may be far below
         bottom = min(min(curve[[0, -1]].max() for curve in heights), top - 1)
     reach = max(top - bottom, 1e-3)
-    axes.set_ylim(bottom - 0.6 * reach, top + 0.15 * reach)  # room for the numbers under the arch
+    axes.set_ylim(bottom - 0.05 * reach, top + 0.6 * reach)  # room for the numbers above the arch
     axes.set_ylabel(r"$\ln p(\mathbf{y})$, relative")
     style.chi_axis(axes)
     if inside:
@@ -135,4 +132,4 @@ def _maxima(axes: style.Axes, best: style.Table, reference: Level | None) -> Non
             digits = max(0, -int(np.floor(np.log10(error))))
             text = rf"{at:.{digits}f} \pm {error:.{digits}f}"
         lines.append(rf"{style.label(level)}: $\chi^* = {text}$")
-    axes.annotate("\n".join(lines), (0.02, 0.03), xycoords="axes fraction", **_NOTE)
+    axes.annotate("\n".join(lines), (0.02, 0.97), xycoords="axes fraction", **_NOTE)

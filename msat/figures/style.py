@@ -98,6 +98,17 @@ def sources(theory: Table, langevin: Table | None = None) -> Sources:
     return {level: rows[level.name] for level in ordered(rows)} | {None: rows["langevin"]}
 
 
+def number_of_labels(theory: Table, samples: str = "P") -> str:
+    """Return the formula of a number of labels: of samples, times m where the rows are of several outputs."""
+    several = "n_outputs" in theory and bool(theory["n_outputs"].notna().any())
+    return f"{samples}m" if several else samples
+
+
+def over(number: str) -> str:
+    """Return the formula of a division by a number, in brackets where it is a product."""
+    return f"/{number}" if len(number) == 1 else f"/({number})"
+
+
 def over_seeds(by_place: Any) -> Series:
     """Return the mean over seeds; NaN where a level has no solution for some seed, so that its line ends."""
     mean: Series = by_place.agg(lambda values: values.mean(skipna=False))

@@ -23,13 +23,18 @@ def task(name: str, activations: Sequence[str] = (), nested: bool = False) -> st
 
 def theory(activation: str, levels: Sequence[str], outputs: int = 1, depth: int = 1) -> str:
     """Return the digest of the code that solves levels for networks of an activation, outputs and hidden layers."""
+    solvers = _solvers(activation, levels, outputs, depth)
+    return code_digest("msat.stages.theory", f"msat.activations.{activation}", *solvers)
+
+
+def _solvers(activation: str, levels: Sequence[str], outputs: int, depth: int) -> list[str]:
+    """Return the modules that `msat.theory.anneal` finds by name."""
     if depth > 1:
-        deep = (f"msat.theory.deep.{name}" for name in levels)
-        return code_digest("msat.stages.theory", f"msat.activations.{activation}", *deep)
+        return [f"msat.theory.deep.{name}" for name in levels]
     kind = "linear" if activation == "linear" else "sampled"
     own = "msat.theory" if outputs == 1 else "msat.theory.several"
-    solvers = (f"{own if LEVELS[name].method == 'kernel' else 'msat.theory'}.{name}" for name in levels)
-    return code_digest("msat.stages.theory", f"msat.activations.{activation}", f"{own}.{kind}.ladder", *solvers)
+    named = [f"{own if LEVELS[name].method == 'kernel' else 'msat.theory'}.{name}" for name in levels]
+    return [f"{own}.{kind}.ladder", *named]
 
 
 def training(activation: str, sampler: str, depth: int = 1) -> str:
@@ -60,15 +65,16 @@ def maps() -> str:
     return code_digest("msat.stages.maps", ladder, "msat.activations.linear", *levels)
 
 
-def phase_map(activation: str, levels: Sequence[str], task: str, teachers: Sequence[str] = ()) -> str:
+def phase_map(
+    activation: str, levels: Sequence[str], task: str, teachers: Sequence[str] = (), outputs: int = 1, depth: int = 1
+) -> str:
     """Return the digest of the code that makes a map of the theory over two parameters.
 
     Args:
         teachers: Activations that the task's data are made with.
     """
-    kind = "linear" if activation == "linear" else "sampled"
     found = [f"msat.activations.{name}" for name in (activation, *teachers)]
-    found += [f"msat.theory.{kind}.ladder", f"msat.tasks.{task}", *(f"msat.theory.{name}" for name in levels)]
+    found += [f"msat.tasks.{task}", *_solvers(activation, levels, outputs, depth)]
     return code_digest("msat.stages.phase_map", *found)
 
 

@@ -15,7 +15,7 @@ from scipy.optimize import brentq
 
 from msat.geometry import Geometry, decompose
 from msat.keys import derived_seed
-from msat.levels import EXACT
+from msat.levels import EXACT, why_undefined
 from msat.network import Network
 from msat.observables.functions import discrepancy, gain
 from msat.theory.anneal import anneal
@@ -85,7 +85,7 @@ def column(
 
     Args:
         scales: Values of chi, in any order; a value may be repeated.
-        levels: Names of levels; the exact one is solved beside them for linear networks.
+        levels: Names of levels; the exact one is solved beside them where it is defined.
         searched: Ascending scales between which the preferred scale is looked for; empty not to look for it. For
             networks that are not linear they are solved in the same anneal.
 
@@ -96,7 +96,10 @@ def column(
     # a scale that rounding doubles would be solved twice, and interpolated over nothing
     beside = [] if linear else [chi for chi in searched if not np.isclose(chi, scales, rtol=_SAME, atol=0).any()]
     solved = sorted({*scales, *beside})
-    asked = [*levels, *([EXACT.name] if linear and EXACT.name not in levels else [])]
+    compared = EXACT.name not in levels and not why_undefined(
+        EXACT, network.activation, task.n_outputs, network.widths[-1], network.depth
+    )
+    asked = [*levels, *([EXACT.name] if compared else [])]
     sampling_seed = derived_seed({"stage": "theory", "seed": seed, "data": task.digest()})
     found = {(solved[i], name): at for i, name, at in anneal(geometry, network, solved, asked, sampling_seed)}
     values = {place: discrepancy(geometry.y_train, at.mean_train) for place, at in found.items()}

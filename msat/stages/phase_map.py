@@ -81,10 +81,16 @@ class PhaseMapSettings(Settings):
         values = self.x_values if axis == self.x else self.y_values
         return [int(value) for value in values] if axis in _COUNTS else list(values)
 
-    def levels_of(self, activation: str) -> list[str]:
-        """Return the levels of networks with an activation, in the order given."""
-        if self.levels or activation == "linear" or why_undefined(LAPLACE, activation):
-            return self.levels or defined_levels(activation)
+    def shape_of(self, network: NetworkSettings, outputs: int) -> tuple[str, int, int, int]:
+        """Return activation, number of outputs, smallest width and depth: what the levels that there are depend on."""
+        widths = self.values_of("width") if "width" in (self.x, self.y) else network.widths[-1:]
+        return network.activation, outputs, int(min(widths)), network.depth
+
+    def levels_of(self, network: NetworkSettings, outputs: int = 1) -> list[str]:
+        """Return the levels of a map of such networks, in the order given."""
+        shape = self.shape_of(network, outputs)
+        if self.levels or network.activation == "linear" or why_undefined(LAPLACE, *shape):
+            return self.levels or defined_levels(*shape)
         return [LAPLACE.name]
 
 
@@ -104,7 +110,11 @@ def _check_values(key: str, name: str, values: Sequence[float]) -> None:
 
 def check(settings: PhaseMapSettings, network: NetworkSettings, task: TaskSettings) -> None:
     """Raise InputError if a map cannot be made of a network and a task: before any work."""
-    check_levels(settings.levels_of(network.activation), network.activation)
+    if network.depth > 1 and "width" in (settings.x, settings.y):
+        shown = ",".join(map(str, network.widths))
+        raise InputError(f"width = {shown}: where the width is an axis there must be one hidden layer")
+    levels = settings.levels_of(network, task.n_outputs)
+    check_levels(levels, *settings.shape_of(network, task.n_outputs))
     for place in _places(settings):
         _data(task, place)
         for at in _cells(settings, place):
@@ -134,7 +144,7 @@ def phase_map(
     from msat.stages.columns import column
 
     check(settings, network, task)
-    levels, data = settings.levels_of(network.activation), {}
+    levels, data = settings.levels_of(network, task.n_outputs), {}
     places, found = _places(settings), {}
     for index, place in enumerate(places):
         told = ", ".join(f"{name} = {value:g}" for name, value in place.items())

@@ -95,7 +95,17 @@ class ScaleMixture(NamedTuple):
     def mode(self) -> float:
         """Return the t of the global maximum of e(t)."""
         t = np.linspace(*self.support(), _SCAN)
-        top = int(np.argmax(self.exponent(t)))
+        return self._refined(t, int(np.argmax(self.exponent(t))))
+
+    def maxima(self) -> list[tuple[float, float]]:
+        """Return t and e(t) of all maxima that are within 60 of the global one, this one first."""
+        t = np.linspace(*self.support(), _SCAN)
+        e = self.exponent(t)
+        tops = np.flatnonzero((e[1:-1] > e[:-2]) & (e[1:-1] >= e[2:])) + 1
+        return [(self._refined(t, int(top)), float(e[top])) for top in tops[np.argsort(-e[tops], kind="stable")]]
+
+    def _refined(self, t: Array, top: int) -> float:
+        """Return the maximum of e(t) next to one of the points of a scan."""
         a, b = t[max(top - 1, 0)], t[min(top + 1, _SCAN - 1)]
         if self.derivatives(a)[0] <= 0 or self.derivatives(b)[0] >= 0:
             raise ComputationError("the maximum over the readout scale is not bracketed")

@@ -370,25 +370,31 @@ def by_weights(tiny_task):
     """Compared observables by importance sampling: draws from the prior weighted by the likelihood, with errors."""
     known = {}
 
-    def reference(activation):
-        if activation not in known:
-            known[activation] = _importance_sampled(tiny_task, _tiny(activation))
-        return known[activation]
+    def reference(network):
+        key = network.activation, network.widths
+        if key not in known:
+            known[key] = _importance_sampled(tiny_task, network)
+        return known[key]
 
     return reference
 
 
-def _tiny(activation):
-    return msat.Network(width=2, activation=activation, g_w=1.5, g_v=1.2, kappa_0=0.3)
+def _tiny(activation, widths=2):
+    g_hidden = () if widths == 2 else (1.6,) * (len(widths) - 1)
+    return msat.Network(width=widths, activation=activation, g_w=1.5, g_v=1.2, kappa_0=0.3, g_hidden=g_hidden)
 
 
 def _importance_sampled(task, network, draws=400_000, batches=40):
     """Return the observables by name, with their errors from leaving out one of the batches of draws."""
     rng, phi = np.random.default_rng(8), get_activation(network.activation).phi
     geometry = decompose(task, network)
-    V = rng.normal(size=(draws, 2, 3)) * math.sqrt(network.g_v / 3)
-    w = rng.normal(size=(draws, 2)) * math.sqrt(network.tau)
+    widths = network.widths
+    V = rng.normal(size=(draws, widths[0], 3)) * math.sqrt(network.g_v / 3)
+    w = rng.normal(size=(draws, widths[-1])) * math.sqrt(network.tau)
     hidden, hidden_test = (phi(V @ x.T) for x in (task.x_train, task.x_test))
+    for g, below, above in zip(network.g_hidden, widths, widths[1:], strict=False):
+        upwards = rng.normal(size=(draws, above, below)) * math.sqrt(g / below)
+        hidden, hidden_test = phi(upwards @ hidden), phi(upwards @ hidden_test)
     f, f_test = (np.einsum("dn,dnp->dp", w, part) for part in (hidden, hidden_test))
     weight = np.exp(-((task.y_train - f) ** 2).sum(axis=1) / (2 * network.kappa))
     # row-space coordinates of whitened weights, from the pre-activations that they give
@@ -397,8 +403,8 @@ def _importance_sampled(task, network, draws=400_000, batches=40):
         "f": f,
         "f_test": f_test,
         "ff": f[:, :, None] * f[:, None, :],
-        "hidden": np.einsum("dnp,dnq->dpq", hidden, hidden) / 2,
-        "first_layer": np.einsum("dni,dnj->dij", a, a) / 2,
+        "hidden": np.einsum("dnp,dnq->dpq", hidden, hidden) / widths[-1],
+        "first_layer": np.einsum("dni,dnj->dij", a, a) / widths[0],
         "norm": (w**2).sum(axis=1),
     }
     share = weight.reshape(batches, -1).sum(axis=1)
@@ -433,14 +439,18 @@ def _importance_sampled(task, network, draws=400_000, batches=40):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("activation", "sampler"),
-    [(name, "hmc") for name in ACTIVATIONS]
-    + [(name, sampler) for name in ("erf", "relu") for sampler in NAMES if sampler != "hmc"],
+    ("activation", "sampler", "widths"),
+    [(name, "hmc", 2) for name in ACTIVATIONS]
+    + [(name, sampler, 2) for name in ("erf", "relu") for sampler in NAMES if sampler != "hmc"]
+    + [("erf", sampler, (3, 2)) for sampler in NAMES]
+    + [("relu", "hmc", (2, 3, 2))],
 )
-def test_every_activation_against_importance_sampling(tiny_task, by_weights, activation, sampler):
-    trained = msat.train(tiny_task, _tiny(activation), sampler=sampler, seed=6, **SIZES[sampler]).isel(chi=0)
+def test_every_activation_against_importance_sampling(tiny_task, by_weights, activation, sampler, widths):
+    """Of several hidden layers too, for which a non-linear network has no other reference."""
+    network = _tiny(activation, widths)
+    trained = msat.train(tiny_task, network, sampler=sampler, seed=6, **SIZES[sampler]).isel(chi=0)
     found = {}
-    for name, (value, error) in by_weights(activation).items():
+    for name, (value, error) in by_weights(network).items():
         errors = float(error), trained[f"{name}_error"].item()
         if max(errors) > 1e-9:  # the centred alignment of two points is 1 but for rounding
             # both errors are known from forty numbers or more

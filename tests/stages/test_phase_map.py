@@ -233,16 +233,49 @@ def test_what_does_not_fit_together_is_refused_before_any_work(monkeypatch):
         (NetworkSettings(activation="erf"), {"levels": [EXACT.name]}, "exact needs activation = 'linear'"),
         (NETWORK, {"x_values": [1.0, 1e200]}, "g = g_w / chi"),
         (NETWORK, {"y_values": [10, 1e12]}, "width = 1000000000000: must be an integer from 1 to"),
+        (NetworkSettings(width=(5, 6)), {}, "width = 5,6: where the width is an axis there must be one hidden layer"),
     ):
         with pytest.raises(InputError, match=re.escape(message)):
             _map(_settings(**AXES | values), network)
+    for network, values, message in (
+        (NETWORK, {"levels": [EXACT.name], "y_values": [2, 10]}, "3 outputs: width = 2: must be at least the number"),
+        (NetworkSettings(width=(5, 6)), {"y": "g_w"}, "3 outputs and 2 hidden layers: several outputs with several"),
+    ):
+        with pytest.raises(InputError, match=re.escape(message)):
+            _map(_settings(**AXES | values), network, "teacher_student", outputs=3)
     settings = _settings(**AXES | {"y": "n_train", "y_values": [1, 4]})
     with pytest.raises(InputError, match=r"^n_train = 1: input should be greater than or equal to 2"):
         phase_map.check(settings, NETWORK, get("mnist").Settings())
 
 
 def test_default_levels():
-    settings = _settings(**AXES)
-    assert settings.levels_of("linear") == list(LEVELS)
-    assert settings.levels_of("erf") == [LAPLACE.name]
-    assert settings.levels_of("quadratic") == [NNGP.name, RESCALING.name]
+    settings, networks = _settings(**AXES), {name: NetworkSettings(activation=name) for name in ("erf", "quadratic")}
+    assert settings.levels_of(NetworkSettings()) == list(LEVELS)
+    assert settings.levels_of(networks["erf"]) == [LAPLACE.name]
+    assert settings.levels_of(networks["quadratic"]) == [NNGP.name, RESCALING.name]
+    assert settings.levels_of(NetworkSettings(), 11) == [name for name in LEVELS if name != EXACT.name]  # N = 10 < m
+    deep = _settings(**AXES | {"y": "kappa_0"})
+    assert ONE_LOOP.name not in deep.levels_of(NetworkSettings(width=(5, 6)))
+    assert deep.levels_of(NetworkSettings(width=(5, 6), activation="erf")) == [NNGP.name, RESCALING.name]
+
+
+def test_maps_of_several_outputs_and_of_several_layers():
+    """Cells are what `msat solve` says; a width below the number of outputs has no exact level to compare with."""
+    sizes, outputs = {"n_train": 5, "dimension": 6}, 3
+    settings = _settings(x="width", x_values=[2, 7], y="chi", y_values=[1.0, 4.0])
+    table = _map(settings, task="teacher_student", outputs=outputs, **sizes)
+    assert set(table["level"]) == set(LEVELS) - {EXACT.name}
+    assert (table["relative_error"].isna() == ((table["width"] == 2) | table["train_discrepancy"].isna())).all()
+    data = msat.tasks.teacher_student(n_test=0, outputs=outputs, **sizes)
+    found = msat.solve(
+        data, msat.Network(7, "linear", 0.6, 0.7, 0.8), chi=[1.0, 4.0], levels=[LAPLACE.name, EXACT.name]
+    )
+    expected = found["train_discrepancy"].to_numpy()
+    rows = table[(table["width"] == 7) & (table["level"] == LAPLACE.name)].sort_values("chi")
+    np.testing.assert_allclose(rows["train_discrepancy"], expected[0], rtol=1e-12)
+    np.testing.assert_allclose(rows["relative_error"], expected[0] / expected[1] - 1, atol=1e-12)
+    layers = (6, 5)
+    table = _map(_settings(x="g_w", x_values=[0.5, 1.0], y="chi", y_values=[1.0, 4.0]), NetworkSettings(width=layers))
+    found = msat.solve(_data(), msat.Network(layers, g_w=1.0), chi=[1.0, 4.0])
+    rows = table[(table["g_w"] == 1.0) & (table["level"] == EXACT.name)].sort_values("chi")
+    np.testing.assert_allclose(rows["train_discrepancy"], found["train_discrepancy"].sel(level=EXACT.name), rtol=1e-12)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import msat
-from msat.figures import declaration, draw, figures_of
+from msat.figures import declaration, directions, discrepancies, draw, evidence, figures_of
+from msat.levels import EXACT
 from msat.observables import functions
 from msat.observables.matrices import read_matrix
 from msat.stages import code, measured
@@ -154,3 +155,28 @@ def test_figures_of_several_outputs_are_drawn(folder, tmp_path, name):
         source["langevin"] = [folder / f"three_langevin_{chi:g}.nc" for chi in SCALES]
     draw(name, [tmp_path / "figure.pdf"], **source)
     assert (tmp_path / "figure.pdf").stat().st_size > 5000
+
+
+def test_labels_count_outputs(folder):
+    """A discrepancy is over P m labels where there are several outputs, and over P where there is one."""
+    tables = {name: read_table(folder / f"{name}.parquet") for name in ("theory", "langevin")}
+    for experiment, train, across in (("three", "/(Pm)$", "/(Pm-1)$"), ("one", "/P$", "/(P-1)$")):
+        rows = [table[table["experiment"] == experiment] for table in tables.values()]
+        above = discrepancies.draw(*rows).axes
+        assert above[0].get_ylabel().endswith(train)
+        assert above[1].get_ylabel().endswith(train.replace("P", "Q"))
+        titles = [axes.get_title() for axes in directions.draw(*rows).axes[:3]]
+        assert titles[0].endswith(train)
+        assert titles[2].endswith(across)
+
+
+def test_the_evidence_figure_says_which_level_to_quote(folder):
+    """Without the exact level it depends on the activation, of which the tables say nothing."""
+    tables = [read_table(folder / f"{name}.parquet") for name in ("evidence", "evidence_maximum")]
+    whole = [table[table["experiment"] == "three"] for table in tables]
+    without = [table[table["source"] != EXACT.name] for table in whole]
+    for rows, expected in (
+        (whole, "to quote: exact"),
+        (without, "to quote: rescaling if linear,\nelse differences of"),
+    ):
+        assert evidence.draw(*rows).axes[2].get_title().startswith(expected)

@@ -120,8 +120,9 @@ def _keys(config: Config) -> dict[str, str]:
     keys |= {f"map {name}": code.maps() for name in MAPS}
     keys |= {f"figure_{name}": code.figure(name) for name in figures.NAMES}
     for name, at in config.maps.items():
-        activation, task = at.network.activation, at.task
-        keys[f"phase {name}"] = code.phase_map(activation, at.levels_of(activation), task.name, task.activations())
+        network, task = at.network, at.task
+        found = at.levels_of(network, task.n_outputs), task.name, task.activations(), task.n_outputs, network.depth
+        keys[f"phase {name}"] = code.phase_map(network.activation, *found)
     for name, experiment in config.experiments.items():
         task, activation, depth = experiment.task, experiment.network.activation, experiment.network.depth
         keys[f"task {name}"] = code.task(task.name, task.activations(), nested=experiment.samples is not None)

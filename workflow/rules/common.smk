@@ -158,9 +158,14 @@ def task_files(wildcards):
 def map_job(name):
     """What determines a named map beside the files that its data are made from."""
     chosen = CONFIG.maps[name]
-    activation, task = chosen.network.activation, chosen.task
+    network, task = chosen.network, chosen.task
     digest = code.phase_map(
-        activation, chosen.levels_of(activation), task.name, task.activations()
+        network.activation,
+        chosen.levels_of(network, task.n_outputs),
+        task.name,
+        task.activations(),
+        task.n_outputs,
+        network.depth,
     )
     return {"code": digest, **chosen.model_dump(exclude={"title"})}
 
@@ -200,7 +205,9 @@ def theory_mb(wildcards, attempt):
     labels = sizes.n_train * sizes.n_outputs
     pairs = theory_cost.pairs(*(values[name] for name in names), labels)
     depth = experiment_of(wildcards).network.depth
-    return attempt * theory_cost.theory_mb(*sizes, pairs, depth)
+    return attempt * theory_cost.theory_mb(
+        *sizes, pairs, depth, values["levels"], values["activation"]
+    )
 
 
 def training_mb(kind, wildcards, attempt):

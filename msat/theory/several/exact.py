@@ -10,12 +10,14 @@ import numpy as np
 from msat.errors import ComputationError
 from msat.geometry import Geometry
 from msat.network import Network
+from msat.theory.action import joined
 from msat.theory.prediction import Outputs, Prediction
-from msat.theory.several.importance import POINTS, SCRAMBLES, Sampled, mode, scrambles
+from msat.theory.several.importance import Sampled, modes, scrambles
 from msat.theory.several.linear.ladder import saddle
 from msat.theory.several.mixture import MatrixMixture
 from msat.theory.several.outputs import to_prediction, train_outputs
-from msat.theory.several.rescaling import most_probable
+from msat.theory.several.points import POINTS, SCRAMBLES
+from msat.theory.several.rescaling import most_probable, starts
 from msat.types import Array
 
 _TOLERANCE = 1e-4  # largest accepted distance of the proposal's centre from the mode, in standard deviations
@@ -63,12 +65,15 @@ def predict(geometry: Geometry, network: Network, seed: int = 0) -> Prediction:
     spectrum = geometry.spectrum
     axes = _own_axes(geometry, network)
     mixture = MatrixMixture(spectrum.lam, spectrum.y @ axes, network)
-    start = axes.T @ most_probable(MatrixMixture(spectrum.lam, spectrum.y, network), geometry).point @ axes
-    summit = mode(mixture, start)
+    own = MatrixMixture(spectrum.lam, spectrum.y, network)
+    # beyond the first two: of outputs that have several maxima by themselves
+    first, others = most_probable(own, geometry).point, starts(own, geometry)[2:]
+    summits = modes(mixture, axes.T @ first @ axes, (axes.T @ S @ axes for S in others))
+    summit, residual = summits[0], max(at.residual for at in summits)
     centre = _means(mixture, *mixture.split(summit.point @ summit.point.T))
     reference, parts = None, []
     try:
-        for points in scrambles(mixture, summit, np.random.default_rng(seed)):
+        for points in scrambles(mixture, summits, np.random.default_rng(seed)):
             reference = float(points.log_weights.max()) if reference is None else reference
             parts.append(_summed(mixture, points, centre, reference))
     except np.linalg.LinAlgError:
@@ -85,11 +90,14 @@ def predict(geometry: Geometry, network: Network, seed: int = 0) -> Prediction:
         + float(reference or 0.0)
         + float(np.log(whole.weight / (SCRAMBLES * POINTS))),
         log_evidence_mc_error=float(evidences.std(ddof=1) / np.sqrt(SCRAMBLES)),
-        converged=summit.residual < _TOLERANCE and enough,
-        residual=summit.residual,
+        converged=residual < _TOLERANCE and enough,
+        residual=residual,
         iterations=SCRAMBLES * POINTS,
         effective_sample_size=worth,
-        note="" if enough else "too few of the sampled readout matrices count: errors are not to be trusted",
+        note=joined(
+            "" if len(summits) == 1 else f"the posterior of the readout matrix has {len(summits)} modes, all sampled",
+            "" if enough else "too few of the sampled readout matrices count: errors are not to be trusted",
+        ),
     )
 
 

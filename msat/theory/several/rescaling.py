@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 
 from msat.geometry import Geometry
@@ -22,6 +24,7 @@ from msat.types import Array
 ANSATZ_NOTE = (
     "for a non-linear activation rescaling is an ansatz: one matrix over outputs for all directions of samples"
 )
+_WORTH, _MOST = 30.0, 16  # nats below the best combination of maxima, and combinations, from which it is looked
 _TOLERANCE = 1e-6  # largest accepted distance from the maximum, in its standard deviations
 
 
@@ -65,16 +68,27 @@ def predict(geometry: Geometry, network: Network, seed: int = 0) -> Prediction:
 def most_probable(mixture: MatrixMixture, geometry: Geometry) -> Summit:
     """Return the highest maximum of e(S) that is found, in orthonormal coordinates of X about it, ``S = R e^X R``.
 
-    Two ascents: from the tree level's g Q, and from the most probable scale of each output by itself along the
-    eigenvectors of Q. For one output the latter is the global maximum.
+    For one output it is the global one.
+    """
+    found = (ascend(mixture.value, lambda S: _local(mixture, S), start) for start in starts(mixture, geometry))
+    return max(found, key=lambda at: at.value)
+
+
+def starts(mixture: MatrixMixture, geometry: Geometry) -> list[Array]:
+    """Return the matrices S from which maxima are looked for, (m, m) each.
+
+    The tree level's g Q, and along the eigenvectors of Q what is most probable of each output by itself. Of an output
+    that has two maxima alone (N below the rank of the kernel) there is a start for each, in all combinations that are
+    not beyond `_WORTH`.
     """
     network, lam = mixture.network, mixture.lam
     action = saddle(geometry.spectrum, network).action
-    alone = [np.exp(ScaleMixture(lam, y, network).mode()) for y in (mixture.y @ action.axes).T]
-    starts = (network.g * action.Q, (action.axes * np.array(alone)) @ action.axes.T)
-    return max(
-        (ascend(mixture.value, lambda S: _local(mixture, S), start) for start in starts), key=lambda at: at.value
-    )
+    alone = [ScaleMixture(lam, y, network).maxima() for y in (mixture.y @ action.axes).T]
+    best = sum(maxima[0][1] for maxima in alone)
+    others = sorted(product(*alone), key=lambda combination: -sum(value for _, value in combination))
+    worth = [each for each in others if sum(value for _, value in each) > best - _WORTH][:_MOST]
+    scales = [np.exp([t for t, _ in combination]) for combination in worth]
+    return [network.g * action.Q, *((action.axes * s) @ action.axes.T for s in scales)]
 
 
 def adapted_kernel(mixture: MatrixMixture, S: Array) -> Array:

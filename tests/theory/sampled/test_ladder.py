@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from scipy.optimize import fsolve
 
+from msat.activations import get_activation
+from msat.geometry import Geometry
 from msat.network import Network
 from msat.observables.evaluate import batch_error
 from msat.observables.functions import discrepancy
 from msat.tasks import teacher_student
-from msat.theory.sampled import anneal
-from msat.theory.sampled.problem import Effort
+from msat.theory.sampled import anneal, ladder
+from msat.theory.sampled.problem import Effort, Problem
 from tests.theory.references import LinearTree, cubic_teacher, ising, sampled
 
 SIGMAS = 8
@@ -274,3 +276,19 @@ def test_too_little_sampling_is_reported():
     result = sampled(x, y, x_test, network, [20.0], ["tree_level"], 0, hurried)["tree_level", 20.0]
     assert not result.converged
     assert "settled" in result.note
+
+
+def test_the_way_back_may_differ_by_what_its_few_neurons_make():
+    """Half the population: by a fifth of the training points over its neurons, 0.023 here, and by no more."""
+    rng, at = np.random.default_rng(1), Network(20, "erf", 1.0, 1.0, 1.0)
+    x, y = rng.normal(size=(60, 4)), rng.choice([-1.0, 1.0], 60)
+    space = Geometry(x, y, x[:0], y[:0], 1.0, "erf").row_space
+    problem = Problem(space, y, get_activation("erf"), QUICK, np.random.default_rng(0))
+    state, sample, _ = ladder._measure(problem, anneal.carry(problem, anneal.start(problem, at), at))
+    product = float(y @ sample.saddle.action.ft)
+    for shift, expected in ((0.013, True), (0.05, False)):
+        ((difference, agrees),) = ladder._turn_back(
+            problem, state, [at], {at.chi: (product / (1 + shift), 0.0)}
+        ).values()
+        assert difference == pytest.approx(shift, abs=0.008)
+        assert agrees == expected

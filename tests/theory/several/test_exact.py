@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from msat.network import Network
+from msat.theory.scale_mixture import ScaleMixture
 from msat.theory.several.importance import _height, _local, mode
 from msat.theory.several.mixture import MatrixMixture
 from msat.theory.several.rescaling import _local as local_of_rescaling
 from msat.theory.several.rescaling import most_probable
 from tests.conftest import Z_LIMIT
-from tests.theory.several.references import error_of, geometry_of_classes, geometry_of_kernel, solved
+from tests.theory.references import solved as solved_alone
+from tests.theory.several.references import error_of, geometry_of_classes, geometry_of_kernel, rotation, solved
 
 pytestmark = pytest.mark.slow
 
@@ -138,3 +140,38 @@ def test_another_seed_is_another_estimate_within_its_error(case):
     other = solved(geometry_of_kernel(C, y), NETWORK, ["exact"], seed=1)["exact"]
     error = np.hypot(exact.log_evidence_mc_error, other.log_evidence_mc_error)
     assert 0 < abs(other.log_evidence - exact.log_evidence) < 8 * error
+
+
+@pytest.mark.parametrize(
+    ("width", "samples", "g_w", "weak", "size"),
+    [(20, 100, 30.0, 0.01, 757.6), (5, 60, 300.0, 0.1, 236.3)],
+    ids=["normal", "Student's t"],
+)
+def test_every_mode_is_sampled(width, samples, g_w, weak, size):
+    """Few neurons, and a target in a weak direction: as noise, or by large readouts; against quadrature at m = 1."""
+    lam, y = np.ones(samples), np.zeros((samples, 1))
+    lam[0], y[0] = weak, np.sqrt(size)
+    network = Network(width=width, g_w=g_w, g_v=float(samples), kappa_0=1.0)
+    maxima = ScaleMixture(lam, y[:, 0], network).maxima()
+    assert len(maxima) == 2
+    assert abs(maxima[0][1] - maxima[1][1]) < 3  # nats: both count
+    geometry = geometry_of_kernel(np.diag(lam), y)
+    found = solved(geometry, network, ["exact"])["exact"]
+    (alone,) = solved_alone(geometry.x_train, y[:, 0], geometry.x_test, network, [1.0], ["exact"]).values()
+    assert found.converged
+    assert found.note == "the posterior of the readout matrix has 2 modes, all sampled"
+    assert abs(found.log_evidence - alone.log_evidence) < 8 * found.log_evidence_mc_error  # 8 scrambles: Student's t
+    value, error = error_of(found, lambda outputs: outputs.mean_train[0, 0])
+    assert abs(value - alone.mean_train[0]) < 8 * error < 0.02 * value
+    spread, error = error_of(found, lambda outputs: outputs.covariance_train[0, 0])
+    assert abs(spread - np.asarray(alone.covariance_train)[0, 0]) < 8 * error
+    assert found.effective_sample_size > 0.9 * found.iterations
+    # rotated together with an output of zeros
+    pair = geometry_of_kernel(np.diag(lam), np.hstack([y, 0 * y]))
+    turned = geometry_of_kernel(np.diag(lam), np.hstack([y, 0 * y]) @ rotation(2))
+    before, after = (solved(data, network, ["exact"])["exact"] for data in (pair, turned))
+    assert "modes" in before.note
+    (value, error), (other, its) = (error_of(at, lambda outputs: outputs.mean_train[0]) for at in (before, after))
+    # an output of zeros has no sign, so that the points are others; rotated errors are at most the sum
+    assert np.all(np.abs(other - value @ rotation(2)) < 8 * (error.sum() + its))
+    assert abs(after.log_evidence - before.log_evidence) < 8 * before.log_evidence_mc_error

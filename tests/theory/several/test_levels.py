@@ -12,7 +12,7 @@ from msat.network import Network
 from msat.theory.anneal import anneal
 from tests.conftest import Z_LIMIT
 from tests.theory.references import solved as solved_alone
-from tests.theory.several.references import CLOSED, error_of, geometry_of_classes, paper, rotation, solved
+from tests.theory.several.references import CLOSED, classes, error_of, geometry_of_classes, paper, rotation, solved
 
 pytestmark = pytest.mark.slow
 
@@ -50,6 +50,59 @@ def test_the_table_of_three_outputs(chi, exact, deviations):
     truth = found["exact"].log_evidence
     assert abs(found["rescaling"].log_evidence - truth) < 0.05
     assert abs(found["laplace"].log_evidence - truth) > 0.8
+
+
+@pytest.mark.parametrize(("coding", "expected"), [("one_hot", 0.659), ("centred", 0.649)])
+def test_a_coding_is_a_different_model(coding, expected):
+    """tr y^T Delta / |y|^2 at chi = 10; labels +-1 have 0.504, as above."""
+    x, y, _ = classes(3, 60)
+    labels = (y + 1) / 2 - (1 / 3 if coding == "centred" else 0.0)
+    geometry = Geometry(x, labels, x[:0], labels[:0], 0.5, "linear")
+    found = solved(geometry, paper(10.0), ["exact"])["exact"]
+    assert np.sum(labels * (labels - found.mean_train)) / np.sum(labels**2) == pytest.approx(expected, abs=5.1e-4)
+
+
+@pytest.mark.parametrize("chi", [1.0, 10.0, 100.0])
+def test_ten_outputs(chi):
+    """m = 10, P = 80: the error of exact's discrepancy, its effective sample size, and what log evidences miss."""
+    geometry = geometry_of_classes(10, 80)
+    found = solved(geometry, paper(chi), ["rescaling", "laplace", "exact"])
+    exact = found["exact"]
+    _, error = error_of(exact, lambda outputs: discrepancy(geometry, outputs))
+    assert error < 1e-4
+    assert exact.effective_sample_size / exact.iterations == pytest.approx(ESS[chi], abs=0.2)
+    assert exact.log_evidence_mc_error < 5e-3
+    assert abs(found["rescaling"].log_evidence - exact.log_evidence) < 1
+    assert 5 < exact.log_evidence - found["laplace"].log_evidence < 11
+
+
+ESS = {1.0: 0.88, 10.0: 0.67, 100.0: 0.97}  # shares that another implementation had at twice the points
+
+
+def test_log_evidences_miss_one_over_the_width():
+    """At fixed P: laplace and rescaling each a tenth at ten times the width."""
+    geometry, off = geometry_of_classes(2, 12, dimension=20), []
+    for width in (30, 300, 3000):
+        found = solved(geometry, paper(5.0, width), ["rescaling", "laplace", "exact"])
+        exact = found["exact"]
+        off.append([found[level].log_evidence - exact.log_evidence for level in ("laplace", "rescaling")])
+        assert np.all(np.abs(off[-1]) > 20 * exact.log_evidence_mc_error)
+    by_laplace, by_rescaling = np.array(off).T
+    for found in (by_laplace, by_rescaling):
+        assert found[1] / found[2] == pytest.approx(10, rel=0.15)
+    assert np.all(np.abs(by_rescaling) < 0.4 * np.abs(by_laplace))
+
+
+def test_wide_replicas_tend_to_the_tree_level_as_one_over_their_number():
+    """(N, g, kappa) -> (c N, g/c, kappa/c), of which the tree level is the limit."""
+    geometry, off = geometry_of_classes(3, 60), []
+    for c in (1, 4, 16, 64):
+        network = Network(width=100 * c, g_w=0.5 / c, g_v=0.5, kappa_0=1 / c, chi=10)
+        found = solved(geometry, network, ["tree_level", "exact"])
+        exact, tree = (discrepancy(geometry, found[level]) for level in ("exact", "tree_level"))
+        off.append(1 - tree / exact)
+    assert off[0] == pytest.approx(0.0409, abs=1e-4)
+    assert off[2] / off[3] == pytest.approx(4, rel=0.05)
 
 
 @pytest.mark.parametrize("level", CLOSED)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from msat.network import Network
+from msat.theory import laplace
 from msat.theory.sampled.action import minimum, on_draws
 from msat.theory.sampled.cumulants import loop_vector, loop_weights
 from msat.theory.sampled.draws import Draws, tilt
@@ -87,18 +88,33 @@ def test_rotating_outputs_rotates_the_saddle_and_its_loop(draws):
     assert found[1][2] == pytest.approx(found[0][2], abs=1e-9)
 
 
+def test_the_mean_is_the_derivative_of_the_log_evidence(draws):
+    """Eq. (2) on fixed draws, of laplace: ``<f> = y - kappa ft``, so that ``d ln p / dy = -ft``."""
+    y = np.random.default_rng(4).normal(size=P * M)
+
+    def log_evidence(labels):
+        action = minimum(on_draws(draws, labels, NETWORK, np.zeros(P * M)), min_ess=0.0).action
+        return action.value - action.loop
+
+    saddle = minimum(on_draws(draws, y, NETWORK, np.zeros(P * M)), min_ess=0.0)
+    field = laplace.solve(saddle).expansion.field
+    for index, e in enumerate(np.eye(P * M)):
+        slope = derivative(lambda t, e=e: log_evidence(y + t * e), step=1e-3)
+        assert field[index] == pytest.approx(-slope, abs=1e-7)
+
+
 def test_readouts_are_the_derivative_by_their_prior(draws):
     """``<S> = g + (2 g^2/N) d ln p / dG0`` on fixed draws: the trace, from a change of g alone."""
     y = np.random.default_rng(4).normal(size=P * M)
 
-    def laplace(log_g):
+    def at(log_g):
         network = Network(N, "erf", NETWORK.g_w * np.exp(log_g), 1.0, NETWORK.kappa_0, NETWORK.chi)
         action = minimum(on_draws(draws, y, network, np.zeros(P * M)), min_ess=0.0).action
         return action.value - action.loop, action
 
-    _, action = laplace(0.0)
+    _, action = at(0.0)
     shift = N / 2 * action.G @ action.T
     second = loop_weights_several(action.neuron, shift).second
     norm = N * np.einsum("n,ncc->", action.neuron.weights, second)
     g = NETWORK.g
-    assert norm == pytest.approx(M * g + 2 * g / N * derivative(lambda t: laplace(t)[0], step=1e-3), rel=1e-7)
+    assert norm == pytest.approx(M * g + 2 * g / N * derivative(lambda t: at(t)[0], step=1e-3), rel=1e-7)
