@@ -154,7 +154,7 @@ class Checks(Settings):
         1e-4,
         gt=0,
         lt=1,
-        description="The run fails if an exact level or a reference and training disagree at this level (Bonferroni).",
+        description="The run fails if exact, or a reference, and training disagree at this level (Bonferroni).",
     )
 
 

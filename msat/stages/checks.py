@@ -19,8 +19,8 @@ def run(table: Path, out: Path, alpha: float) -> str:
 
     Raises:
         InputError: If the file is another table.
-        ComputationError: If an exact level, or a reference, and training disagree, with a line for each quantity; the summary is printed
-            before.
+        ComputationError: If an exact level, or a reference, and training disagree, with a line for each quantity; the
+            summary is printed before.
     """
     check_writable(out)
     check_distinct(("the table", table), ("--out", out))
