@@ -135,13 +135,16 @@ def _samplers(cell: str) -> list[str]:
 
 
 def shortfalls(checks: pd.DataFrame) -> list[str]:
-    """Return a line for each experiment and scale whose training did not mix or did not reach its target."""
+    """Return a line for each experiment and scale whose training did not mix or did not reach its target, or both."""
     lines, named = [], _names(checks)
     for place, group in checks.groupby(_PLACE, sort=False):
+        found, unmixed = [], group[~group["mixed"].astype(bool)]
         if not group["target_met"].all():
-            lines.append(f"{named[place]}: training did not reach its target error")
-        if not group["mixed"].all():
-            lines.append(f"{named[place]}: chains may not have mixed (R-hat {group['rhat_max'].max():.3f})")
+            found.append("training did not reach its target error")
+        if len(unmixed):  # the R-hat of the runs it is said of: others of the same scale may have mixed
+            found.append(f"chains may not have mixed (R-hat {unmixed['rhat_max'].max():.3f})")
+        if found:
+            lines.append(f"{named[place]}: {', and '.join(found)}")
     return lines
 
 

@@ -63,7 +63,8 @@ def compare(theory: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
 def compare_samplers(reference: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
     """Return a row of the table `comparison` whose level is `REFERENCE`: one sampler's measurement against another's.
 
-    Both have errors; that of jackknifed observables is judged by the degrees of freedom of the fewer chains.
+    Both have errors; that of jackknifed observables is judged by the degrees of freedom of the fewer chains. A row has
+    mixed, and reached its target, if both have, and ``rhat_max`` is the larger one.
 
     Raises:
         InputError: If the two files are not about the same data, network and scale.
@@ -81,6 +82,7 @@ def compare_samplers(reference: xr.Dataset, langevin: xr.Dataset) -> pd.DataFram
     row["jackknife_dof"] = min(row["jackknife_dof"], int(found["jackknife_dof"]))
     for name in ("mixed", "target_met"):
         row[name] = bool(row[name]) and bool(found[name])
+    row["rhat_max"] = max(row["rhat_max"], found["rhat_max"])
     return pd.DataFrame([row])
 
 

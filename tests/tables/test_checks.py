@@ -124,10 +124,11 @@ def test_shortfalls_are_said():
     comparison = _comparison(np.random.default_rng(8), scales=1)
     assert shortfalls(check_table(comparison)) == []
     lines = shortfalls(check_table(comparison.assign(mixed=False, target_met=False, rhat_max=1.02)))
-    assert lines == [
-        "a, chi = 1: training did not reach its target error",
-        "a, chi = 1: chains may not have mixed (R-hat 1.020)",
-    ]
+    assert lines == ["a, chi = 1: training did not reach its target error, and chains may not have mixed (R-hat 1.020)"]
+    # a row that has mixed lends its R-hat to no line, however large
+    first, second = comparison.assign(rhat_max=1.05), comparison.assign(level=REFERENCE, mixed=False, rhat_max=1.03)
+    lines = shortfalls(check_table(pd.concat([first, second])))
+    assert lines == ["a, chi = 1: chains may not have mixed (R-hat 1.030)"]
 
 
 def test_what_was_compared_is_named():
