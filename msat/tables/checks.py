@@ -32,7 +32,7 @@ def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
     rows, compared = [], [item for item in COMPARED if item.name in comparison]
     for (experiment, n_train, chi, level), group in comparison.groupby([*_PLACE, "level"], sort=False):
         row: dict[str, object] = {"experiment": experiment, "chi": chi, "gamma": group["gamma"].iloc[0], "level": level}
-        row |= {"seeds": len(group), "measured_by": _AND.join(sorted(set(group["measured_by"])))}
+        row |= {"seeds": group["seed"].nunique(), "measured_by": _AND.join(sorted(set(group["measured_by"])))}
         row |= {name: bool(group[name].all()) for name in ("converged", "mixed", "target_met")}
         row["rhat_max"] = group["rhat_max"].max()
         scores, squares = {}, []
@@ -46,9 +46,9 @@ def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
         relative = group["train_discrepancy"] / group["train_discrepancy_langevin"] - 1
         row["max_relative_difference"] = relative.abs().max(skipna=False)
         chi2, mean, variance = (float(group[name].to_numpy().sum()) for name in ("chi2", "chi2_dof", "chi2_variance"))
-        row |= {"chi2": chi2, "chi2_dof": int(mean), "chi2_per_dof": chi2 / mean}
+        row |= {"chi2": chi2, "chi2_dof": int(mean), "chi2_per_dof": chi2 / mean if mean else np.nan}
         # the errors of the outputs are correlated: a scaled chi-squared law of this mean and variance (Satterthwaite)
-        scale, freedom = variance / (2 * mean), 2 * mean**2 / variance
+        scale, freedom = (variance / (2 * mean), 2 * mean**2 / variance) if mean else (np.nan, np.nan)
         row["chi2_p"] = float(special.chdtrc(freedom, chi2 / scale))
         rows.append(row | {"n_train": n_train})
     return pd.DataFrame(rows)
