@@ -271,6 +271,21 @@ def test_compare_refuses_what_does_not_belong_together(tmp_path, capsys, kind):
         _refused(tmp_path, capsys, f"compare {tmp_path}/t0.nc {tmp_path}/data.npz", "not a readable NetCDF file")
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"), [("nan", "nan"), ("-1", "-1"), ("1,inf", "inf"), ("1e400", "1e400"), ("a,b", "a"), ("", "''")]
+)
+def test_matrices_that_are_neither_scale_nor_level_are_one_line(tmp_path, capsys, given, shown):
+    assert _run(f"task ising --n-train 3 --n-test 0 --dimension 3 --out {tmp_path}/data.npz") == 0
+    capsys.readouterr()
+    command = f"solve --data {tmp_path}/data.npz --width 3 --levels exact --out {tmp_path}/a.nc --matrices={given}"
+    assert _run(command) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("msat: error: matrices = [")
+    assert f": {shown}: must be a scale, above 0 and finite, or one of nngp, " in line
+    assert line.count("\n") == 1
+    assert not (tmp_path / "a.nc").exists()
+
+
 def test_a_failed_computation_is_exit_code_1(tmp_path, capsys):
     _write(tmp_path / "data.npz")
     command = f"train --data {tmp_path}/data.npz --width 3 --step-size 50 --out {tmp_path}/out.nc"
