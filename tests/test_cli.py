@@ -286,11 +286,27 @@ def test_matrices_that_are_neither_scale_nor_level_are_one_line(tmp_path, capsys
     assert not (tmp_path / "a.nc").exists()
 
 
-def test_a_failed_computation_is_exit_code_1(tmp_path, capsys):
+@pytest.mark.parametrize("sampler", ["langevin", "underdamped", "hmc"])
+def test_an_unstable_step_size_is_bad_input(tmp_path, capsys, sampler):
     _write(tmp_path / "data.npz")
+    command = (
+        f"train --data {tmp_path}/data.npz --width 3 --step-size 1e300 --sampler {sampler} --out {tmp_path}/out.nc"
+    )
+    assert _run(command) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("msat: error: step_size = 1e+300: must be at most ")
+    assert not (tmp_path / "out.nc").exists()
+
+
+def test_a_failed_computation_is_exit_code_1(tmp_path, capsys, monkeypatch):
+    """Dynamics that diverge while they run, as no measured curvature foretold."""
+    _write(tmp_path / "data.npz")
+    monkeypatch.setattr("msat.langevin.samplers.langevin.largest_step_size", lambda curvature: float("inf"))
     command = f"train --data {tmp_path}/data.npz --width 3 --step-size 50 --out {tmp_path}/out.nc"
     assert _run(command) == 1
-    assert "would diverge; use at most" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "msat: error: the dynamics diverged in burn_in after " in error.splitlines()[-1]
+    assert "Traceback" not in error
     assert not (tmp_path / "out.nc").exists()
 
 
