@@ -44,13 +44,13 @@ def set_step_size(potential: Potential, settings: LangevinSettings, state: State
     """Set the tuned step size, and begin to tune it anew from there.
 
     Raises:
-        InputError: If a step size given in the settings is longer than a trajectory.
+        InputError: If a step size given in the settings is longer than the longest trajectory.
     """
     if settings.step_size is not None:
-        if settings.step_size > (shortest := _largest_tuned(settings)):
+        if settings.step_size > (longest := max(_LENGTHS) * settings.trajectory):
             raise InputError(
-                f"step_size = {settings.step_size:.3g}: must be at most {shortest:.3g}, the shortest trajectory of "
-                f"hmc, {min(_LENGTHS):g} times trajectory = {settings.trajectory:g}"
+                f"step_size = {settings.step_size:.3g}: must be at most {longest:.3g}, the longest trajectory of hmc "
+                f"({max(_LENGTHS):g} times trajectory = {settings.trajectory:g})"
             )
         state.step_size = settings.step_size
     elif state.tuning.trials:
