@@ -95,14 +95,17 @@ def block_steps(settings: LangevinSettings, state: State, n_labels: int) -> int:
     Args:
         n_labels: Training points times outputs.
     """
-    # outputs of a block are held twice, in float64 at most: below half a gigabyte
-    memory = 2**25 // (len(state.weights[0]) * n_labels)
     if state.phase == "burn_in":
         share = settings.max_burn_in // BURN_IN_BLOCKS
     else:
         share = (settings.steps or settings.max_steps) // CAPACITY
     own = get_sampler(settings.sampler).block_steps(settings, state.step_size)
-    return max(1, min(own, memory, share))
+    return max(1, min(own, most_block_steps(state, n_labels), share))
+
+
+def most_block_steps(state: State, n_labels: int) -> int:
+    """Return the most steps whose outputs may be held: twice, in float64 at most, below half a gigabyte."""
+    return max(1, 2**25 // (len(state.weights[0]) * n_labels))
 
 
 def passes_through(settings: LangevinSettings, state: State, n_labels: int) -> bool:
