@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from msat.langevin import diagnostics
+from msat.langevin.chain_scalars import relative_errors
 from msat.langevin.diagnostics import MIN_CHAINS
 from msat.langevin.moments import CAPACITY
 from msat.langevin.potential import Potential
@@ -34,6 +35,15 @@ SHARES = {
     "weights_along": 10,
     "variance_along": 40,
     "variance": 40,
+    "variance_across_target": 40,
+    "covariance_outlier": 40,
+    "readout_gap": 40,  # relative to the discrepancy
+    "readout_norm_gap": 40,
+    "readout_outlier": 40,
+    "hidden_kernel_outlier": 10,
+    "hidden_kernel_bulk": 10,
+    "hidden_kernel_effective_rank": 10,
+    "hidden_kernel_alignment": 10,
 }
 
 
@@ -58,6 +68,7 @@ def look(potential: Potential, state: State) -> Look:
     """Return the errors of all quantities over their shares of the target, and whether chains have mixed in them."""
     found = quantities(potential, state)
     errors = {name: _relative(series) for name, series in found.items()}
+    errors |= _of_gaps(potential, state) | relative_errors(potential, state.sums)
     scaled = {name: error / SHARES[name] for name, error in errors.items()}
     slowest = max(scaled, key=lambda name: scaled[name], default="")
     mixing = _mixing(state, found)
@@ -71,6 +82,16 @@ def look(potential: Potential, state: State) -> Look:
         ess=float(np.min(mixing.ess, initial=math.inf)),
         mixed=mixing.mixed,
     )
+
+
+def _of_gaps(potential: Potential, state: State) -> dict[str, float]:
+    """Return errors of what draws show beyond averages over the readout, 0 in the mean: relative to these averages."""
+    along, draws, norm, norm_draws = (
+        state.blocks.array(name) for name in ("along", "along_draws", "readout_norm", "readout_norm_draws")
+    )
+    length = float(potential.wide.y.norm())
+    errors = {"readout_gap": (along - draws, length - along), "readout_norm_gap": (norm_draws - norm, norm)}
+    return {name: float(standard_error(gap)) / abs(float(of.mean())) for name, (gap, of) in errors.items()}
 
 
 def _relative(series: Array) -> float:
