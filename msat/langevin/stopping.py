@@ -20,7 +20,8 @@ from msat.uncertainty import standard_error
 if TYPE_CHECKING:
     from msat.langevin.settings import LangevinSettings
 
-FIRST_LOOK = 32  # base blocks
+FIRST_LOOK = 32  # base blocks, and
+FEWEST_STEPS = 80  # kept: of hmc as many trajectories, from fewer of which an error is itself noisy
 BURN_IN_ESS = 8  # effective draws of a chain in the last segment of burn-in, at least
 _GROWTH = 1.25  # each look comes a quarter later than the one before
 # what is looked at, and how many times the target error of the train discrepancy is its own: the relative error of
@@ -36,7 +37,7 @@ SHARES = {
     "variance_along": 40,
     "variance": 40,
     "variance_across_target": 40,
-    "covariance_outlier": 40,
+    "covariance_outlier": 80,
     "readout_gap": 40,  # relative to the discrepancy
     "readout_norm_gap": 40,
     "readout_outlier": 40,
@@ -184,7 +185,8 @@ def judge_sampling(potential: Potential, settings: LangevinSettings, state: Stat
         return  # only whole blocks are averaged, so that means and error bars use the same draws
     blocks = state.base_blocks
     full = state.steps >= (settings.steps or settings.max_steps)
-    due = blocks >= max(FIRST_LOOK, math.ceil(_GROWTH * state.looked)) or blocks == state.looked
+    first = max(FIRST_LOOK, math.ceil(FEWEST_STEPS / state.block))
+    due = blocks >= max(first, math.ceil(_GROWTH * state.looked)) or blocks == state.looked
     if not (due or full):
         return
     if due:

@@ -15,6 +15,7 @@ from msat.langevin.settings import LangevinSettings
 from msat.langevin.starts import start_names
 from msat.langevin.state import BURN_IN_BLOCKS, Look, State
 from msat.langevin.stopping import (
+    FEWEST_STEPS,
     FIRST_LOOK,
     SHARES,
     block_steps,
@@ -196,6 +197,18 @@ def test_a_run_stops_at_the_first_look_that_finds_it_good(potential, blocks, tar
     state = _independent(potential, blocks)
     judge_sampling(potential, LangevinSettings(target_error=target), state)
     assert state.phase == phase
+
+
+def test_hmc_keeps_a_least_number_of_trajectories(potential):
+    """Its blocks are single ones; a run of fewer is looked at where it ends, and nowhere else."""
+    for blocks, phase in ((FEWEST_STEPS - 1, "sampling"), (FEWEST_STEPS, "done")):
+        state = _independent(potential, blocks, length=1)
+        judge_sampling(potential, LangevinSettings(sampler="hmc", target_error=1.0), state)
+        assert state.phase == phase
+    state = _independent(potential, 70, length=1)
+    judge_sampling(potential, LangevinSettings(sampler="hmc", target_error=1.0, max_steps=70), state)
+    assert state.phase == "done"
+    assert state.look.mixed
 
 
 def test_looks_come_at_growing_intervals_wherever_the_end_lies(potential):
