@@ -70,7 +70,8 @@ def _of_kernel(y: Tensor, H: Tensor) -> dict[str, Tensor]:
 
 def _leading(M: Tensor) -> Tensor:
     """Return the eigenvector of the largest eigenvalue."""
-    return torch.linalg.eigh(M.cpu()).eigenvectors[:, -1].to(M.device)
+    vectors: Tensor = torch.linalg.eigh(M.cpu()).eigenvectors
+    return vectors[:, -1].to(M.device)
 
 
 def _along(M: Tensor, v: Tensor) -> Tensor:
