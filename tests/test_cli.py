@@ -271,11 +271,42 @@ def test_compare_refuses_what_does_not_belong_together(tmp_path, capsys, kind):
         _refused(tmp_path, capsys, f"compare {tmp_path}/t0.nc {tmp_path}/data.npz", "not a readable NetCDF file")
 
 
-def test_a_failed_computation_is_exit_code_1(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("given", "shown"), [("nan", "nan"), ("-1", "-1"), ("1,inf", "inf"), ("1e400", "1e400"), ("a,b", "a"), ("", "''")]
+)
+def test_matrices_that_are_neither_scale_nor_level_are_one_line(tmp_path, capsys, given, shown):
+    assert _run(f"task ising --n-train 3 --n-test 0 --dimension 3 --out {tmp_path}/data.npz") == 0
+    capsys.readouterr()
+    command = f"solve --data {tmp_path}/data.npz --width 3 --levels exact --out {tmp_path}/a.nc --matrices={given}"
+    assert _run(command) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("msat: error: matrices = [")
+    assert f": {shown}: must be a scale, above 0 and finite, or one of nngp, " in line
+    assert line.count("\n") == 1
+    assert not (tmp_path / "a.nc").exists()
+
+
+@pytest.mark.parametrize("sampler", ["langevin", "underdamped", "hmc"])
+def test_an_unstable_step_size_is_bad_input(tmp_path, capsys, sampler):
     _write(tmp_path / "data.npz")
+    command = (
+        f"train --data {tmp_path}/data.npz --width 3 --step-size 1e300 --sampler {sampler} --out {tmp_path}/out.nc"
+    )
+    assert _run(command) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("msat: error: step_size = 1e+300: must be at most ")
+    assert not (tmp_path / "out.nc").exists()
+
+
+def test_a_failed_computation_is_exit_code_1(tmp_path, capsys, monkeypatch):
+    """Dynamics that diverge while they run, as no measured curvature foretold."""
+    _write(tmp_path / "data.npz")
+    monkeypatch.setattr("msat.langevin.samplers.langevin.largest_step_size", lambda curvature: float("inf"))
     command = f"train --data {tmp_path}/data.npz --width 3 --step-size 50 --out {tmp_path}/out.nc"
     assert _run(command) == 1
-    assert "would diverge; use at most" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "msat: error: the dynamics diverged in burn_in after " in error.splitlines()[-1]
+    assert "Traceback" not in error
     assert not (tmp_path / "out.nc").exists()
 
 

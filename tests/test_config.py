@@ -383,7 +383,9 @@ def test_the_theory_keeps_the_matrices_asked_for_and_those_that_figures_draw():
     config = parse_config(values | {"theory": {"matrices": ["exact", 7]}})
     assert config.matrices_of("without") == ["exact", "7"]
     assert config.matrices_of("small") == ["nngp", "laplace", "exact", "1", "7", "50"]
-    with pytest.raises(InputError, match=r"^config: theory.matrices = \['exat'\]: exat: must be a scale or one of"):
+    with pytest.raises(
+        InputError, match=r"^config: theory.matrices = \['exat'\]: exat: must be a scale, above 0 and finite, or one of"
+    ):
         parse_config(values | {"theory": {"matrices": ["exat"]}})
 
 

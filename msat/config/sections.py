@@ -151,7 +151,10 @@ class Checks(Settings):
     """When theory and training are said to disagree."""
 
     alpha: float = Field(
-        1e-4, gt=0, lt=1, description="The run fails if exact and Langevin disagree at this level (Bonferroni)."
+        1e-4,
+        gt=0,
+        lt=1,
+        description="The run fails if exact, or a reference, and training disagree at this level (Bonferroni).",
     )
 
 

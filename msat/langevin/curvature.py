@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from msat.errors import ComputationError
+from msat.errors import ComputationError, InputError
 from msat.langevin.potential import Potential, Weights, inner
 
 _TOLERANCE = 1e-3  # relative change of one iteration at which the largest value is taken: steps need two digits
@@ -52,10 +52,25 @@ def top_curvature(potential: Potential, weights: Weights, iterations: int = 40) 
     return value
 
 
-def refuse_unstable(step_size: float, largest: float, curvature: float) -> None:
-    """Raise ComputationError if a step size that was asked for is above the largest stable one."""
-    if step_size > largest:
-        raise ComputationError(
-            f"step_size = {step_size:.3g} is above {largest:.3g}, the limit of stability at the measured top curvature "
-            f"{curvature:.3g}: the dynamics would diverge; use at most {largest / 2:.3g}"
+def refuse_unstable(step_size: float, largest: float, curvature: float, begun: bool) -> None:
+    """Raise an error if a step size that was asked for is above the largest stable one.
+
+    Args:
+        begun: Whether chains have moved since the step size was asked for.
+
+    Raises:
+        InputError: If they have not: that it is too large could be known from data and network.
+        ComputationError: If they have, to where the curvature is larger than at their starts.
+    """
+    if step_size <= largest:
+        return
+    where = f"the largest stable step at the top curvature {curvature:.3g}"
+    if not begun:
+        raise InputError(
+            f"step_size = {step_size:.3g}: must be at most {largest:.3g}, {where} that these data and this network "
+            f"have at the starts, and better at most {largest / 2:.3g}: the dynamics would diverge"
         )
+    raise ComputationError(
+        f"step_size = {step_size:.3g} is above {largest:.3g}, {where} that burn-in has met: the dynamics would "
+        f"diverge; use at most {largest / 2:.3g}"
+    )

@@ -86,9 +86,11 @@ def run(
         )
     state.end_curvature = curvature
     if state.phase == "half_step":
-        state.half = state.half or _halved(state)
+        state.half = state.half or _halved(state, potential.y.numel())
+        # of the same time, in blocks that may be shorter
+        blocks = math.ceil(HALF_SHARE * state.base_blocks * 2 * state.block / state.half.block)
         while state.half.phase != "done":
-            _advance_half(potential, settings, state.half, state.base_blocks)
+            _advance_half(potential, settings, state.half, blocks)
             on_block(state, stopping.progress_of(settings, state))
         state.phase = "done"
     on_block(state, stopping.progress_of(settings, state))
@@ -103,17 +105,20 @@ def _end_segment(potential: Potential, settings: LangevinSettings, state: State)
     stopping.judge_burn_in(settings, state, potential.y.numel())
 
 
-def _halved(state: State) -> State:
-    """Return a run at half the step that starts where a finished one stands; the finished one can still go on."""
+def _halved(state: State, n_labels: int) -> State:
+    """Return a run at half the step that starts where a finished one stands; the finished one can still go on.
+
+    Its blocks are as long in time, unless the outputs of twice the steps are more than memory may hold.
+    """
     weights, memory = (tuple(layer.clone() for layer in layers) for layers in (state.weights, state.memory))
     generator = torch.Generator(device=state.generator.device)
     generator.set_state(state.generator.get_state())
-    return State(weights, memory, generator, state.step_size / 2, state.curvature, block=2 * state.block)
+    block = min(2 * state.block, stopping.most_block_steps(state, n_labels))
+    return State(weights, memory, generator, state.step_size / 2, state.curvature, block=block)
 
 
-def _advance_half(potential: Potential, settings: LangevinSettings, half: State, base_blocks: int) -> None:
-    """Run one block at half the step, which is as long in time as one of the `base_blocks` of the whole run."""
-    wanted = math.ceil(HALF_SHARE * base_blocks)
+def _advance_half(potential: Potential, settings: LangevinSettings, half: State, wanted: int) -> None:
+    """Run one block at half the step, of so many after burn-in."""
     _advance_block(potential, settings, half)
     if half.phase == "burn_in":
         if half.base_blocks >= _HALF_BURN_IN * wanted:

@@ -31,8 +31,8 @@ class LangevinSettings(Settings):
         0.001,
         gt=0,
         description="Stop when the standard error of the train discrepancy is below this fraction of it, that of "
-        "others below 4 (test discrepancy), 10 (norms, kernels) and 40 (variances) times this of theirs, and the "
-        "chains have mixed in all of them.",
+        "others below 4 (test discrepancy), 10 (norms, kernels), 40 (variances) and 80 (largest eigenvalue of "
+        "the covariance) times this of theirs, and the chains have mixed in all of them.",
     )
     max_steps: int = Field(
         400_000,

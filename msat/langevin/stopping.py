@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from msat.langevin import diagnostics
+from msat.langevin.chain_scalars import relative_errors
 from msat.langevin.diagnostics import MIN_CHAINS
 from msat.langevin.moments import CAPACITY
 from msat.langevin.potential import Potential
@@ -19,7 +20,8 @@ from msat.uncertainty import standard_error
 if TYPE_CHECKING:
     from msat.langevin.settings import LangevinSettings
 
-FIRST_LOOK = 32  # base blocks
+FIRST_LOOK = 32  # base blocks, and
+FEWEST_STEPS = 80  # kept: of hmc as many trajectories, from fewer of which an error is itself noisy
 BURN_IN_ESS = 8  # effective draws of a chain in the last segment of burn-in, at least
 _GROWTH = 1.25  # each look comes a quarter later than the one before
 # what is looked at, and how many times the target error of the train discrepancy is its own: the relative error of
@@ -34,6 +36,15 @@ SHARES = {
     "weights_along": 10,
     "variance_along": 40,
     "variance": 40,
+    "variance_across_target": 40,
+    "covariance_outlier": 80,
+    "readout_gap": 40,  # relative to the discrepancy
+    "readout_norm_gap": 40,
+    "readout_outlier": 40,
+    "hidden_kernel_outlier": 10,
+    "hidden_kernel_bulk": 10,
+    "hidden_kernel_effective_rank": 10,
+    "hidden_kernel_alignment": 10,
 }
 
 
@@ -58,6 +69,7 @@ def look(potential: Potential, state: State) -> Look:
     """Return the errors of all quantities over their shares of the target, and whether chains have mixed in them."""
     found = quantities(potential, state)
     errors = {name: _relative(series) for name, series in found.items()}
+    errors |= _of_gaps(potential, state) | relative_errors(potential, state.sums)
     scaled = {name: error / SHARES[name] for name, error in errors.items()}
     slowest = max(scaled, key=lambda name: scaled[name], default="")
     mixing = _mixing(state, found)
@@ -71,6 +83,16 @@ def look(potential: Potential, state: State) -> Look:
         ess=float(np.min(mixing.ess, initial=math.inf)),
         mixed=mixing.mixed,
     )
+
+
+def _of_gaps(potential: Potential, state: State) -> dict[str, float]:
+    """Return errors of what draws show beyond averages over the readout, 0 in the mean: relative to these averages."""
+    along, draws, norm, norm_draws = (
+        state.blocks.array(name) for name in ("along", "along_draws", "readout_norm", "readout_norm_draws")
+    )
+    length = float(potential.wide.y.norm())
+    errors = {"readout_gap": (along - draws, length - along), "readout_norm_gap": (norm_draws - norm, norm)}
+    return {name: float(standard_error(gap)) / abs(float(of.mean())) for name, (gap, of) in errors.items()}
 
 
 def _relative(series: Array) -> float:
@@ -95,14 +117,17 @@ def block_steps(settings: LangevinSettings, state: State, n_labels: int) -> int:
     Args:
         n_labels: Training points times outputs.
     """
-    # outputs of a block are held twice, in float64 at most: below half a gigabyte
-    memory = 2**25 // (len(state.weights[0]) * n_labels)
     if state.phase == "burn_in":
         share = settings.max_burn_in // BURN_IN_BLOCKS
     else:
         share = (settings.steps or settings.max_steps) // CAPACITY
     own = get_sampler(settings.sampler).block_steps(settings, state.step_size)
-    return max(1, min(own, memory, share))
+    return max(1, min(own, most_block_steps(state, n_labels), share))
+
+
+def most_block_steps(state: State, n_labels: int) -> int:
+    """Return the most steps whose outputs may be held: twice, in float64 at most, below half a gigabyte."""
+    return max(1, 2**25 // (len(state.weights[0]) * n_labels))
 
 
 def passes_through(settings: LangevinSettings, state: State, n_labels: int) -> bool:
@@ -160,7 +185,8 @@ def judge_sampling(potential: Potential, settings: LangevinSettings, state: Stat
         return  # only whole blocks are averaged, so that means and error bars use the same draws
     blocks = state.base_blocks
     full = state.steps >= (settings.steps or settings.max_steps)
-    due = blocks >= max(FIRST_LOOK, math.ceil(_GROWTH * state.looked)) or blocks == state.looked
+    first = max(FIRST_LOOK, math.ceil(FEWEST_STEPS / state.block))
+    due = blocks >= max(first, math.ceil(_GROWTH * state.looked)) or blocks == state.looked
     if not (due or full):
         return
     if due:

@@ -1,4 +1,4 @@
-"""Stage `checks`: the summary of a run, which fails where an exact level and training disagree."""
+"""Stage `checks`: the summary of a run, which fails where an exact level, or a reference, and training disagree."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def run(table: Path, out: Path, alpha: float) -> str:
 
     Raises:
         InputError: If the file is another table.
-        ComputationError: If an exact level and training disagree, with a line for each quantity; the summary is printed
-            before.
+        ComputationError: If an exact level, or a reference, and training disagree, with a line for each quantity; the
+            summary is printed before.
     """
     check_writable(out)
     check_distinct(("the table", table), ("--out", out))
-    checks = read_table(table, ("experiment", "chi", "n_train", "level", "chi2_p"))
+    checks = read_table(table, ("experiment", "chi", "n_train", "level", "measured_by", "chi2_p"))
     text, problems = summary(checks), disagreements(checks, alpha)
     if problems:
         print(text)  # no caller gets it to print, and it shows how large the disagreement is

@@ -21,7 +21,7 @@ from msat.stages import measured
 from msat.store import atomic, check_distinct, check_writable, load_attributes, load_dataset
 from msat.tables import TABLES, rows
 from msat.tables.checks import check_table
-from msat.tables.compare import better, compare, compare_samplers, printed
+from msat.tables.compare import better, compare, compare_samplers, compare_steps, printed
 from msat.tables.evidence import evidence_tables
 from msat.tables.files import write_table
 from msat.tables.half_learned import half_learned_table
@@ -242,11 +242,13 @@ def _of_scale(
 ) -> dict[str, pd.DataFrame]:
     """Return the tables whose rows are of one scale each, at one scale.
 
-    Where there is a reference, levels are compared with the better of the two measurements, and these with each other.
+    Where there is a reference, levels are compared with the better of the two measurements, and these with each other;
+    a measurement that knows the bias of its step size is compared with itself without it.
     """
     judges = [reduce(better, references, item) for item in langevin]
     compared = [compare(theory, judge) for judge in judges]
     compared += [compare_samplers(reference, item) for item in langevin for reference in references]
+    compared += map(compare_steps, (*langevin, *references))
     return {
         "theory": rows.theory_table(theory),
         "langevin": _joined(map(rows.langevin_table, langevin)),

@@ -105,7 +105,8 @@ def train(
             `target_met`, `mixed` and `burn_in_converged` say whether to trust it.
 
     Raises:
-        InputError: If an option is not allowed, the device is not there, or the checkpoint is of another run.
+        InputError: If an option is not allowed, a step size is too large to be stable, the device is not there, or the
+            checkpoint is of another run.
         ComputationError: If the dynamics diverge.
         Interrupted: If a signal stopped the run; it is saved in the checkpoint.
 

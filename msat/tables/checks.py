@@ -14,6 +14,8 @@ from msat.tables.compare import REFERENCE, normal_score, worst_score, z_score
 
 JUDGES = (*EXACT_NAMES, REFERENCE)  # what has no approximation: where training disagrees, one of the two is wrong
 _PLACE = ["experiment", "n_train", "chi"]
+_AND = " and "  # between the samplers of a row
+_TITLES = {"langevin": "Langevin"}  # of samplers, in lines for people
 POOLED = tuple(observable.name for observable in COMPARED if observable.pooled)
 
 
@@ -23,13 +25,14 @@ def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
     Each seed has its own data and so its own prediction: ``q_z`` is the summed difference between measurement and
     prediction over its standard error, ``q_p`` its two-sided p-value. ``worst_z`` is the z largest in magnitude and
     ``observables_chi2`` the sum of squared z over seeds and the `POOLED` observables, on the scale of the normal law.
+    ``measured_by`` names the sampler whose networks a row judges by, or several where seeds have others.
     """
     if not len(comparison):
         return pd.DataFrame()
     rows, compared = [], [item for item in COMPARED if item.name in comparison]
     for (experiment, n_train, chi, level), group in comparison.groupby([*_PLACE, "level"], sort=False):
         row: dict[str, object] = {"experiment": experiment, "chi": chi, "gamma": group["gamma"].iloc[0], "level": level}
-        row["seeds"] = len(group)
+        row |= {"seeds": group["seed"].nunique(), "measured_by": _AND.join(sorted(set(group["measured_by"])))}
         row |= {name: bool(group[name].all()) for name in ("converged", "mixed", "target_met")}
         row["rhat_max"] = group["rhat_max"].max()
         scores, squares = {}, []
@@ -43,9 +46,9 @@ def check_table(comparison: pd.DataFrame) -> pd.DataFrame:
         relative = group["train_discrepancy"] / group["train_discrepancy_langevin"] - 1
         row["max_relative_difference"] = relative.abs().max(skipna=False)
         chi2, mean, variance = (float(group[name].to_numpy().sum()) for name in ("chi2", "chi2_dof", "chi2_variance"))
-        row |= {"chi2": chi2, "chi2_dof": int(mean), "chi2_per_dof": chi2 / mean}
+        row |= {"chi2": chi2, "chi2_dof": int(mean), "chi2_per_dof": chi2 / mean if mean else np.nan}
         # the errors of the outputs are correlated: a scaled chi-squared law of this mean and variance (Satterthwaite)
-        scale, freedom = variance / (2 * mean), 2 * mean**2 / variance
+        scale, freedom = (variance / (2 * mean), 2 * mean**2 / variance) if mean else (np.nan, np.nan)
         row["chi2_p"] = float(special.chdtrc(freedom, chi2 / scale))
         rows.append(row | {"n_train": n_train})
     return pd.DataFrame(rows)
@@ -67,7 +70,7 @@ def _pooled(observable: Observable, group: pd.DataFrame) -> tuple[float, float, 
 
 
 def disagreements(checks: pd.DataFrame, alpha: float) -> list[str]:
-    """Return a line for each quantity in which an exact level, or a reference, and training disagree.
+    """Return a line for each quantity in which an exact level, or a reference, and the sampler beside it disagree.
 
     Both are right, or one of them is wrong: these have no approximation. With m tests in all, a p-value
     below ``alpha / m`` is a disagreement (Bonferroni), so a false alarm in the whole table is rarer than
@@ -84,7 +87,8 @@ def disagreements(checks: pd.DataFrame, alpha: float) -> list[str]:
         for name in tests[row["experiment"]]:
             if not row[f"{name}_p"] >= limit:  # NaN is a disagreement too
                 value = f"chi2/dof = {row['chi2_per_dof']:.2f}" if name == "chi2" else f"z = {row[f'{name}_z']:.2f}"
-                lines.append(f"{level} and Langevin disagree in {name}: {value}, p = {row[f'{name}_p']:.2g}")
+                samplers = ", ".join(_samplers(row["measured_by"]))
+                lines.append(f"{level} and {samplers} disagree in {name}: {value}, p = {row[f'{name}_p']:.2g}")
     return lines
 
 
@@ -104,7 +108,7 @@ def verdict(checks: pd.DataFrame, alpha: float) -> str:
     if exact.empty:
         return f"no experiment has the level {' or '.join(EXACT_NAMES)} or a reference: nothing was checked against it"
     known = [name for name in JUDGES if name in set(exact["level"])]
-    names, agree = " and ".join(known), "; ".join(f"{name} and Langevin agree" for name in known)
+    names, agree = " and ".join(known), "; ".join(_agreements(exact, known))
     pooled = exact["chi2"].sum() / exact["chi2_dof"].sum()
     observables = exact["observables_chi2"].sum() / exact["observables_dof"].sum()
     return (
@@ -115,14 +119,32 @@ def verdict(checks: pd.DataFrame, alpha: float) -> str:
     )
 
 
+def _agreements(exact: pd.DataFrame, known: list[str]) -> list[str]:
+    """Return who agrees with whom: each judge with each sampler whose networks it was compared with."""
+    lines = []
+    for name in known:
+        found = exact.loc[exact["level"] == name, "measured_by"]
+        samplers = dict.fromkeys(sampler for cell in found for sampler in _samplers(cell))
+        lines += [f"{name} and {sampler} agree" for sampler in samplers]
+    return lines
+
+
+def _samplers(cell: str) -> list[str]:
+    """Return the samplers of a row as lines for people name them."""
+    return [_TITLES.get(name, name) for name in cell.split(_AND)]
+
+
 def shortfalls(checks: pd.DataFrame) -> list[str]:
-    """Return a line for each experiment and scale whose training did not mix or did not reach its target."""
+    """Return a line for each experiment and scale whose training did not mix or did not reach its target, or both."""
     lines, named = [], _names(checks)
     for place, group in checks.groupby(_PLACE, sort=False):
+        found, unmixed = [], group[~group["mixed"].astype(bool)]
         if not group["target_met"].all():
-            lines.append(f"{named[place]}: training did not reach its target error")
-        if not group["mixed"].all():
-            lines.append(f"{named[place]}: chains may not have mixed (R-hat {group['rhat_max'].max():.3f})")
+            found.append("training did not reach its target error")
+        if len(unmixed):  # the R-hat of the runs it is said of: others of the same scale may have mixed
+            found.append(f"chains may not have mixed (R-hat {unmixed['rhat_max'].max():.3f})")
+        if found:
+            lines.append(f"{named[place]}: {', and '.join(found)}")
     return lines
 
 

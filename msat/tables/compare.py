@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # slow to load, and whoever has a result has it loaded
     import xarray as xr
 
 REFERENCE = "reference"  # stands where a level's name does in rows that compare two samplers
+STEP_BIAS = "step_bias"  # likewise in rows of a sampler that measures what its step size costs
 
 
 class _Predicted(NamedTuple):
@@ -65,7 +66,8 @@ def compare(theory: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
 def compare_samplers(reference: xr.Dataset, langevin: xr.Dataset) -> pd.DataFrame:
     """Return a row of the table `comparison` whose level is `REFERENCE`: one sampler's measurement against another's.
 
-    Both have errors; that of jackknifed observables is judged by the degrees of freedom of the fewer chains.
+    Both have errors; that of jackknifed observables is judged by the degrees of freedom of the fewer chains. A row has
+    mixed, and reached its target, if both have, and ``rhat_max`` is the larger one.
 
     Raises:
         InputError: If the two files are not about the same data, network and scale.
@@ -84,7 +86,30 @@ def compare_samplers(reference: xr.Dataset, langevin: xr.Dataset) -> pd.DataFram
     row["jackknife_dof"] = min(row["jackknife_dof"], int(found["jackknife_dof"]))
     for name in ("mixed", "target_met"):
         row[name] = bool(row[name]) and bool(found[name])
+    row["rhat_max"] = max(row["rhat_max"], found["rhat_max"])
     return pd.DataFrame([row])
+
+
+def compare_steps(measurement: xr.Dataset) -> pd.DataFrame:
+    """Return a row of the table `comparison` whose level is `STEP_BIAS`: what the step size adds to a measurement.
+
+    The prediction is the measurement less its bias, which a run at half the step has measured with ``q_error``; mean
+    outputs are not compared (``chi2_dof`` 0). Empty for a sampler that does not measure its bias.
+    """
+    at, measured = measurement.isel(chi=0), langevin_table(measurement).iloc[0]
+    names = [item.name for item in of_outputs(COMPARED, several(measurement))]
+    found = {name: float(at[f"{name}_step_bias"]) for name in names if f"{name}_step_bias" in at}
+    if not found:
+        return pd.DataFrame()
+    row = keys(measurement, float(at["chi"])) | {"level": STEP_BIAS, "converged": True}
+    row["measured_by"] = measured["sampler"]
+    for name in names:  # one without block series has no bias measured
+        bias = found.get(name, np.nan)
+        error = float(at[f"{name}_step_bias_error"]) if name in found else np.nan
+        row |= {name: measured[name] - bias, f"{name}_langevin": measured[name], f"{name}_error": error}
+        row[f"{name}_z"] = z_score(bias, 0.0, error)
+    row |= {"jackknife_dof": int(measured["jackknife_dof"]), "chi2": np.nan, "chi2_dof": 0, "chi2_variance": 0.0}
+    return pd.DataFrame([row | {name: measured[name] for name in ("mixed", "target_met", "rhat_max", "n_train")}])
 
 
 def _row(measurement: xr.Dataset, measured: pd.Series, chi: float, predicted: _Predicted) -> dict[str, Any]:

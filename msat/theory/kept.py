@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from msat.errors import InputError
 from msat.levels import NAMES
@@ -28,18 +28,33 @@ class Kept(NamedTuple):
         return len(self.levels) * len(self.scales)
 
 
-def parsed(choice: Iterable[str | float]) -> list[str | float]:
-    """Return a choice with scales as numbers; ValueError for what is neither level nor scale."""
+def parsed(choice: Any) -> Any:
+    """Return a choice with scales as numbers; ValueError for what is neither level nor scale.
+
+    What is no list of strings and numbers is returned as it is, for its type to be refused.
+    """
+    if not isinstance(choice, list | tuple) or any(type(item) not in (str, int, float) for item in choice):
+        return choice
     words, items = (*NAMES, ALL, NONE), list(choice)
     result: list[str | float] = []
     for item in items:
-        try:
-            result.append(item if item in words else float(item))
-        except ValueError:
-            raise ValueError(f"{item}: must be a scale or one of {', '.join(words)}") from None
+        value = item if item in words else _scale(item)
+        if value is None:
+            shown = repr(item) if item == "" else item
+            raise ValueError(f"{shown}: must be a scale, above 0 and finite, or one of {', '.join(words)}")
+        result.append(value)
     if len(items) > 1 and (ALL in items or NONE in items):
         raise ValueError(f"{ALL} and {NONE} stand alone")
     return result
+
+
+def _scale(item: str | float) -> float | None:
+    """Return a scale as a number; None for what is none."""
+    try:
+        value = float(item)
+    except (ValueError, OverflowError):
+        return None
+    return value if 0 < value < math.inf else None
 
 
 def kept(choice: Choice, levels: Sequence[str], scales: Sequence[float], n_labels: int) -> Kept:

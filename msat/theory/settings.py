@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import BeforeValidator, Field
 
 from msat.levels import NAMES, LevelName
 from msat.network import Positive
@@ -12,7 +12,7 @@ from msat.settings import Seed, Settings
 from msat.theory.kept import ALL, LARGEST, NONE, parsed
 
 Levels = Annotated[list[LevelName], Field(min_length=1)]
-Matrices = Annotated[list[str | float], Field(min_length=1), AfterValidator(parsed)]
+Matrices = Annotated[list[str | float], Field(min_length=1), BeforeValidator(parsed)]
 MATRICES: Matrices | None = Field(
     None,
     description="Levels and scales whose covariance_train and hidden_kernel are kept, separated by commas; a level "

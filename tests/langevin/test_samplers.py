@@ -459,6 +459,22 @@ def test_every_activation_against_importance_sampling(tiny_task, by_weights, act
     assert max(map(abs, found.values())) < scipy.stats.t(39).isf(ALARM / 2), found
 
 
+@pytest.mark.parametrize(("most", "block", "half"), [(5, 5, 5), (20, 15, 20), (1000, 15, 30)])
+def test_blocks_at_half_the_step_obey_the_memory_of_a_block(small_task, small_network, monkeypatch, most, block, half):
+    """Twice as many steps where outputs of so many may be held, fewer where not; the time of the run is the same."""
+    monkeypatch.setattr(dynamics.stopping, "most_block_steps", lambda state, n_labels: most)
+    chosen = {"sampler": "underdamped", "step_size": 0.05, "chains": 4, "steps": 3840, "max_burn_in": 64}
+    settings, potential, state = _begin(small_task, small_network, **chosen)
+    lengths = set()
+    original = dynamics.record
+    monkeypatch.setattr(dynamics, "record", lambda *given: (lengths.add(len(given[2])), original(*given)))
+    dynamics.run(potential, settings, state, lambda *_: None)
+    assert (state.block, state.half.block) == (block, half)
+    assert max(lengths) <= most
+    # half as many steps as the whole run, in whole blocks
+    assert state.half.steps == pytest.approx(state.steps / 2, rel=0.05)
+
+
 @pytest.mark.slow
 def test_underdamped_states_its_bias(small_task, small_network):
     """At a step near the limit of stability: what it states is the distance from exact, and many errors of it."""

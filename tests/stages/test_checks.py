@@ -22,6 +22,7 @@ def table(tmp_path_factory):
             "level": name,
             "converged": name == EXACT.name,
             "mixed": True,
+            "measured_by": "langevin",
         }
         row |= {"target_met": False, "rhat_max": 1.001, "worst_z": 1.5, "worst_observable": "readout_norm"}
         row |= {f"{item.name}_{kind}": 0.5 for item in COMPARED for kind in ("z", "p")}

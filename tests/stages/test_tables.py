@@ -116,6 +116,7 @@ def test_levels_are_compared_with_the_better_of_two_samplers(small_task, tmp_pat
         assert against["train_discrepancy_z"] == pytest.approx((expected[0] - expected[1]) / np.hypot(*errors))
         assert abs(against["train_discrepancy_z"]) < Z_LIMIT
         assert against["jackknife_dof"] == 7
+        assert against["rhat_max"] == max(found[key].attrs["rhat_max"] for key in ("langevin", name))
         reference = read_table(tmp_path / name / "reference.parquet")
         assert reference["sampler"].tolist() == ["hmc"]
         assert 0.5 < reference["acceptance_mean"][0] < 1

@@ -172,9 +172,24 @@ def test_steps_are_kept_and_target_not_met_is_said(small_task, small_network):
     assert short.attrs["relative_error"] > 1e-6
 
 
-def test_a_step_too_large_is_refused_before_it_diverges(small_task, small_network):
-    with pytest.raises(ComputationError, match="would diverge; use at most"):
-        msat.train(small_task, small_network, step_size=10.0)
+@pytest.mark.parametrize(("sampler", "step_size"), [("langevin", 10.0), ("underdamped", 10.0), ("hmc", 10.0)])
+def test_a_step_too_large_is_bad_input_at_the_start(small_task, small_network, sampler, step_size):
+    """The message names the largest allowed; a step just below it is taken."""
+    options = {"sampler": sampler, "steps": 64, "max_burn_in": 64, "chains": 4}
+    with pytest.raises(InputError, match=r"^step_size = 10: must be at most (\S+), the ") as refusal:
+        msat.train(small_task, small_network, step_size=step_size, **options)
+    largest = float(str(refusal.value).split()[7].rstrip(","))
+    with pytest.raises(InputError, match="must be at most"):
+        msat.train(small_task, small_network, step_size=1.01 * largest, **options)
+    allowed = msat.train(small_task, small_network, step_size=0.3 * largest, **options)
+    assert allowed["step_size"].item() == pytest.approx(0.3 * largest)
+
+
+def test_a_step_that_burn_in_finds_too_large_is_a_failed_computation(small_task, small_network, monkeypatch):
+    limits = iter([1.0, 1e-3])
+    monkeypatch.setattr(langevin, "largest_step_size", lambda curvature: next(limits))
+    with pytest.raises(ComputationError, match=r"^step_size = 0.05 is above 0.001, .* burn-in has met: .* use at most"):
+        msat.train(small_task, small_network, step_size=0.05)
 
 
 def test_divergence_is_an_error_and_not_nan(small_task, small_network, monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 from msat.levels import EXACT, LAPLACE, ONE_LOOP
 from msat.observables.registry import COMPARED
 from msat.tables.checks import POOLED, check_table, disagreements, shortfalls, summary, unconverged, verdict
+from msat.tables.compare import REFERENCE
 
 P = 40
 DOF = 15
@@ -23,6 +24,7 @@ def _comparison(rng, shift=0.0, shift_mean=0.0, scales=7, seeds=3, rho=0.5):
     for seed in range(seeds):
         for chi in range(scales):
             row = {"experiment": "a", "seed": seed, "chi": 1.0 + chi, "gamma": 0.0, "level": EXACT.name, "n_train": 80}
+            row["measured_by"] = "langevin"
             row |= {"converged": True, "mixed": True, "target_met": True, "rhat_max": 1.0, "jackknife_dof": DOF}
             for observable in COMPARED:
                 name = observable.name
@@ -122,10 +124,31 @@ def test_shortfalls_are_said():
     comparison = _comparison(np.random.default_rng(8), scales=1)
     assert shortfalls(check_table(comparison)) == []
     lines = shortfalls(check_table(comparison.assign(mixed=False, target_met=False, rhat_max=1.02)))
-    assert lines == [
-        "a, chi = 1: training did not reach its target error",
-        "a, chi = 1: chains may not have mixed (R-hat 1.020)",
-    ]
+    assert lines == ["a, chi = 1: training did not reach its target error, and chains may not have mixed (R-hat 1.020)"]
+    # a row that has mixed lends its R-hat to no line, however large
+    first, second = comparison.assign(rhat_max=1.05), comparison.assign(level=REFERENCE, mixed=False, rhat_max=1.03)
+    lines = shortfalls(check_table(pd.concat([first, second])))
+    assert lines == ["a, chi = 1: chains may not have mixed (R-hat 1.030)"]
+
+
+def test_what_was_compared_is_named():
+    """Where the better of two samplers judged a level, its name is said, in agreement and in disagreement."""
+    one = _comparison(np.random.default_rng(12), scales=2)
+    by_hmc = one.assign(measured_by="hmc")
+    assert verdict(check_table(one), 1e-4).endswith("\nexact and Langevin agree (alpha = 0.0001).")
+    assert verdict(check_table(by_hmc), 1e-4).endswith("\nexact and hmc agree (alpha = 0.0001).")
+    seeds = one.assign(measured_by=np.where(one["seed"] == 0, "hmc", "langevin"))
+    reference = one.assign(level=REFERENCE)
+    both = check_table(pd.concat([seeds, reference]))
+    assert both["measured_by"].tolist() == ["hmc and langevin"] * 2 + ["langevin"] * 2
+    agreed = "exact and hmc agree; exact and Langevin agree; reference and Langevin agree (alpha = 0.0001)."
+    assert verdict(both, 1e-4).splitlines()[-1] == agreed
+    by_hmc["train_discrepancy_langevin"] += 0.05
+    lines = disagreements(check_table(by_hmc), 1e-4)
+    assert len(lines) == 2
+    assert all("exact and hmc disagree in train_discrepancy: z = " in line for line in lines)
+    seeds["train_discrepancy_langevin"] += 0.05
+    assert "exact and hmc, Langevin disagree in " in disagreements(check_table(seeds), 1e-4)[0]
 
 
 def test_summary_has_a_line_for_each_row():

@@ -5,7 +5,8 @@ from scipy import stats
 import msat
 from msat.levels import EXACT
 from msat.observables.registry import COMPARED, of_outputs
-from msat.tables.compare import compare, normal_score, printed, worst_score, z_score
+from msat.tables.checks import check_table, disagreements, summary
+from msat.tables.compare import STEP_BIAS, compare, compare_steps, normal_score, printed, worst_score, z_score
 
 
 def test_compare_holds_the_z_scores(results, small_task):
@@ -34,6 +35,32 @@ def test_compare_holds_the_z_scores(results, small_task):
         z = (row[f"{name}_langevin"] - row[name]) / row[f"{name}_error"]
         assert row[f"{name}_z"] == pytest.approx(z), name
     assert (table["jackknife_dof"] == 5).all()
+
+
+def test_the_bias_of_a_step_is_a_row_of_the_checks(results, small_task, small_network):
+    """Row `step_bias`: the measured bias over its error, relative for the train discrepancy; it fails no check."""
+    settings = {"sampler": "underdamped", "steps": 512, "chains": 8, "seed": 4}
+    trained = msat.train(small_task, small_network, **settings)
+    at = trained.isel(chi=0)
+    table = compare_steps(trained)
+    assert table["level"].tolist() == [STEP_BIAS]
+    assert table["measured_by"].tolist() == ["underdamped"]
+    row = check_table(table).iloc[0]
+    known = [item.name for item in COMPARED if f"{item.name}_step_bias" in trained]
+    assert len(known) >= 6
+    for name in known:
+        bias, error = at[f"{name}_step_bias"].item(), at[f"{name}_step_bias_error"].item()
+        assert row[f"{name}_z"] == pytest.approx(bias / error, rel=1e-6), name
+        assert table[f"{name}_langevin"][0] - table[name][0] == pytest.approx(bias)
+    assert np.isnan(row["covariance_outlier_z"])  # a jackknife's: no series at half the step
+    relative = abs(at["train_discrepancy_step_bias"].item() / at["train_discrepancy"].item())
+    assert row["max_relative_difference"] == pytest.approx(relative)
+    assert row["worst_observable"] in known
+    assert np.isnan(row["chi2_per_dof"])
+    shown = summary(check_table(table))
+    assert f"{STEP_BIAS} " in shown
+    assert disagreements(check_table(table), 0.99) == []
+    assert compare_steps(results[1]).empty
 
 
 def test_no_test_set():

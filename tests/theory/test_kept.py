@@ -49,7 +49,7 @@ def test_what_is_not_solved_is_refused():
 
 def test_options_are_levels_scales_or_a_word():
     assert parsed(["laplace", "100", 2]) == ["laplace", 100.0, 2.0]
-    with pytest.raises(ValueError, match=r"^lapalce: must be a scale or one of nngp"):
+    with pytest.raises(ValueError, match=r"^lapalce: must be a scale, above 0 and finite, or one of nngp"):
         parsed(["lapalce"])
     with pytest.raises(ValueError, match="stand alone"):
         parsed(["all", "laplace"])

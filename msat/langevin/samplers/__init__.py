@@ -35,7 +35,8 @@ class Sampler(Protocol):
         """Set the step size at the start of a run and after every segment of burn-in; never while sampling.
 
         Raises:
-            ComputationError: If a step size given in the settings is too large.
+            InputError: If a step size given in the settings is too large at the start of a run.
+            ComputationError: If it is after a segment of burn-in.
         """
 
     def block_steps(self, settings: LangevinSettings, step_size: float) -> int:

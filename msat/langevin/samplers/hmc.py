@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Generator, Tensor
 
+from msat.errors import InputError
 from msat.langevin.curvature import top_curvature
 from msat.langevin.integrators import kick, rotate
 from msat.langevin.potential import Potential, Weights, inner
@@ -40,8 +41,17 @@ def memory(potential: Potential, weights: Weights, generator: Generator) -> Weig
 
 
 def set_step_size(potential: Potential, settings: LangevinSettings, state: State) -> None:
-    """Set the tuned step size, and begin to tune it anew from there."""
+    """Set the tuned step size, and begin to tune it anew from there.
+
+    Raises:
+        InputError: If a step size given in the settings is longer than the longest trajectory.
+    """
     if settings.step_size is not None:
+        if settings.step_size > (longest := max(_LENGTHS) * settings.trajectory):
+            raise InputError(
+                f"step_size = {settings.step_size:.3g}: must be at most {longest:.3g}, the longest trajectory of hmc "
+                f"({max(_LENGTHS):g} times trajectory = {settings.trajectory:g})"
+            )
         state.step_size = settings.step_size
     elif state.tuning.trials:
         state.step_size = math.exp(state.tuning.log_mean)

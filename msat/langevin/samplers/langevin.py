@@ -35,7 +35,8 @@ def set_step_size(potential: Potential, settings: LangevinSettings, state: State
     largest = settings.max_step_size / math.sqrt(potential.y.numel() / len(potential.y))
     automatic = min(largest, settings.step_safety / state.curvature)
     state.step_size = settings.step_size or automatic
-    refuse_unstable(state.step_size, largest_step_size(state.curvature), state.curvature)
+    begun = state.burn_in_steps > 0
+    refuse_unstable(state.step_size, largest_step_size(state.curvature), state.curvature, begun)
 
 
 def block_steps(settings: LangevinSettings, step_size: float) -> int:

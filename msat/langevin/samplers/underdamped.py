@@ -38,7 +38,8 @@ def set_step_size(potential: Potential, settings: LangevinSettings, state: State
     """Set ``0.35 / sqrt(curvature)``."""
     state.curvature = top_curvature(potential, state.weights)
     state.step_size = settings.step_size or _SAFETY / math.sqrt(state.curvature)
-    refuse_unstable(state.step_size, largest_step_size(state.curvature), state.curvature)
+    begun = state.burn_in_steps > 0
+    refuse_unstable(state.step_size, largest_step_size(state.curvature), state.curvature, begun)
 
 
 def block_steps(settings: LangevinSettings, step_size: float) -> int:
