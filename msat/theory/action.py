@@ -15,7 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from msat.network import Network
-from msat.theory.matrices import Matrix
+from msat.theory.matrices import LowRank, Matrix
 from msat.types import Array
 
 
@@ -74,6 +74,9 @@ class Action(Protocol):
 
     def at(self, ft: Array) -> Action | None:
         """Return the action at another field; None outside the domain of W."""
+
+    def stepped(self, step: Array) -> Action | None:
+        """Return the action at ``ft + step``; None outside the domain of W."""
 
     def thinned(self) -> Action:
         """Return the action on as many draws as dT and `third_cumulant` are worth; closed forms return self."""
@@ -147,6 +150,14 @@ class Solution:
 def fluctuations(action: Action) -> float:
     """Return ``-F - (P/2) ln 2 pi``, what Gaussian fluctuations about a field add to the log evidence."""
     return -action.loop - 0.5 * len(action.y) * float(np.log(2 * np.pi))
+
+
+def covariance(action: Action, curvature: Matrix, response: Matrix) -> Matrix:
+    """Return ``kappa - kappa^2 J^-1``, the covariance of the outputs, from a curvature J and its inverse."""
+    if isinstance(curvature, LowRank):  # whose shift is kappa
+        return curvature.remainder()
+    kappa = action.network.kappa
+    return kappa * (action.identity - kappa * response)
 
 
 def relative(action: Action, vector: Array) -> float:

@@ -61,6 +61,23 @@ class LinearAction:
         """Return the action at another field; None outside the domain of W."""
         return linear_action(self.spectrum, self.network, ft)
 
+    def stepped(self, step: Array) -> LinearAction | None:
+        """Return the action at ``ft + step``; None outside the domain of W.
+
+        What changes is 1/Q: near the edge of the domain, where ``(g/N) ft.C ft`` is close to 1, the field alone would
+        not give it.
+        """
+        change = (self.network.g / self.network.width) * float((2 * self.v + self.spectrum.lam * step) @ step)
+        inverse_gain = 1 / self.Q - change
+        if not inverse_gain > 0:
+            return None
+        return linear_action(self.spectrum, self.network, self.ft + step, 1 / inverse_gain)
+
+    @property
+    def slope(self) -> Array:
+        """``W' = Q g C ft``, (P,)."""
+        return self.Q * self.network.g * self.v
+
     def thinned(self) -> LinearAction:
         """Return the action itself."""
         return self
@@ -100,15 +117,21 @@ class LinearAction:
         return (-Q * g / 2) * G + derivative if with_loop else derivative
 
 
-def linear_action(spectrum: Spectrum, network: Network, ft: Array) -> LinearAction | None:
-    """Return the `LinearAction` at a field, or None outside the domain of W (``(g/N) ft.C ft >= 1``)."""
+def linear_action(spectrum: Spectrum, network: Network, ft: Array, gain: float | None = None) -> LinearAction | None:
+    """Return the `LinearAction` at a field, or None outside the domain of W (``(g/N) ft.C ft >= 1``).
+
+    Args:
+        gain: Q, where it is known better than the field gives it.
+    """
     N, g, kappa = network.width, network.g, network.kappa
     lam, y = spectrum.lam, spectrum.y
     v = lam * ft
-    edge = (g / N) * float(ft @ v)
-    if not edge < 1:
-        return None
-    Q = 1 / (1 - edge)
+    if gain is None:
+        edge = (g / N) * float(ft @ v)
+        if not edge < 1:
+            return None
+        gain = 1 / (1 - edge)
+    Q = gain
     d = Q * g * lam + kappa
     a, a_Q = 2 * g * Q**2 / N, 4 * g * Q / N  # dQ/dft = a v
     beta, beta_Q, beta_QQ = 2 * Q**2 * g**2 / N, 4 * Q * g**2 / N, 4 * g**2 / N
@@ -125,7 +148,7 @@ def linear_action(spectrum: Spectrum, network: Network, ft: Array) -> LinearActi
     F_QQ = 0.5 * (-float(x @ x) + t_QQ / t - (t_Q / t) ** 2)
     F_v = beta * w / t
     F_Qv = w * (beta_Q / t - beta * x / t - beta * t_Q / t**2)
-    curvature = LowRank(d, v[:, None], np.array([[beta]]))
+    curvature = LowRank(Q * g * lam, v[:, None], np.array([[beta]]), shift=kappa)
     hessian = LowRank.of(
         a * F_Q * lam + lam**2 * beta / (d * t),
         (F_QQ * a**2 + F_Q * a_Q * a, v, v),

@@ -130,6 +130,10 @@ class SampledAction:
         there = self.moved(ft)
         return None if there.neuron.ess_fraction < self.min_ess else there
 
+    def stepped(self, step: Array) -> SampledAction | None:
+        """Return the action at ``ft + step``; None where too few draws carry its weights."""
+        return self.at(self.ft + step)
+
     @cached_property
     def _thin(self) -> SampledAction:
         # neighbours in memory are neurons of one block, so that a stride takes all blocks and snapshots

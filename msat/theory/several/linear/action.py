@@ -160,6 +160,10 @@ class SeveralAction:
         """Return the action at another field; None outside the domain of W."""
         return linear_action(self.spectrum, self.network, ft)
 
+    def stepped(self, step: Array) -> SeveralAction | None:
+        """Return the action at ``ft + step``; None outside the domain of W."""
+        return self.at(self.ft + step)
+
     def thinned(self) -> SeveralAction:
         """Return the action itself."""
         return self
