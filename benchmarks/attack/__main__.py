@@ -13,9 +13,8 @@ from pathlib import Path
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
-from benchmarks.attack.judged import Verdict, verdicts
+from benchmarks.attack.judged import LEVELS, Verdict, verdicts
 from benchmarks.attack.problems import COUNT, problem
-from benchmarks.attack.reference import LEVELS
 
 STATES = ("right", "marked", "none", "wrong", "raised")
 

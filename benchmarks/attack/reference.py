@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from decimal import Decimal, localcontext
+from decimal import Decimal
 
 import numpy as np
 
-from benchmarks.attack.digits import HALF, ONE, PI, TWO, ZERO, D, log_gamma_half, solved
+from benchmarks.attack.digits import HALF, ONE, PI, TWO, ZERO, D, log_gamma_half
 
 STEP = D("1e-24")
-CHANGE = D("1e-26")  # relative, of what a Jacobian is taken by
-ON_PATH = D("1e-9")  # a last step this short leaves its square
 Numbers = tuple[Decimal, ...]
 Answer = dict[str, Decimal | list[Decimal]]
 
@@ -37,7 +35,7 @@ class Diagonal:
     residual: Decimal  # of the test point's prior variance, outside the row space
 
     @property
-    def P(self) -> int:
+    def samples(self) -> int:
         """Number of samples."""
         return len(self.lam) + self.n0
 
@@ -53,7 +51,7 @@ class Diagonal:
 
 def observables(p: Diagonal, y_delta: Decimal, y_cov: Decimal) -> Answer:
     """Return what follows from ``y.Delta`` and ``y.Cov y``."""
-    P, kappa = D(p.P), p.kappa
+    P, kappa = D(p.samples), p.kappa
     return {
         "train_discrepancy": y_delta / P,
         "evidence_slope": P / TWO * (ONE - y_delta / P / kappa),
@@ -85,7 +83,7 @@ def log_normal(p: Diagonal, s: Decimal) -> Decimal:
         d = s * x + p.kappa
         product *= d
         fit += y * y / d
-    return -HALF * (product.ln() + fit + p.P * (TWO * PI).ln())
+    return -HALF * (product.ln() + fit + p.samples * (TWO * PI).ln())
 
 
 def nngp(p: Diagonal) -> Answer:
@@ -117,7 +115,7 @@ def modes(p: Diagonal) -> list[Decimal]:
     g, kappa = float(p.g), float(p.kappa)
     signal = float(np.sum(y**2)) / (4 * kappa)
     low = np.log(g) + np.log(min(1.0, p.N / (2.0 * (len(lam) + 1)))) - 3
-    low = min(low, np.log(p.N * kappa / (4 * max(lam.sum(), 1e-300))) - 3) if p.N <= len(lam) else low
+    low = min(low, np.log(p.N * kappa / (4 * max(lam.sum(), 1e-300))) - 3) if len(lam) >= p.N else low
     high = np.log(g) + np.log1p(signal / p.N) + 1
     grid = np.linspace(low, high, max(400, int(30 * (high - low))))
     u = np.exp(grid)[:, None] * lam
@@ -204,7 +202,7 @@ def _integrated(p: Diagonal, top: Decimal, low: Decimal, high: Decimal) -> list[
 
 def _nodes(p: Diagonal, top: Decimal, points: list[Decimal]) -> list[Decimal]:
     half = D(p.N) / TWO
-    constant = half * (half / p.g).ln() - log_gamma_half(p.N) - HALF * p.P * (TWO * PI).ln() - top
+    constant = half * (half / p.g).ln() - log_gamma_half(p.N) - HALF * p.samples * (TWO * PI).ln() - top
     total = [ZERO] * (9 + len(p.lam))
     for t in points:
         s = t.exp()
@@ -331,7 +329,7 @@ def laplace(p: Diagonal) -> Answer:
         # S at its minimum is also the maximum over Q of -(1/2) y.ft + (N/2)(ln Q - Q + 1)
         S = -HALF * fit + D(q.N) / TWO * (Q.ln() - Q + ONE)
         loop = HALF * (product.ln() + (ONE + TWO * Q**2 * q.g**2 / q.N * total).ln())
-        return S - loop - HALF * q.P * (TWO * PI).ln()
+        return S - loop - HALF * q.samples * (TWO * PI).ln()
 
     # the mean is the gradient: along every eigenvector, by the change of Q = Q(y)
     return by_differences(p, log_evidence, _laplace_mean(p, guess))
@@ -355,138 +353,3 @@ def _laplace_mean(p: Diagonal, Q: Decimal) -> list[Decimal]:
         F_y = HALF * A * Q**2 * TWO * x * x * y / e**3 / t
         mean.append(Q * g * x * y / e - p.kappa * (F_y + F_Q * Q_y))
     return mean
-
-
-def one_loop(p: Diagonal) -> Answer | None:
-    """Return the level `one_loop`; None if its root does not exist at every strength of the loop up to 1."""
-    with localcontext() as context:
-        context.prec = 50
-        start = _path(p)
-    if start is None:
-        return None
-
-    def log_evidence(q: Diagonal) -> Decimal:
-        found = _root(q, ONE, start if start[1] else _point(q, _closed(q, ONE, start)[1]))
-        assert found is not None
-        _, (Q, s, _), D_k = found
-        product, fit, square = q.kappa**q.n0, q.y0**2 / q.kappa, q.y0**2 / q.kappa**2
-        for x, y, den in zip(q.lam, q.y, D_k, strict=True):
-            product *= Q * q.g * x + q.kappa
-            fit += y * y / den
-            square += (y / den) ** 2
-        loop = HALF * (product.ln() + (ONE + TWO * Q**2 * q.g**2 / q.N * s).ln())
-        S = -fit + q.kappa / 2 * square + D(q.N) / 2 * Q.ln()
-        return S - loop - HALF * q.P * (TWO * PI).ln()
-
-    found = _root(p, ONE, start)
-    assert found is not None
-    start = found[1]
-    mean = [y * (den - p.kappa) / den for y, den in zip(p.y, found[2], strict=True)]
-    return by_differences(p, log_evidence, mean)
-
-
-Point = tuple[Decimal, Decimal, Decimal]  # Q, sum v^2/d, Q sum g lam v^2/d^2
-
-
-def _tree_point(p: Diagonal) -> Point:
-    """Return the three quantities at the tree level."""
-    Q = tree_gain(p)
-    return _point(p, [Q * p.g * x + p.kappa for x in p.lam])
-
-
-def _point(p: Diagonal, D_k: list[Decimal]) -> Point:
-    """Return the three quantities of the field ``y/D_k``."""
-    v = [x * y / den for x, y, den in zip(p.lam, p.y, D_k, strict=True)]
-    Q = ONE / (ONE - p.g / p.N * sum((a * y / den for a, y, den in zip(v, p.y, D_k, strict=True)), ZERO))
-    d = [Q * p.g * x + p.kappa for x in p.lam]
-    s = sum((a * a / e for a, e in zip(v, d, strict=True)), ZERO)
-    return Q, s, sum((Q * p.g * x * (a / e) ** 2 for x, a, e in zip(p.lam, v, d, strict=True)), ZERO)
-
-
-def _closed(p: Diagonal, eps: Decimal, at: Point) -> tuple[list[Decimal], list[Decimal]]:
-    """Return residuals of the three quantities on which the field depends, and ``y/ft``."""
-    Q, s, sigma = at
-    g, N = p.g, D(p.N)
-    a, beta = TWO * g * Q**2 / N, TWO * Q**2 * g**2 / N
-    t = ONE + beta * s
-    d = [Q * g * x + p.kappa for x in p.lam]
-    F_Q = HALF * (sum((g * x / e for x, e in zip(p.lam, d, strict=True)), ZERO) + beta / Q * (2 * s - sigma) / t)
-    D_k = [e - eps * (F_Q * a * x + beta * x * x / (e * t)) for x, e in zip(p.lam, d, strict=True)]
-    edge = new_s = new_sigma = ZERO
-    for x, y, e, den in zip(p.lam, p.y, d, D_k, strict=True):
-        if den == 0:
-            return [ONE] * 3, D_k
-        v = x * y / den
-        edge += v * y / den
-        new_s += v * v / e
-        new_sigma += Q * g * x * (v / e) ** 2
-    # relative
-    return [ONE / Q - ONE + g / N * edge, (new_s - s) * beta / t, (new_sigma - sigma) * beta / t], D_k
-
-
-def _root(p: Diagonal, eps: Decimal, start: Point, last: Decimal = D("1e-26")) -> tuple[Decimal, Point, list[Decimal]] | None:
-    """Return the Jacobian's determinant, the root near a point, and ``y/ft``; None if Newton's method ends."""
-    at, size = start, None
-    if all(y == 0 for y in p.y):
-        return ONE, (ONE, ZERO, ZERO), _closed(p, eps, (ONE, ZERO, ZERO))[1]
-    for _ in range(14):
-        r, _ = _closed(p, eps, at)
-        columns = []
-        for i in range(3):
-            moved = list(at)
-            moved[i] *= ONE + CHANGE
-            columns.append([(x - c) / CHANGE for x, c in zip(_closed(p, eps, (*moved,))[0], r, strict=True)])
-        jacobian = [[columns[j][i] for j in range(3)] for i in range(3)]
-        step, determinant = solved(jacobian, [-x for x in r])
-        if determinant == 0 or max(abs(x) for x in step) > HALF:
-            return None
-        at = at[0] * (ONE + step[0]), at[1] * (ONE + step[1]), at[2] * (ONE + step[2])
-        size = max(abs(x) for x in step)
-        if size < last:
-            _, D_k = _closed(p, eps, at)
-            return (determinant, at, D_k) if all(x > 0 for x in D_k) and at[0] >= ONE else None
-    return None
-
-
-def _path(p: Diagonal) -> Point | None:
-    """Return the root at eps = 1 that is reached from the tree level; None if the path ends."""
-    point = _tree_point(p)
-    if point[1] == 0:
-        return point
-    found = _root(p, ZERO, point, ON_PATH)
-    if found is None:
-        return None
-    eps, step, (sign, at, _), before = ZERO, D("0.125"), found, None
-    while eps < 1:
-        target = min(ONE, eps + step)
-        guess = at
-        if before is not None:  # along the secant, in logarithms
-            ratio = (target - eps) / (eps - before[0])
-            guess = tuple(x * (ONE + ratio * (x - o) / x) for x, o in zip(at, before[1], strict=True))
-        new = _root(p, target, guess, ON_PATH)
-        # a step that turns the path by more than a little may have left it
-        if new is not None and sign * new[0] > 0 and _near(new[1], guess, at):
-            before, eps, (sign, at, _) = (eps, at), target, new
-            step = min(step * D("1.5"), D("0.25"))
-            continue
-        step /= 2
-        if step < D("2e-5"):
-            return None
-    return at
-
-
-def _near(new: Point, guess: Point, old: Point) -> bool:
-    """Return whether a root is close to where it was foreseen: in 1 percent, or a fifth of the way."""
-    return all(
-        abs(a - b) <= max(D("0.01") * abs(a), abs(a - c) / 5) for a, b, c in zip(new, guess, old, strict=True)
-    )
-
-
-LEVELS: dict[str, Callable[[Diagonal], Answer | None]] = {
-    "nngp": nngp,
-    "rescaling": rescaling,
-    "tree_level": tree_level,
-    "one_loop": one_loop,
-    "laplace": laplace,
-    "exact": exact,
-}

@@ -28,6 +28,7 @@ class Action(Protocol):
         G: ``(kappa + W'')^-1``, (P, P).
         identity: The identity in the action's form of matrices.
         loop, T, dT: ``F``, and of its derivatives T, (P,), and dT, (P, P).
+        shift: ``(N/2) G T = G F'``, (P,).
         has_second_derivative: Whether dT and `third_cumulant` can be formed.
         loop_note: What a reader must know of loop corrections from this action; empty if nothing.
         noise_margin: How far the lowest eigenvalue of the curvature of ``S - eps F`` must stay above 0, relative to
@@ -64,6 +65,8 @@ class Action(Protocol):
     def T(self) -> Array: ...
     @property
     def dT(self) -> Matrix: ...
+    @property
+    def shift(self) -> Array: ...
     @property
     def has_second_derivative(self) -> bool: ...
     @property

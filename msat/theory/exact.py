@@ -31,7 +31,7 @@ def predict(geometry: Geometry, network: Network) -> Prediction:
         covariance=LowRank(weights @ (kappa * x / d), fluctuations, identity),
         hidden_kernel=LowRank(lam * (1 - 1 / network.width + weights @ (kappa / d) / network.width), adapted, identity),
         readout_norm=norm,
-        left=Left(kappa, field, response, norm),
+        left=Left(kappa, norm, field, response),
         log_evidence=log_evidence,
         converged=converged,
         residual=residual,

@@ -34,7 +34,7 @@ def process(
         variance = np.maximum(s * spectrum.test_variance - s**2 * np.sum(cross**2 / d, axis=1), 0.0)
     else:  # what is left, where the null space is known exactly
         variance = (spectrum.to_test**2) @ (kappa * s * lam / d) + s * spectrum.test_residual
-        reason = beyond_data(geometry, kappa, s, solved)
+        reason = beyond_data(geometry, kappa, s, solved, account["log_evidence"])
     return Prediction(
         mean_train=U @ (s * lam * solved),
         delta_train=kappa * (U @ solved),

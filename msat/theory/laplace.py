@@ -34,8 +34,7 @@ def again(solution: Solution, action: Action) -> Expansion:
 
 
 def _expand(action: Action) -> Expansion:
-    shift = 0.5 * action.network.width * (action.G @ action.T)
-    return Expansion(action, action.ft + shift, loop=True, shift=shift)
+    return Expansion(action, action.ft + action.shift, loop=True, shift=action.shift)
 
 
 def _loop_covariance(action: Action) -> Matrix:

@@ -27,7 +27,10 @@ def predict(geometry: Geometry, network: Network) -> Prediction:
     s, (slope, curvature) = float(np.exp(t)), mixture.derivatives(t)
     d = s * lam + network.kappa
     rate, adapted = s / network.width, lam * spectrum.y / d
-    hidden_kernel = factored(LowRank.of(lam * (1 - 1 / network.width + network.kappa / (network.width * d)), (rate, adapted, adapted)), spectrum.U)
+    hidden_kernel = factored(
+        LowRank.of(lam * (1 - 1 / network.width + network.kappa / (network.width * d)), (rate, adapted, adapted)),
+        spectrum.U,
+    )
     width_of_peak = 0.5 * float(np.log(2 * np.pi / -curvature)) if curvature < 0 else float("nan")
     return process(
         geometry,

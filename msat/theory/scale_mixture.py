@@ -118,13 +118,17 @@ class ScaleMixture(NamedTuple):
         t = np.linspace(*self._reach(), 2)
         t = np.linspace(t[0], t[1], int(np.ceil((t[1] - t[0]) / _CELL)) + 2)
         slope, bend = self.slopes(t), np.array([self.derivatives(at)[1] for at in t])
-        turning = (np.sign(slope[:-1]) == np.sign(slope[1:])) & (slope[:-1] * bend[:-1] < 0) & (slope[1:] * bend[1:] > 0)
+        turning = (
+            (np.sign(slope[:-1]) == np.sign(slope[1:])) & (slope[:-1] * bend[:-1] < 0) & (slope[1:] * bend[1:] > 0)
+        )
         more = [brentq(lambda t: self.derivatives(t)[1], t[i], t[i + 1]) for i in np.flatnonzero(turning)]
         t = np.sort(np.concatenate([t, more]))
         slope = self.slopes(t) if more else slope
         tops = np.flatnonzero((slope[:-1] > 0) & (slope[1:] <= 0))
         precision = {"xtol": 1e-14, "rtol": 4 * np.finfo(np.float64).eps}
-        found = [float(brentq(lambda t: float(self.slopes(np.array([t]))[0]), t[i], t[i + 1], **precision)) for i in tops]
+        found = [
+            float(brentq(lambda t: float(self.slopes(np.array([t]))[0]), t[i], t[i + 1], **precision)) for i in tops
+        ]
         return sorted(found, key=lambda at: -float(self.rise(np.array([at]), found[0])[0]))
 
     def mode(self) -> float:
@@ -144,7 +148,9 @@ class ScaleMixture(NamedTuple):
         log_integral = float(np.logaddexp.reduce(logs))
         return Quadrature(
             s=np.exp(np.concatenate([part[0] for part in parts])),
-            weights=np.concatenate([share * part[1] for share, part in zip(np.exp(logs - log_integral), parts, strict=True)]),
+            weights=np.concatenate(
+                [share * part[1] for share, part in zip(np.exp(logs - log_integral), parts, strict=True)]
+            ),
             log_evidence=self.log_constant + float(self.exponent(np.array([top]))[0]) + log_integral,
             residual=max(part[3] for part in parts),
             converged=all(part[4] for part in parts) and self._rounding(top) < _LARGEST_ROUNDING,
@@ -190,7 +196,9 @@ class ScaleMixture(NamedTuple):
         """Return the rounding of `rise` within a few widths of a maximum, whose terms cancel to first order."""
         x = np.exp(t) * self.lam
         d = x + self.network.kappa
-        terms = self.network.width / 2 * (1 + np.exp(t) / self.network.g) + 0.5 * float(np.sum(x / d * (1 + self.y**2 / d)))
+        terms = self.network.width / 2 * (1 + np.exp(t) / self.network.g) + 0.5 * float(
+            np.sum(x / d * (1 + self.y**2 / d))
+        )
         return float(np.finfo(np.float64).eps * terms * 8 * abs(self.derivatives(t)[1]) ** -0.5)
 
     def _by_chunks(self, t: Array, function: Exponent) -> Array:

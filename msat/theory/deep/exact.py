@@ -48,7 +48,7 @@ def predict(geometry: Geometry, network: Network) -> Prediction:
         recursion(network, lam, moments),
         scale=float(weights @ s),
         readout_norm=network.g * float(weights @ averages[-1]),
-        left=Left(kappa, field, response, float(weights @ s)),
+        left=Left(kappa, float(weights @ s), field, response),
         log_evidence=log_evidence,
         converged=converged,
         residual=residual,

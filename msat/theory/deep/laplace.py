@@ -89,7 +89,7 @@ def _outputs(of_labels: Likelihood, network: Network, found: DeepSaddle) -> tupl
         (-2 * kappa**2 * F_eta / R, R1_y, eta_y),
     )
     response = float(y**2 @ rest) / kappa - float(y @ (beyond @ y)) / kappa**2
-    left = Left(kappa, rest * y / kappa - slope, response, float(np.exp(found.t)))
+    left = Left(kappa, float(np.exp(found.t)), rest * y / kappa - slope, response)
     return u * y + kappa * slope, LowRank.diagonal(kappa * u) + beyond, left, R
 
 

@@ -45,7 +45,9 @@ class Likelihood(NamedTuple):
 
         def at(t: Array) -> Array:
             u = self.shares(t)
-            return np.asarray((u * self.rests(t)) @ self.y**2 / self.kappa - (u.sum(axis=1) if with_determinant else 0.0))
+            return np.asarray(
+                (u * self.rests(t)) @ self.y**2 / self.kappa - (u.sum(axis=1) if with_determinant else 0.0)
+            )
 
         return self._by_chunks(t, at)
 

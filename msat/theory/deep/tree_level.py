@@ -31,7 +31,7 @@ def predict(geometry: Geometry, network: Network) -> Prediction:
     half_beta = float(np.sum(1 / (widths + found.eta)))
     stable = 1 - half_beta * float(np.sum(y**2 * x / d**2 * (kappa - x) / d))
     response = 2 * half_beta / stable
-    left = Left(kappa, y / d, float(y**2 @ (1 / d)) - response * float(p @ y) ** 2, s)
+    left = Left(kappa, s, y / d, float(y**2 @ (1 / d)) - response * float(p @ y) ** 2)
     moments = [LowRank.of(0 * lam, (rho / s, mean, mean)) for rho in before(found.r)]
     return prediction(
         geometry,

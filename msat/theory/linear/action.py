@@ -53,6 +53,32 @@ class LinearAction:
         return self.spectrum.y
 
     @property
+    def Gv(self) -> Array:
+        """``G v = w / (1 + beta v.w)``, ``w = v/d``, with no difference taken, (P,)."""
+        w = self.v / self.curvature.diagonal_part
+        return w / (1 + float(self.curvature.S[0, 0]) * float(self.v @ w))
+
+    @property
+    def shift(self) -> Array:
+        """``(N/2) G T``, (P,).
+
+        Strongly adapted, ``1 + beta v.w`` is large, and the product of the two matrices would lose as many digits: T
+        is c v and a part ``(lam/d - mean) v`` that G takes as D^-1, ``lam/d = (1 - kappa/d)/(Q g)``.
+        """
+        N, g, Q, lam = self.network.width, self.network.g, self.Q, self.spectrum.lam
+        d, beta = self.curvature.diagonal_part, float(self.curvature.S[0, 0])
+        w = self.v / d
+        s = float(self.v @ w)
+        t = 1 + beta * s
+        rest = self.network.kappa / d
+        mean = float(self.v @ (w * rest)) / s if s > 0 else 0.0
+        F_Q = 0.5 * (
+            float((g * lam / d).sum()) + (2 * beta / Q) * float(w @ (self.v * (1 - 0.5 * Q * g * lam / d))) / t
+        )
+        along = F_Q * 2 * g * Q**2 / N + beta / t * (1 - mean) / (Q * g)
+        return along * w / t - beta / t / (Q * g) * (rest - mean) * w
+
+    @property
     def identity(self) -> LowRank:
         """The identity."""
         return LowRank.diagonal(np.ones_like(self.ft))
@@ -107,7 +133,7 @@ class LinearAction:
         outer = g * Q / 2
         terms: list[tuple[float, Array, Array]] = []
         if with_loop:
-            Gv = G @ v
+            Gv = self.Gv
             outer -= (g * G.trace_with(lam) + (4 / N) * Q * g**2 * float(v @ Gv)) * Q_C / 2
             terms.append((-(2 / N) * Q**2 * g**2, ft, Gv))
         if shift is not None:

@@ -38,7 +38,8 @@ def predict(geometry: Geometry, network: Network, solution: Solution) -> Predict
         response = response - network.kappa**-2 * solution.loop_covariance
     elif expansion.loop:
         mean = mean - 0.5 * network.width * action.T
-    left = Left(network.kappa, expansion.field, float(spectrum.y @ (response @ spectrum.y)), network.g * action.Q)
+    along = float(spectrum.y @ (response @ spectrum.y))
+    left = Left(network.kappa, network.g * action.Q, expansion.field, along)
     return to_prediction(geometry, mean, solution.covariance, kernel, norm, left, **solution.account())
 
 
@@ -47,15 +48,15 @@ class Left(NamedTuple):
 
     Attributes:
         kappa: Label noise.
+        gain: The number s with which the answer is nearly that of the kernel s C.
         field: ``<ft> = (y - <f>)/kappa`` in the eigenbasis, (P,), not taken as that difference.
         response: ``y.(d<ft>/dy) y``.
-        gain: The number s with which the answer is nearly that of the kernel s C.
     """
 
     kappa: float
+    gain: float
     field: Array
     response: float
-    gain: float
 
 
 def to_prediction(
@@ -94,5 +95,7 @@ def to_prediction(
         hidden_kernel=kernel,
         first_layer=geometry.first_layer(kernel),
         readout_norm=readout_norm,
-        **believed(account, beyond_data(geometry, left.kappa, left.gain, left.field)),
+        **believed(
+            account, beyond_data(geometry, left.kappa, left.gain, left.field, account.get("log_evidence", np.nan))
+        ),
     )

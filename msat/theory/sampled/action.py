@@ -130,6 +130,11 @@ class SampledAction:
         there = self.moved(ft)
         return None if there.neuron.ess_fraction < self.min_ess else there
 
+    @cached_property
+    def shift(self) -> Array:
+        """``(N/2) G T``."""
+        return np.asarray(0.5 * self.network.width * (self.G @ self.T))
+
     def stepped(self, step: Array) -> SampledAction | None:
         """Return the action at ``ft + step``; None where too few draws carry its weights."""
         return self.at(self.ft + step)
