@@ -24,7 +24,7 @@ LEVELS: dict[str, Callable[[Diagonal], Answer | None]] = {
     "exact": exact,
 }
 TOLERANCE = 1e-6
-FLOOR = 1e-9  # of the natural scale of a number, below which it counts as if it had that size
+FLOOR = 1e-7  # of the natural scale of a number, below which it counts as if it had that size
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,9 @@ def _errors(problem: Problem, exact: Diagonal, answer: Answer, found: Any) -> It
         "train_discrepancy": lambda value: abs(value),
         "evidence_slope": lambda value: max(abs(value), P / 2),
         "evidence_bend": lambda value: max(abs(value), field / 4),
-        "variance_along_target": lambda value: max(abs(value), FLOOR * min(kappa, float(answer["readout_norm"]) * lam)),
+        "variance_along_target": lambda value: max(
+            abs(value), FLOOR * min(kappa, max(float(answer["readout_norm"]), float(exact.g)) * lam)
+        ),
         "readout_norm": lambda value: max(abs(value), float(exact.g)),
         "log_evidence": lambda value: max(abs(value), 1.0),
         "action": lambda value: max(abs(value), 1.0),

@@ -8,10 +8,11 @@ import numpy as np
 
 from msat.geometry import Geometry
 from msat.theory.action import joined
+from msat.theory.linear.action import LinearAction
 from msat.types import Array
 
 TOLERANCE = 1e-6  # largest change of an answer by rounding of the data, relative
-_FLOOR = 1e-9  # of its natural size, below which a number counts as if it had that size
+_FLOOR = 1e-7  # of its natural size, below which a number counts as if it had that size
 _EPS = 4 * float(np.finfo(np.float64).eps)  # times the root of the number of entries: rounding of a decomposition
 
 
@@ -29,10 +30,12 @@ def beyond_data(geometry: Geometry, kappa: float, s: float, field: Array, log_ev
     ``A = (s C + kappa)^-1``, ``ft = A y``, ``M = 1 - s X^T A X`` and ``theta = s X^T ft``, to first order
 
         d(y.ft) = 2 ft.dy - 2 theta.(dX^T ft)         d(y.Cov y) = kappa^2 times the second, and 2 kappa <f>.dy
-        d ln det A^-1 = 2 s tr(A X dX^T)              d(x.theta) = s (M x).(dX^T ft) + s (A X x).(dy - dX theta) + dx.theta
-        d(x.M x) = 2 (M x).(dx - s dX^T A X x)        for a test point x, whose mean is x.theta and variance s x.M x
+        d ln det A^-1 = 2 s tr(A X dX^T)              d(x.M x) = 2 (M x).(dx - s dX^T A X x)
+        d(x.theta) = s (M x).(dX^T ft) + s (A X x).(dy - dX theta) + dx.theta
 
-    which is bounded by lengths. It is that of the Gaussian process of kernel s C, to which all levels are close.
+    for a test point x, whose mean is x.theta and variance s x.M x; all bounded by lengths. What of ft lies outside the
+    row space moves theta within it only, as long as the numerical rank stays. All levels are close to this Gaussian
+    process of kernel s C.
 
     Args:
         s: Scale of the kernel.
@@ -58,21 +61,34 @@ def beyond_data(geometry: Geometry, kappa: float, s: float, field: Array, log_ev
         change = s * e * top * np.sqrt(float(np.sum(lam / d**2))) + by_inputs / 2 + ft * e * y
         changes["the log evidence"] = change / max(1.0, abs(log_evidence))
     if spectrum.to_test is not None and len(spectrum.to_test):
-        changes |= _of_tests(geometry, kappa, s, mean, (float(ft), float(y), theta), e)
+        changes |= _of_tests(geometry, kappa, s, mean, field, theta, e)
     name = max(changes, key=lambda each: changes[each])
     if changes[name] <= TOLERANCE:
         return ""
     return f"outside the attainable accuracy: rounding of the data changes {name} by up to {changes[name]:.0e} of it"
 
 
+def beyond_loop(action: LinearAction) -> str:
+    """Return why a loop's closed form is lost in rounding; empty if it is not.
+
+    ``1 + beta v.w``, by which the curvature along v exceeds that of a Gaussian process, is about 2 Q: products with G
+    lose as many digits, in terms that are 1/N of the whole.
+    """
+    if _EPS * action.stiffness / action.network.width <= TOLERANCE:
+        return ""
+    return (
+        f"outside the attainable accuracy: the kernel is rescaled {action.Q:.0e} times, and the loop lost in rounding"
+    )
+
+
 def _of_tests(
-    geometry: Geometry, kappa: float, s: float, mean: Array, lengths: tuple[float, float, float], e: float
+    geometry: Geometry, kappa: float, s: float, mean: Array, field: Array, theta: float, e: float
 ) -> dict[str, float]:
     """Return the relative changes of test means and variances, root mean squares over the test points.
 
     Args:
-        mean: ``<f>`` in the eigenbasis.
-        lengths: Of ft, y and theta.
+        mean, field: ``<f>`` and ft in the eigenbasis.
+        theta: Its length.
     """
     spectrum = geometry.spectrum
     B, outside = spectrum.to_test, spectrum.test_residual
@@ -82,11 +98,14 @@ def _of_tests(
     d, squares = s * lam + kappa, B**2
     # x.M x, |M x| and |A X x| of every test point
     whole = squares @ (lam * kappa / d) + outside
-    shrunk = np.sqrt(squares @ (lam * (kappa / d) ** 2) + outside)
+    inside = np.sqrt(squares @ (lam * (kappa / d) ** 2))
+    shrunk = np.hypot(inside, np.sqrt(outside))
     reached = np.sqrt(squares @ (lam / d) ** 2)
     floor = _FLOOR * np.sqrt(squares.sum(axis=1)) * np.linalg.norm(spectrum.y)
-    top, (ft, y, theta) = np.sqrt(lam.max()), lengths
-    by_mean = e * np.linalg.norm(s * top * ft * shrunk + s * (y + top * theta) * reached + theta * size)
+    top, y = np.sqrt(lam.max()), np.linalg.norm(spectrum.y)
+    ft, reaching = np.linalg.norm(field), np.linalg.norm(field[lam > 0])
+    moved = top * (ft * inside + reaching * np.sqrt(outside)) + (y + top * theta) * reached
+    by_mean = e * np.linalg.norm(s * moved + theta * size)
     by_variance = 2 * e * np.linalg.norm(shrunk * (size + s * top * reached))
     means, variances = np.linalg.norm(np.abs(B) @ np.abs(mean) + floor), np.linalg.norm(whole)
     return {

@@ -53,10 +53,14 @@ class LinearAction:
         return self.spectrum.y
 
     @property
+    def stiffness(self) -> float:
+        """``1 + beta v.D^-1 v``: by what the curvature along v exceeds D, its diagonal part."""
+        return 1 + float(self.curvature.S[0, 0]) * float(self.v @ (self.v / self.curvature.diagonal_part))
+
+    @property
     def Gv(self) -> Array:
         """``G v = w / (1 + beta v.w)``, ``w = v/d``, with no difference taken, (P,)."""
-        w = self.v / self.curvature.diagonal_part
-        return w / (1 + float(self.curvature.S[0, 0]) * float(self.v @ w))
+        return self.v / self.curvature.diagonal_part / self.stiffness
 
     @property
     def shift(self) -> Array:

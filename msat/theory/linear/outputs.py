@@ -8,7 +8,7 @@ import numpy as np
 
 from msat.geometry import Geometry
 from msat.network import Network
-from msat.theory.accuracy import believed, beyond_data
+from msat.theory.accuracy import believed, beyond_data, beyond_loop
 from msat.theory.action import Solution
 from msat.theory.factored import factored
 from msat.theory.linear.action import LinearAction
@@ -39,8 +39,9 @@ def predict(geometry: Geometry, network: Network, solution: Solution) -> Predict
     elif expansion.loop:
         mean = mean - 0.5 * network.width * action.T
     along = float(spectrum.y @ (response @ spectrum.y))
+    account = believed(solution.account(), beyond_loop(action) if expansion.loop else "")
     left = Left(network.kappa, network.g * action.Q, expansion.field, along)
-    return to_prediction(geometry, mean, solution.covariance, kernel, norm, left, **solution.account())
+    return to_prediction(geometry, mean, solution.covariance, kernel, norm, left, **account)
 
 
 class Left(NamedTuple):
