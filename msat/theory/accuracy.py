@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from msat.geometry import Geometry
 from msat.theory.action import joined
-from msat.theory.linear.action import LinearAction
 from msat.types import Array
+
+if TYPE_CHECKING:
+    from msat.theory.linear.action import LinearAction
 
 TOLERANCE = 1e-6  # largest change of an answer by rounding of the data, relative
 _FLOOR = 1e-7  # of its natural size, below which a number counts as if it had that size
