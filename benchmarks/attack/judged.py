@@ -125,8 +125,10 @@ def _errors(problem: Problem, exact: Diagonal, answer: Answer, found: Any) -> It
             value = float(answer[name])
             yield _ratio(float(found[name]) - value, scale(value)), name
     top = problem.U[:, 0]
-    kernel = float(top @ found["hidden_kernel"].to_numpy() @ top)
-    yield _ratio(kernel - float(answer["hidden_kernel_top"]), max(abs(float(answer["hidden_kernel_top"])), lam)), "H"
+    kernel = found["hidden_kernel"].to_numpy()
+    value = float(answer["hidden_kernel_top"])
+    scale = max(abs(value), lam, FLOOR * float(np.linalg.norm(kernel)))
+    yield _ratio(float(top @ kernel @ top) - value, scale), "H"
     difference = np.linalg.norm(found["mean_train"].to_numpy() - problem.U @ mean)
     yield _ratio(difference, max(np.linalg.norm(mean), FLOOR * size**0.5)), "mean_train"
     value = float(answer["mean_test"])

@@ -103,7 +103,7 @@ def _of_tests(
     inside = np.sqrt(squares @ (lam * (kappa / d) ** 2))
     shrunk = np.hypot(inside, np.sqrt(outside))
     reached = np.sqrt(squares @ (lam / d) ** 2)
-    floor = _FLOOR * np.sqrt(squares.sum(axis=1)) * np.linalg.norm(spectrum.y)
+    floor = _FLOOR * np.sqrt(squares @ (s * lam / d) ** 2) * np.linalg.norm(spectrum.y)  # of the largest mean
     top, y = np.sqrt(lam.max()), np.linalg.norm(spectrum.y)
     ft, reaching = np.linalg.norm(field), np.linalg.norm(field[lam > 0])
     moved = top * (ft * inside + reaching * np.sqrt(outside)) + (y + top * theta) * reached

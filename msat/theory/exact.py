@@ -22,7 +22,9 @@ def predict(geometry: Geometry, network: Network) -> Prediction:
     mean, field = weights @ means, weights @ fields
     moving = (fields - field) @ y
     response = float(y**2 @ (weights @ (1 / d)) - weights @ moving**2)
-    fluctuations = ((means - mean) * np.sqrt(weights)[:, None]).T
+    # of a good fit the outputs move less than they round, and the field does not
+    deviations = np.where(mean * kappa * field > kappa**2 * field**2, kappa * (field - fields), means - mean)
+    fluctuations = (deviations * np.sqrt(weights)[:, None]).T
     adapted = (lam * y / d * np.sqrt(weights * s / network.width)[:, None]).T
     identity, norm = np.eye(len(s)), float(weights @ s)
     return to_prediction(

@@ -23,6 +23,7 @@ _SCAN = 2049
 _INTERVALS = [2**k for k in range(6, 15)]
 _TOLERANCE = 1e-13
 _CELL = 0.05  # of t, in which maxima are looked for
+_LONGEST = 5.0  # first step of t from a maximum to where it ends
 _LARGEST_ROUNDING = 1e-7  # of the integrand
 _CHUNK = 2**22  # numbers held at once in a scan: bounds memory for large P
 
@@ -179,7 +180,7 @@ class ScaleMixture(NamedTuple):
             width = float(-self.derivatives(t)[1]) ** -0.5
             ends = []
             for sign in (-1.0, 1.0):
-                step = sign * width * np.sqrt(2 * _DEPTH)
+                step = sign * min(width * float(np.sqrt(2 * _DEPTH)), _LONGEST)
                 while float(exponent(np.array([t + step]))[0]) > -_DEPTH:
                     step *= 1.2
                 ends.append(float(t + step))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,8 +30,16 @@ def predict(geometry: Geometry, network: Network, solution: Solution) -> Predict
     action = expansion.action
     assert isinstance(action, LinearAction)
     derivative, C = action.kernel_derivative(expansion.loop, expansion.shift), LowRank.diagonal(spectrum.lam)
-    kernel = C + (2 / network.width) * C.congruence(derivative)
-    norm = network.g * (1 + 2 / network.width * derivative.trace_with(spectrum.lam))
+    kernel, N = C + (2 / network.width) * C.congruence(derivative), network.width
+    norm = network.g * (1 + 2 / N * derivative.trace_with(spectrum.lam))
+    if (
+        expansion.loop
+    ):  # whose diagonal part is -(1/2) (1 - kappa/d)/lam: at N = 1, and at N = rank, nearly all is taken
+        rest = network.kappa / action.curvature.diagonal_part
+        kernel = replace(kernel, d=spectrum.lam * (1 - 1 / N + rest / N))
+        beyond = replace(derivative, d=np.zeros_like(rest)).trace_with(spectrum.lam)
+        left_over = N - np.count_nonzero(spectrum.lam) + float(rest[spectrum.lam > 0].sum())
+        norm = network.g / N * (left_over + 2 * beyond)
     mean = action.slope  # with the loop's part y - kappa <ft>, of which a poor fit leaves nothing but rounding
     response = action.G if solution.jacobian is None else inverse(solution.jacobian)
     if expansion.shift is not None:
