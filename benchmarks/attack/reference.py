@@ -105,8 +105,7 @@ def slope(p: Diagonal, s: Decimal) -> tuple[Decimal, Decimal]:
 def exponent(p: Diagonal, t: Decimal) -> Decimal:
     """Return the integrand's logarithm in eq. (4), with all constants."""
     s, half = t.exp(), D(p.N) / TWO
-    constant = half * (half / p.g).ln() - log_gamma_half(p.N)
-    return constant + half * (t - s / p.g) + log_normal(p, s)
+    return half * (half / p.g).ln() - log_gamma_half(p.N) + half * (t - s / p.g) + log_normal(p, s)
 
 
 def modes(p: Diagonal) -> list[Decimal]:
@@ -118,8 +117,7 @@ def modes(p: Diagonal) -> list[Decimal]:
     low = min(low, np.log(p.N * kappa / (4 * max(lam.sum(), 1e-300))) - 3) if len(lam) >= p.N else low
     high = np.log(g) + np.log1p(signal / p.N) + 1
     grid = np.linspace(low, high, max(400, int(30 * (high - low))))
-    u = np.exp(grid)[:, None] * lam
-    u = u / (u + kappa)
+    u = 1 / (1 + kappa / (np.exp(grid)[:, None] * lam))
     rate = p.N * (1 - np.exp(grid - np.log(g))) + (y**2 / kappa * u * (1 - u) - u).sum(axis=1)
     found = []
     for i in np.flatnonzero((rate[:-1] > 0) & (rate[1:] <= 0)):
@@ -129,9 +127,9 @@ def modes(p: Diagonal) -> list[Decimal]:
             a, c = (t, c) if first > 0 else (a, t)
             new = t - first / second if second else a
             new = new if a < new < c else (a + c) / 2
-            step, t = abs(new - t), new
-            if step < D("1e-60"):
+            if abs(new - t) < D("1e-60"):
                 break
+            t = new
         found.append(t)
     return sorted(found, key=lambda t: -exponent(p, t))
 
@@ -148,8 +146,7 @@ def rescaling(p: Diagonal) -> Answer:
 
 def exact(p: Diagonal) -> Answer:
     """Return the level `exact`: the trapezoid rule about every maximum, doubled until nothing changes."""
-    found = modes(p)
-    top = exponent(p, found[0])
+    top = exponent(p, (found := modes(p))[0])
     pieces: list[tuple[Decimal, Decimal]] = []
     for t in found:
         if exponent(p, t) < top - 50:
@@ -171,8 +168,7 @@ def exact(p: Diagonal) -> Answer:
             joined.append((low, high))
     sums = [_integrated(p, top, low, high) for low, high in joined]
     total = [sum(column, ZERO) for column in zip(*sums, strict=True)]
-    weight, (s, yAy, cov, square, test, test_square, test_cov, kernel) = total[0], total[1:9]
-    E = [x / weight for x in (s, yAy, cov, square, test, test_square, test_cov, kernel)]
+    weight, E = total[0], [x / total[0] for x in total[1:9]]  # in the order of `_integrated`
     y_cov = p.kappa * E[2] + E[3] - (p.squared - p.kappa * E[1]) ** 2
     return {
         **observables(p, p.kappa * E[1], y_cov),
@@ -249,9 +245,9 @@ def tree_gain(p: Diagonal, start: Decimal = ONE) -> Decimal:
         new = Q - value / rate
         if not low <= new <= high:
             new = (low * high).sqrt()
-        step, Q = abs(new - Q), new
-        if step <= D("1e-90") * Q:
-            break
+        if abs(new - Q) <= D("1e-90") * Q:
+            return new
+        Q = new
     return Q
 
 
@@ -312,7 +308,7 @@ def by_differences(p: Diagonal, log_evidence: Callable[[Diagonal], Decimal], mea
 
 
 def laplace(p: Diagonal) -> Answer:
-    """Return the level `laplace`: the derivatives of one loop about the tree level."""
+    """Return the level `laplace`: one loop about the tree level, S there by the maximum (A1) over Q."""
     guess = tree_gain(p)
 
     def log_evidence(q: Diagonal) -> Decimal:
@@ -326,12 +322,10 @@ def laplace(p: Diagonal) -> Answer:
             fit += y * ft
             edge += x * ft * ft
             total += (x * ft) ** 2 / d
-        # S at its minimum is also the maximum over Q of -(1/2) y.ft + (N/2)(ln Q - Q + 1)
         S = -HALF * fit + D(q.N) / TWO * (Q.ln() - Q + ONE)
         loop = HALF * (product.ln() + (ONE + TWO * Q**2 * q.g**2 / q.N * total).ln())
         return S - loop - HALF * q.samples * (TWO * PI).ln()
 
-    # the mean is the gradient: along every eigenvector, by the change of Q = Q(y)
     return by_differences(p, log_evidence, _laplace_mean(p, guess))
 
 
