@@ -10,7 +10,7 @@ CUDA := ^(cuda|nvidia|triton)
 SMOKE := --configfile config.yaml configs/smoke.yaml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup reproduce report test test-fast test-slurm smoke lint format docs hooks bench lock clean
+.PHONY: help setup reproduce report test test-fast test-slurm smoke lint format docs hooks bench attack-linear lock clean
 
 help:
 	@echo "make reproduce  set up, run the default config: tables, checks, figures, report"
@@ -23,6 +23,7 @@ help:
 	@echo "make docs       the generated tables of docs/formats.md and the config schema"
 	@echo "make hooks      ruff, snakefmt and mypy before every commit (pre-commit)"
 	@echo "make bench      measurements beside other samplers: benchmarks/RESULTS.md; half an hour"
+	@echo "make attack-linear  3,000 random linear problems against a hundred decimal digits; twenty minutes"
 	@echo "make report     the HTML report of the last default run"
 	@echo "make lock       refresh requirements.lock from pyproject.toml"
 	@echo "make clean      remove results and caches (not .venv)"
@@ -84,6 +85,9 @@ hooks: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+
+attack-linear: $(STAMP)
+	$(BIN)/python -m benchmarks.attack
 
 lock:
 	rm -rf .venv-lock

@@ -48,11 +48,20 @@ class RowSpace:
         return int(self.train.shape[1])
 
 
+def rounding(x_train: Array) -> float:
+    """Return the one measure of what float64 tells of inputs (P, D): ``max(P, D) eps``.
+
+    Singular values below it times the largest are 0 (the numerical rank), and so are labels outside the row space
+    below it times their length. All else is known to so much of the largest, and no better.
+    """
+    return float(max(x_train.shape) * np.finfo(np.float64).eps)
+
+
 def row_space(x_train: Array, x_test: Array, g_v: float) -> RowSpace:
     """Return the `RowSpace` of inputs (P, D) and (Q, D) for first-layer prior variance ``g_v / D``."""
     scale = np.sqrt(g_v / x_train.shape[1])
     U, singular, rows = np.linalg.svd(x_train, full_matrices=False)
-    keep = singular > max(x_train.shape) * np.finfo(np.float64).eps * singular[0]
+    keep = singular > rounding(x_train) * singular[0]
     rows = rows[keep]
     test = x_test @ rows.T
     outside = np.linalg.norm(x_test - test @ rows, axis=1)
@@ -68,8 +77,8 @@ class Spectrum:
     """Eigendecomposition of the prior hidden kernel ``K = U diag(lam) U^T``, with labels and test points in it.
 
     Attributes:
-        lam: Eigenvalues, ascending, (P,), none negative. For a linear network (K = C, the input kernel) those below
-            rounding are exactly 0: such directions of the outputs do not exist.
+        lam: Eigenvalues, ascending, (P,), none negative. For a linear network (K = C, the input kernel) those beyond
+            the numerical rank of the inputs are exactly 0: such directions of the outputs do not exist.
         U: Eigenvectors as columns, (P, P).
         y: Labels in the eigenbasis, ``U^T y``, (P,), or (P, m) of m > 1 outputs.
         cross: ``K_*train U``, (Q, P).
@@ -170,12 +179,12 @@ class Geometry:
             others = np.linalg.qr(U, mode="complete")[0][:, space.rank :]
             U, root = np.hstack([others, U]), np.concatenate([np.zeros(missing), root])
             test = np.hstack([np.zeros((len(test), missing)), test])
-        lam = root**2
-        exists = lam > max(self.x_train.shape) * np.finfo(np.float64).eps * lam[-1]
-        to_test = test * np.divide(1.0, root, out=np.zeros_like(root), where=exists)
-        residual = (root_g * space.test_residual_sd) ** 2 + np.sum(test[:, ~exists] ** 2, axis=1)
-        lam = np.where(exists, lam, 0.0)
-        return Spectrum(lam, U, U.T @ self.y_train, test * root, variance, to_test, residual)
+        to_test = test * np.divide(1.0, root, out=np.zeros_like(root), where=root > 0)
+        y = U.T @ self.y_train
+        unreached = np.linalg.norm(y[:missing], axis=0) > rounding(self.x_train) * np.linalg.norm(y, axis=0)
+        y[:missing] = np.where(unreached, y[:missing], 0.0)
+        residual = (root_g * space.test_residual_sd) ** 2
+        return Spectrum(root**2, U, y, test * root, variance, to_test, residual)
 
     @cached_property
     def direction(self) -> Array:

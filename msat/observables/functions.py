@@ -48,10 +48,14 @@ class Factored(Protocol):
 Symmetric: TypeAlias = Array | Factored
 
 
-def discrepancy(y: Array, mean: Array) -> float:
-    """Return ``y.(y - <f>) / (P m)``, the train or test discrepancy; 0 is a perfect fit, |y|^2/(P m) none."""
+def discrepancy(y: Array, mean: Array, delta: Array | None = None) -> float:
+    """Return ``y.(y - <f>) / (P m)``, the train or test discrepancy; 0 is a perfect fit, |y|^2/(P m) none.
+
+    Args:
+        delta: ``y - <f>`` where it is known by itself: of a good fit the difference has only rounding.
+    """
     _same_shape(y, mean)
-    return float(y.ravel() @ (y - mean).ravel() / y.size)
+    return float(y.ravel() @ (y - mean if delta is None else delta).ravel() / y.size)
 
 
 def accuracy(y: Array, mean: Array) -> float:
@@ -181,20 +185,33 @@ def weight_alignment(along: float, direction: Array) -> float:
     return along + (1 - float(direction @ direction))
 
 
-def evidence_slope(y: Array, mean: Array, kappa: float) -> float:
+def evidence_slope(y: Array, mean: Array, kappa: float, delta: Array | None = None) -> float:
     """Return ``d ln p(y) / d ln chi = P m/2 - y.(y - <f>) / (2 kappa)``, kappa the label-noise variance at the scale.
 
     Exact for every activation, since ``p(y | chi) = chi^(P m/2) p(sqrt(chi) y | 1)`` (docs/theory.md, section 10):
     the preferred scale is where the train discrepancy equals kappa.
     """
-    return y.size / 2 * (1 - discrepancy(y, mean) / kappa)
+    return y.size / 2 * (1 - discrepancy(y, mean, delta) / kappa)
 
 
-def evidence_bend(y: Array, mean: Array, covariance: Symmetric, kappa: float) -> float:
-    """Return ``d^2 ln p(y) / d(ln chi)^2 = (1/4) [(y.Cov y - kappa |y|^2)/kappa^2 - y.(y - <f>)/kappa]``."""
+def evidence_bend(
+    y: Array,
+    mean: Array,
+    covariance: Symmetric,
+    kappa: float,
+    delta: Array | None = None,
+    response: float | None = None,
+) -> float:
+    """Return ``d^2 ln p(y) / d(ln chi)^2 = (1/4) [(y.Cov y - kappa |y|^2)/kappa^2 - y.(y - <f>)/kappa]``.
+
+    Args:
+        delta: As of `discrepancy`.
+        response: ``(kappa |y|^2 - y.Cov y)/kappa^2``, y times d<ft>/dy times y, where it is known by itself.
+    """
     flat = y.ravel()
-    spread = (along_target(flat, covariance) - kappa) * float(flat @ flat) / kappa**2
-    return 0.25 * (spread - y.size * discrepancy(y, mean) / kappa)
+    if response is None:
+        response = (kappa - along_target(flat, covariance)) * float(flat @ flat) / kappa**2
+    return -0.25 * (response + y.size * discrepancy(y, mean, delta) / kappa)
 
 
 def _same_shape(y: Array, other: Array) -> None:

@@ -43,6 +43,8 @@ class Moments:
     readout_covariance: Array | None = None  # <S>, S = sum_i w_i w_i^T, (m, m); None for one output
     readout_norm: float = float("nan")  # <|w|^2>
     hidden_kernels: Sequence[Symmetric] = ()  # the same of all hidden layers, where there are several
+    delta_train: Array | None = None  # y - <f>, where it is known better than by the difference
+    response: float | None = None  # (kappa |y|^2 - y.Cov y)/kappa^2, likewise
     # of training only
     first_layer_variance: float = float("nan")  # mean square of whitened first-layer weights
     averages: Mapping[str, Any] = field(default_factory=dict)  # of all that `msat.langevin.moments` records, by name

@@ -118,7 +118,7 @@ OBSERVABLES = (
     Observable(
         "train_discrepancy",
         "y.(y - <f>)/P on the training points",
-        lambda m: discrepancy(m.frame.y_train, m.mean_train),
+        lambda m: discrepancy(m.frame.y_train, m.mean_train, m.delta_train),
         needs=("mean_train",),
         units="label^2",
         series=train_discrepancy,
@@ -248,7 +248,7 @@ OBSERVABLES = (
     Observable(
         "evidence_slope",
         "d ln p(y) / d ln chi = P/2 - y.(y - <f>)/(2 kappa)",
-        lambda m: evidence_slope(m.frame.y_train, m.mean_train, m.frame.kappa),
+        lambda m: evidence_slope(m.frame.y_train, m.mean_train, m.frame.kappa, m.delta_train),
         needs=("mean_train",),
         units="nat",
         series=lambda s, m: m.frame.y_train.size / 2 * (1 - train_discrepancy(s, m) / m.frame.kappa),
@@ -256,7 +256,9 @@ OBSERVABLES = (
     Observable(
         "evidence_bend",
         "d^2 ln p(y) / d(ln chi)^2 from covariance_train",
-        lambda m: evidence_bend(m.frame.y_train, m.mean_train, m.covariance_train, m.frame.kappa),
+        lambda m: evidence_bend(
+            m.frame.y_train, m.mean_train, m.covariance_train, m.frame.kappa, m.delta_train, m.response
+        ),
         needs=("mean_train", "covariance_train"),
         units="nat",
         series=bend,
@@ -293,7 +295,11 @@ OBSERVABLES = (
     Observable(
         "relative_discrepancy",
         "tr y^T (y - <f>) / |y|^2 on the training points: train_discrepancy whatever the size of the labels",
-        lambda m: discrepancy(m.frame.y_train, m.mean_train) * m.frame.y_train.size / np.sum(m.frame.y_train**2),
+        lambda m: (
+            discrepancy(m.frame.y_train, m.mean_train, m.delta_train)
+            * m.frame.y_train.size
+            / np.sum(m.frame.y_train**2)
+        ),
         needs=("mean_train",),
         series=lambda s, m: train_discrepancy(s, m) * m.frame.y_train.size / np.sum(m.frame.y_train**2),
         several=True,

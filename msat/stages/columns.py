@@ -102,7 +102,7 @@ def column(
     asked = [*levels, *([EXACT.name] if compared else [])]
     sampling_seed = derived_seed({"stage": "theory", "seed": seed, "data": task.digest()})
     found = {(solved[i], name): at for i, name, at in anneal(geometry, network, solved, asked, sampling_seed)}
-    values = {place: discrepancy(geometry.y_train, at.mean_train) for place, at in found.items()}
+    values = {place: _discrepancy(geometry, at) for place, at in found.items()}
     cells = {}
     for chi in scales:
         exact = values.get((chi, EXACT.name), float("nan"))
@@ -115,6 +115,10 @@ def column(
     low, high = searched[0] * (1 - _SAME), searched[-1] * (1 + _SAME)
     inside = [chi for chi in solved if low <= chi <= high]
     return Column(cells, {name: _sampled(network, name, inside, values) for name in levels})
+
+
+def _discrepancy(geometry: Geometry, at: Prediction) -> float:
+    return discrepancy(geometry.y_train, at.mean_train, at.delta_train)
 
 
 def _cell(geometry: Geometry, at: Prediction, value: float, exact: float) -> Cell:
@@ -132,15 +136,14 @@ def _cell(geometry: Geometry, at: Prediction, value: float, exact: float) -> Cel
 
 def _closed(geometry: Geometry, network: Network, level: str, scales: Sequence[float]) -> Preferred:
     """Return the preferred scale of a linear network: bracketed on the scales, then solved for."""
-    y = geometry.y_train
 
     def excess(log_chi: float) -> float:
         at = network.at(float(np.exp(log_chi)))
         ((_, _, found),) = anneal(geometry, at, [at.chi], [level])
-        return _log_ratio(discrepancy(y, found.mean_train), at.kappa)
+        return _log_ratio(_discrepancy(geometry, found), at.kappa)
 
     solved = anneal(geometry, network, scales, [level])
-    ratios = {i: _log_ratio(discrepancy(y, at.mean_train), network.at(scales[i]).kappa) for i, _, at in solved}
+    ratios = {i: _log_ratio(_discrepancy(geometry, at), network.at(scales[i]).kappa) for i, _, at in solved}
     return _maximum(scales, np.array([ratios[i] for i in range(len(scales))]), excess)
 
 

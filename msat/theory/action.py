@@ -15,7 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from msat.network import Network
-from msat.theory.matrices import Matrix
+from msat.theory.matrices import LowRank, Matrix
 from msat.types import Array
 
 
@@ -28,6 +28,7 @@ class Action(Protocol):
         G: ``(kappa + W'')^-1``, (P, P).
         identity: The identity in the action's form of matrices.
         loop, T, dT: ``F``, and of its derivatives T, (P,), and dT, (P, P).
+        shift: ``(N/2) G T = G F'``, (P,).
         has_second_derivative: Whether dT and `third_cumulant` can be formed.
         loop_note: What a reader must know of loop corrections from this action; empty if nothing.
         noise_margin: How far the lowest eigenvalue of the curvature of ``S - eps F`` must stay above 0, relative to
@@ -65,6 +66,8 @@ class Action(Protocol):
     @property
     def dT(self) -> Matrix: ...
     @property
+    def shift(self) -> Array: ...
+    @property
     def has_second_derivative(self) -> bool: ...
     @property
     def loop_note(self) -> str: ...
@@ -74,6 +77,9 @@ class Action(Protocol):
 
     def at(self, ft: Array) -> Action | None:
         """Return the action at another field; None outside the domain of W."""
+
+    def stepped(self, step: Array) -> Action | None:
+        """Return the action at ``ft + step``; None outside the domain of W."""
 
     def thinned(self) -> Action:
         """Return the action on as many draws as dT and `third_cumulant` are worth; closed forms return self."""
@@ -147,6 +153,14 @@ class Solution:
 def fluctuations(action: Action) -> float:
     """Return ``-F - (P/2) ln 2 pi``, what Gaussian fluctuations about a field add to the log evidence."""
     return -action.loop - 0.5 * len(action.y) * float(np.log(2 * np.pi))
+
+
+def covariance(action: Action, curvature: Matrix, response: Matrix) -> Matrix:
+    """Return ``kappa - kappa^2 J^-1``, the covariance of the outputs, from a curvature J and its inverse."""
+    if isinstance(curvature, LowRank):  # whose shift is kappa
+        return curvature.remainder()
+    kappa = action.network.kappa
+    return kappa * (action.identity - kappa * response)
 
 
 def relative(action: Action, vector: Array) -> float:

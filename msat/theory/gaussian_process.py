@@ -8,6 +8,7 @@ import numpy as np
 
 from msat.geometry import Geometry
 from msat.network import Network
+from msat.theory.accuracy import believed, beyond_data
 from msat.theory.factored import Factored, factored
 from msat.theory.matrices import LowRank
 from msat.theory.prediction import FirstLayer, Prediction
@@ -28,18 +29,21 @@ def process(
     spectrum, kappa = geometry.spectrum, network.kappa
     lam, U, cross = spectrum.lam, spectrum.U, spectrum.cross
     d = s * lam + kappa
-    solved = spectrum.y / d
+    solved, reason = spectrum.y / d, ""
     if spectrum.to_test is None or spectrum.test_residual is None:
         variance = np.maximum(s * spectrum.test_variance - s**2 * np.sum(cross**2 / d, axis=1), 0.0)
     else:  # what is left, where the null space is known exactly
         variance = (spectrum.to_test**2) @ (kappa * s * lam / d) + s * spectrum.test_residual
+        reason = beyond_data(geometry, kappa, s, solved, account["log_evidence"])
     return Prediction(
-        mean_train=geometry.y_train - kappa * (U @ solved),
+        mean_train=U @ (s * lam * solved),
+        delta_train=kappa * (U @ solved),
+        response=float(spectrum.y @ solved),
         mean_test=s * (cross @ solved),
         covariance_train=factored(LowRank.diagonal(kappa * s * lam / d), U),
         variance_test=variance,
         hidden_kernel=hidden_kernel,
         first_layer=first_layer,
         readout_norm=s,
-        **account,
+        **believed(account, reason),
     )

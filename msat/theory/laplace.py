@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msat.theory.action import Action, Expansion, Saddle, Solution, fluctuations, joined
+from msat.theory.action import Action, Expansion, Saddle, Solution, covariance, fluctuations, joined
 from msat.theory.matrices import Matrix, congruence
 
 LEADING_NOTE = "the training covariance is the tree level's, leading order"
@@ -14,11 +14,11 @@ def solve(saddle: Saddle[Action]) -> Solution:
     Mean and covariance are its derivatives with respect to y, eq. (2): ``<ft> = ft* + (N/2) G T``, and the
     covariance ``kappa - kappa^2 d<ft>/dy``, or the tree level's where second derivatives cannot be formed.
     """
-    action, kappa = saddle.action, saddle.action.network.kappa
+    action = saddle.action
     loop_covariance = _loop_covariance(action)
     return Solution(
         _expand(action),
-        covariance=kappa * (action.identity - kappa * action.G) + loop_covariance,
+        covariance=covariance(action, action.curvature, action.G) + loop_covariance,
         loop_covariance=loop_covariance,
         log_evidence=action.value + fluctuations(action),
         converged=saddle.converged,
@@ -34,8 +34,7 @@ def again(solution: Solution, action: Action) -> Expansion:
 
 
 def _expand(action: Action) -> Expansion:
-    shift = 0.5 * action.network.width * (action.G @ action.T)
-    return Expansion(action, action.ft + shift, loop=True, shift=shift)
+    return Expansion(action, action.ft + action.shift, loop=True, shift=action.shift)
 
 
 def _loop_covariance(action: Action) -> Matrix:

@@ -20,17 +20,20 @@ Matrix = Any  # Array | LowRank, of one kind for one action
 
 @dataclass(frozen=True, eq=False)
 class LowRank:
-    """The symmetric matrix ``diag(d) + V S V^T``.
+    """The symmetric matrix ``shift + diag(d) + V S V^T``.
 
     Args:
         d: Diagonal, shape (P,).
         V: Basis of the low-rank part, shape (P, k); k may be 0.
         S: Symmetric core, shape (k, k).
+        shift: A multiple of the identity that is kept apart, since beside it d may be below rounding: the label noise
+            of a curvature.
     """
 
     d: Array
     V: Array
     S: Array
+    shift: float = 0.0
 
     @classmethod
     def diagonal(cls, d: Array) -> LowRank:
@@ -53,33 +56,41 @@ class LowRank:
     def __add__(self, other: LowRank) -> LowRank:
         if other is self:
             return 2.0 * self
-        return LowRank(self.d + other.d, np.hstack([self.V, other.V]), _blocks(self.S, other.S))
+        basis, core = np.hstack([self.V, other.V]), _blocks(self.S, other.S)
+        return LowRank(self.d + other.d, basis, core, self.shift + other.shift)
 
     def __sub__(self, other: LowRank) -> LowRank:
         return self + (-1.0) * other
 
     def __rmul__(self, factor: float) -> LowRank:
-        return LowRank(factor * self.d, self.V, factor * self.S)
+        return LowRank(factor * self.d, self.V, factor * self.S, factor * self.shift)
 
     def __matmul__(self, x: Array) -> Array:
         """Return the product with a vector (P,) or a matrix (P, m)."""
-        diagonal = self.d * x if x.ndim == 1 else self.d[:, None] * x
+        d = self.diagonal_part
+        diagonal = d * x if x.ndim == 1 else d[:, None] * x
         return np.asarray(diagonal + self.V @ (self.S @ (self.V.T @ x)))
+
+    @property
+    def diagonal_part(self) -> Array:
+        """``shift + d``, (P,)."""
+        return self.d + self.shift if self.shift else self.d
 
     def dense(self) -> Array:
         """Return the full matrix, (P, P)."""
-        return np.asarray(np.diag(self.d) + self.V @ (self.S @ self.V.T))
+        return np.asarray(np.diag(self.diagonal_part) + self.V @ (self.S @ self.V.T))
 
     def trace_with(self, lam: Array) -> float:
         """Return ``tr(diag(lam) M)``."""
-        return float(lam @ self.d) + float(np.sum(self.S * (self.V.T @ (lam[:, None] * self.V))))
+        return float(lam @ self.diagonal_part) + float(np.sum(self.S * (self.V.T @ (lam[:, None] * self.V))))
 
     def congruence(self, X: LowRank) -> LowRank:
         """Return ``M X M`` for this matrix M, again as diagonal plus low rank."""
-        basis = np.hstack([self.V, (X.d * self.d)[:, None] * self.V, self @ X.V])
-        inner = self.S @ (self.V.T @ (X.d[:, None] * self.V)) @ self.S
+        d, x = self.diagonal_part, X.diagonal_part
+        basis = np.hstack([self.V, (x * d)[:, None] * self.V, self @ X.V])
+        inner = self.S @ (self.V.T @ (x[:, None] * self.V)) @ self.S
         core = np.block([[inner, self.S], [self.S, np.zeros_like(self.S)]])
-        return LowRank(self.d**2 * X.d, basis, _blocks(core, X.S))
+        return LowRank(d**2 * x, basis, _blocks(core, X.S))
 
     def inverse(self) -> LowRank:
         """Return the matrix ``M^-1`` in the same form, by the Woodbury identity (a k by k solve).
@@ -87,18 +98,34 @@ class LowRank:
         Raises:
             numpy.linalg.LinAlgError: If the matrix is singular.
         """
-        if np.any(self.d == 0):
+        scaled, core = self._woodbury()
+        return LowRank(1 / self.diagonal_part, scaled, -core)
+
+    def remainder(self) -> LowRank:
+        """Return ``k - k^2 M^-1``, k the shift, from what the matrix has beyond it: no difference is taken.
+
+        Raises:
+            numpy.linalg.LinAlgError: If the matrix is singular.
+        """
+        scaled, core = self._woodbury()
+        return LowRank(self.shift * self.d / self.diagonal_part, self.shift * scaled, core)
+
+    def _woodbury(self) -> tuple[Array, Array]:
+        """Return ``V/d`` and ``(1 + S V^T V/d)^-1 S``, symmetric, with d the whole diagonal part."""
+        d = self.diagonal_part
+        if np.any(d == 0):
             raise np.linalg.LinAlgError("zero on the diagonal part")
-        scaled = self.V / self.d[:, None]
+        scaled = self.V / d[:, None]
         core = np.linalg.solve(np.eye(len(self.S)) + self.S @ (self.V.T @ scaled), self.S)
-        return LowRank(1 / self.d, scaled, -(core + core.T) / 2)
+        return scaled, (core + core.T) / 2
 
     def positive_definite(self) -> bool:
         """Return whether every eigenvalue is positive."""
-        if np.any(self.d <= 0):
+        d = self.diagonal_part
+        if np.any(d <= 0):
             return bool(np.linalg.eigvalsh(self.dense())[0] > 0)
         # eigenvalues of I + d^-1/2 V S V^T d^-1/2 that differ from 1 are those of I_k + R S R^T
-        triangle = np.asarray(np.linalg.qr(self.V / np.sqrt(self.d)[:, None], mode="r"))
+        triangle = np.asarray(np.linalg.qr(self.V / np.sqrt(d)[:, None], mode="r"))
         core = np.eye(len(triangle)) + triangle @ self.S @ triangle.T
         return bool(len(core) == 0 or np.linalg.eigvalsh(core)[0] > 0)
 

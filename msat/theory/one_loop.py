@@ -7,7 +7,7 @@ from typing import cast
 
 import numpy as np
 
-from msat.theory.action import Action, Expansion, Saddle, Solution, fluctuations, joined, relative
+from msat.theory.action import Action, Expansion, Saddle, Solution, covariance, fluctuations, joined, relative
 from msat.theory.matrices import Matrix, inverse, positive_definite
 from msat.theory.matrices import solve as linear_solve
 from msat.types import Array
@@ -33,7 +33,7 @@ def solve(saddle: Saddle[Action]) -> Solution:
     kappa = root.network.kappa
     return replace(
         found,
-        covariance=kappa * (root.identity - kappa * response),
+        covariance=covariance(root, found.jacobian, response),
         loop_covariance=kappa**2 * (root.G - response),
         log_evidence=root.value + fluctuations(root),
         note=joined(root.loop_note, saddle.note),
@@ -69,8 +69,9 @@ def _follow(saddle: Saddle[Action]) -> Solution:
     J = _jacobian(root, dT, strength)
     while strength < 1.0:
         target = min(1.0, strength + step)
-        predicted = root.ft + (target - strength) * linear_solve(J, 0.5 * root.network.width * root.T)
-        trial, residual, corrections = _correct(root, predicted, dT, target)
+        tangent = (target - strength) * linear_solve(J, 0.5 * root.network.width * root.T)
+        predicted = root.ft + tangent
+        trial, residual, corrections = _correct(root, tangent, dT, target)
         iterations += corrections
         if trial is None:
             reason = "no root was found beyond"
@@ -104,13 +105,13 @@ def _distance(step: Array, action: Action) -> float:
     return float(np.sqrt(step @ (action.curvature @ step)))
 
 
-def _correct(root: Action, start: Array, dT: Matrix, strength: float) -> tuple[Action | None, float, int]:
-    """Return the root of ``S' = eps F'`` near a field, its residual, and the number of steps to it.
+def _correct(root: Action, tangent: Array, dT: Matrix, strength: float) -> tuple[Action | None, float, int]:
+    """Return the root of ``S' = eps F'`` near a root moved by a step, its residual, and the number of steps to it.
 
     Newton's or Broyden's method, as the action corrects J. The first curvature takes dT from the root before; the
     residual, of the action itself, decides.
     """
-    action = root.at(start)
+    action = root.stepped(tangent)
     if action is None:
         return None, float("nan"), 0
     tolerance = root.root_tolerance if strength == 1.0 else root.path_tolerance
@@ -121,7 +122,7 @@ def _correct(root: Action, start: Array, dT: Matrix, strength: float) -> tuple[A
             step = -linear_solve(J, residual)
         except np.linalg.LinAlgError:  # singular: the path turns here
             break
-        moved = action.at(action.ft + step)
+        moved = action.stepped(step)
         if moved is None:
             break
         action, residual = moved, _slope(moved, strength)

@@ -28,6 +28,9 @@ class Outputs:
         readout_covariance: ``<S>``, ``S = sum_i w_i w_i^T``, (m, m), under the prior g times 1; None for one output.
         hidden_kernels: The same of all hidden layers, bottom to top, where there are several; `hidden_kernel` is then
             that of the last one. NaN for layers that the level does not give.
+        delta_train: ``y - <f>``, (P,) or (P, m), as ``kappa <ft>``: of a good fit the difference has only rounding.
+            None where the difference is all there is.
+        response: ``y.(d<ft>/dy) y = (kappa |y|^2 - y.Cov y)/kappa^2``; None likewise.
     """
 
     mean_train: Array
@@ -37,6 +40,8 @@ class Outputs:
     first_layer: FirstLayer | None = None
     readout_covariance: Array | None = None
     hidden_kernels: Sequence[Symmetric] = ()
+    delta_train: Array | None = None
+    response: float | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -27,7 +27,10 @@ def predict(geometry: Geometry, network: Network) -> Prediction:
     s, (slope, curvature) = float(np.exp(t)), mixture.derivatives(t)
     d = s * lam + network.kappa
     rate, adapted = s / network.width, lam * spectrum.y / d
-    hidden_kernel = factored(LowRank.of(lam - rate * lam**2 / d, (rate, adapted, adapted)), spectrum.U)
+    hidden_kernel = factored(
+        LowRank.of(lam * (1 - 1 / network.width + network.kappa / (network.width * d)), (rate, adapted, adapted)),
+        spectrum.U,
+    )
     width_of_peak = 0.5 * float(np.log(2 * np.pi / -curvature)) if curvature < 0 else float("nan")
     return process(
         geometry,
@@ -37,6 +40,6 @@ def predict(geometry: Geometry, network: Network) -> Prediction:
         geometry.first_layer(hidden_kernel),
         log_evidence=mixture.log_constant + float(mixture.exponent(np.array([t]))[0]) + width_of_peak,
         converged=curvature < 0,
-        residual=abs(slope) / network.width,
+        residual=abs(slope) / max(network.width, abs(curvature)),
         note="" if network.activation == "linear" else ANSATZ_NOTE,
     )

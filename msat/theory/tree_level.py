@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from msat.theory.action import Action, Expansion, Saddle, Solution
+from msat.theory.action import Action, Expansion, Saddle, Solution, covariance
 
 
 def solve(saddle: Saddle[Action]) -> Solution:
     """Return the saddle itself: ``<ft> = ft*``, covariance ``kappa - kappa^2 G``; it has no log evidence."""
-    action, kappa = saddle.action, saddle.action.network.kappa
+    action = saddle.action
     return Solution(
         Expansion(action, action.ft),
-        covariance=kappa * (action.identity - kappa * action.G),
+        covariance=covariance(action, action.curvature, action.G),
         action=action.value,
         converged=saddle.converged,
         residual=saddle.residual,

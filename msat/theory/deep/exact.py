@@ -10,6 +10,7 @@ from msat.theory.deep.likelihood import Likelihood, likelihood
 from msat.theory.deep.outputs import predict as prediction
 from msat.theory.deep.outputs import recursion
 from msat.theory.deep.scale_prior import ScalePrior
+from msat.theory.linear.outputs import Left
 from msat.theory.matrices import LowRank
 from msat.theory.prediction import Prediction
 from msat.theory.scale_mixture import integrated, located
@@ -30,8 +31,9 @@ def predict(geometry: Geometry, network: Network) -> Prediction:
     support = located(exponent, *_reach(of_labels, prior), points=_SCAN)
     t, weights, log_evidence, residual, converged, nodes = integrated(exponent, *support, rounding=prior.rounding)
     s, u = np.exp(t), of_labels.shares(t)
-    means = u * y
-    mean = weights @ means
+    means, fields = u * y, of_labels.rests(t) / kappa * y
+    mean, field = weights @ means, weights @ fields
+    response = float(field @ y) - float(weights @ ((fields - field) @ y) ** 2)
     fluctuations = ((means - mean) * np.sqrt(weights)[:, None]).T
     # E[r_1 .. r_(l-1) | t] of every layer, and E[r_L | t] for the readout
     layers = len(network.widths)
@@ -46,6 +48,7 @@ def predict(geometry: Geometry, network: Network) -> Prediction:
         recursion(network, lam, moments),
         scale=float(weights @ s),
         readout_norm=network.g * float(weights @ averages[-1]),
+        left=Left(kappa, float(weights @ s), field, response),
         log_evidence=log_evidence,
         converged=converged,
         residual=residual,

@@ -12,6 +12,7 @@ from msat.theory.deep.likelihood import Likelihood, likelihood
 from msat.theory.deep.outputs import before, recursion
 from msat.theory.deep.outputs import predict as prediction
 from msat.theory.deep.saddle import DeepSaddle, saddle
+from msat.theory.linear.outputs import Left
 from msat.theory.matrices import LowRank
 from msat.theory.prediction import Prediction
 from msat.types import Array
@@ -28,7 +29,7 @@ def predict(geometry: Geometry, network: Network) -> Prediction:
     spectrum, kappa = geometry.spectrum, network.kappa
     of_labels = likelihood(spectrum.lam, spectrum.y, network)
     found = saddle(of_labels, network, with_determinant=False)
-    mean, covariance, slope = _outputs(of_labels, network, found)
+    mean, covariance, left, slope = _outputs(of_labels, network, found)
     s, widths = float(np.exp(found.t)), np.array(network.widths)
     determinants = float(np.log(2 * np.pi * (s * spectrum.lam + kappa)).sum() + np.log(found.r).sum())
     gains = _gains(of_labels, network, found)
@@ -41,6 +42,7 @@ def predict(geometry: Geometry, network: Network) -> Prediction:
         recursion(network, spectrum.lam, _moments(of_labels, found, gains)),
         scale=s * gains.factor(np.ones(len(widths))),
         readout_norm=network.g * float(found.r[-1]) * gains.factor(last),
+        left=left,
         log_evidence=found.value - 0.5 * (determinants + float(np.log(slope))) if slope > 0 else float("nan"),
         converged=found.residual < _TOLERANCE and slope > 0,
         residual=found.residual,
@@ -49,20 +51,23 @@ def predict(geometry: Geometry, network: Network) -> Prediction:
     )
 
 
-def _powers(u: Array) -> tuple[Array, Array, Array, Array]:
+def _powers(of_labels: Likelihood, t: float) -> tuple[Array, Array, Array, Array]:
     """Return ``u (1 - u)`` and its first three derivatives in t."""
-    first = u * (1 - u)
-    return first, first * (1 - 2 * u), first * (1 - 6 * u + 6 * u**2), first * (1 - 14 * u + 36 * u**2 - 24 * u**3)
+    u, rest = of_labels.shares(t), of_labels.rests(t)
+    first, odd = u * rest, rest - u
+    return first, first * odd, first * (1 - 6 * first), first * odd * (1 - 12 * first)
 
 
-def _outputs(of_labels: Likelihood, network: Network, found: DeepSaddle) -> tuple[Array, LowRank, float]:
-    """Return mean, covariance and R': first and second derivative of ln p in y, eta following its equation ``R = 0``.
+def _outputs(of_labels: Likelihood, network: Network, found: DeepSaddle) -> tuple[Array, LowRank, Left, float]:
+    """Return mean, covariance, what is left of the labels, and R'.
+
+    They are first and second derivative of ln p in y, eta following its equation ``R = 0``.
 
     ``F(eta, y)`` is what ln p has beside the action, ``h = dt/deta``; indices are derivatives.
     """
     y, kappa, eta = of_labels.y, of_labels.kappa, found.eta
     u = of_labels.shares(found.t)
-    p0, p1, p2, p3 = _powers(u)
+    p0, p1, p2, p3 = _powers(of_labels, found.t)
     s1, s2, s3 = (float(p @ y**2) / kappa for p in (p1, p2, p3))
     inverse = 1 / (np.array(network.widths) + eta)
     h, h1, h2 = float(inverse.sum()), -float((inverse**2).sum()), 2 * float((inverse**3).sum())
@@ -73,17 +78,19 @@ def _outputs(of_labels: Likelihood, network: Network, found: DeepSaddle) -> tupl
     F_eta = -0.5 * (h * float(u.sum()) + h + R1 / R)
     F_eta2 = -0.5 * (h1 * float(u.sum()) + h**2 * float(p0.sum()) + h1 + R2 / R - (R1 / R) ** 2)
     F_y, F_eta_y = -0.5 * R1_y / R, -0.5 * (R2_y / R - R1 * R1_y / R**2)
-    mean = u * y + kappa * (F_y + F_eta * eta_y)
+    slope, rest = F_y + F_eta * eta_y, of_labels.rests(found.t)
     p = y * p0 / kappa
-    covariance = LowRank.of(
-        kappa * u + 2 * kappa * (F_eta * p0 / R + 0.5 * h * p1 / R),
+    beyond = LowRank.of(
+        2 * kappa * (F_eta * p0 / R + 0.5 * h * p1 / R),
         (2 * h * kappa**2 / R, p, p),
         (0.5 * kappa**2 / R**2, R1_y, R1_y),
         (2 * kappa**2, F_eta_y, eta_y),
         (kappa**2 * (F_eta2 - F_eta * R1 / R), eta_y, eta_y),
         (-2 * kappa**2 * F_eta / R, R1_y, eta_y),
     )
-    return mean, covariance, R
+    response = float(y**2 @ rest) / kappa - float(y @ (beyond @ y)) / kappa**2
+    left = Left(kappa, float(np.exp(found.t)), rest * y / kappa - slope, response)
+    return u * y + kappa * slope, LowRank.diagonal(kappa * u) + beyond, left, R
 
 
 class _Gains(NamedTuple):
@@ -99,7 +106,7 @@ class _Gains(NamedTuple):
 
 def _gains(of_labels: Likelihood, network: Network, found: DeepSaddle) -> _Gains:
     y, kappa, u = of_labels.y, of_labels.kappa, of_labels.shares(found.t)
-    _, p1, p2, _ = _powers(u)
+    _, p1, p2, _ = _powers(of_labels, found.t)
     s1, s2 = (float(p @ y**2) / kappa for p in (p1, p2))
     own = 0.5 * (np.array(network.widths) + found.eta)
     curvature = np.diag(own) - 0.5 * s1

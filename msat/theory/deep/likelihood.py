@@ -29,6 +29,10 @@ class Likelihood(NamedTuple):
         x = np.exp(np.asarray(t))[..., None] * self.lam
         return np.asarray(x / (x + self.kappa))
 
+    def rests(self, t: Array | float) -> Array:
+        """Return ``1 - u``, shaped like `shares`, which rounding would leave nothing of."""
+        return np.asarray(self.kappa / (np.exp(np.asarray(t))[..., None] * self.lam + self.kappa))
+
     def log(self, t: Array) -> Array:
         """Return ``ln p(y | t)`` at each of n points."""
         return self._by_chunks(t, self._log)
@@ -41,7 +45,9 @@ class Likelihood(NamedTuple):
 
         def at(t: Array) -> Array:
             u = self.shares(t)
-            return np.asarray((u * (1 - u)) @ self.y**2 / self.kappa - (u.sum(axis=1) if with_determinant else 0.0))
+            return np.asarray(
+                (u * self.rests(t)) @ self.y**2 / self.kappa - (u.sum(axis=1) if with_determinant else 0.0)
+            )
 
         return self._by_chunks(t, at)
 

@@ -20,7 +20,7 @@ import numpy as np
 from msat.geometry import Geometry
 from msat.network import Network
 from msat.theory.factored import Factored, factored
-from msat.theory.linear.outputs import to_prediction
+from msat.theory.linear.outputs import Left, to_prediction
 from msat.theory.matrices import LowRank
 from msat.theory.prediction import Prediction
 from msat.types import Array
@@ -52,6 +52,7 @@ def predict(
     kernels: Sequence[LowRank],
     scale: float,
     readout_norm: float,
+    left: Left,
     **account: Any,
 ) -> Prediction:
     """Return a level's prediction.
@@ -61,9 +62,10 @@ def predict(
         kernels: From `recursion`.
         scale: ``<s>``, which times K is the output variance outside the row space.
         readout_norm: ``<|w|^2>``.
+        left: What the level leaves of the labels.
         **account: Further fields of the prediction.
     """
-    found = to_prediction(geometry, mean, covariance, kernels[-1], scale, **account)
+    found = to_prediction(geometry, mean, covariance, kernels[-1], scale, left, **account)
     layers = in_samples(geometry, kernels)
     return replace(
         found,

@@ -10,6 +10,7 @@ from msat.theory.deep.likelihood import likelihood
 from msat.theory.deep.outputs import before, recursion
 from msat.theory.deep.outputs import predict as prediction
 from msat.theory.deep.saddle import saddle
+from msat.theory.linear.outputs import Left
 from msat.theory.matrices import LowRank
 from msat.theory.prediction import Prediction
 
@@ -28,8 +29,9 @@ def predict(geometry: Geometry, network: Network) -> Prediction:
     u, d = x / (x + kappa), x + kappa
     mean, p = u * y, x * y / d**2
     half_beta = float(np.sum(1 / (widths + found.eta)))
-    stable = 1 - half_beta * float(np.sum(y**2 / kappa * u * (1 - u) * (1 - 2 * u)))
+    stable = 1 - half_beta * float(np.sum(y**2 * x / d**2 * (kappa - x) / d))
     response = 2 * half_beta / stable
+    left = Left(kappa, s, y / d, float(y**2 @ (1 / d)) - response * float(p @ y) ** 2)
     moments = [LowRank.of(0 * lam, (rho / s, mean, mean)) for rho in before(found.r)]
     return prediction(
         geometry,
@@ -39,6 +41,7 @@ def predict(geometry: Geometry, network: Network) -> Prediction:
         recursion(network, lam, moments, saddle_only=True),
         scale=s,
         readout_norm=network.g * float(found.r[-1]),
+        left=left,
         action=found.value,
         converged=found.residual < _TOLERANCE and stable > 0,
         residual=found.residual,

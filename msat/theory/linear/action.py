@@ -53,6 +53,36 @@ class LinearAction:
         return self.spectrum.y
 
     @property
+    def stiffness(self) -> float:
+        """``1 + beta v.D^-1 v``: by what the curvature along v exceeds D, its diagonal part."""
+        return 1 + float(self.curvature.S[0, 0]) * float(self.v @ (self.v / self.curvature.diagonal_part))
+
+    @property
+    def Gv(self) -> Array:
+        """``G v = w / (1 + beta v.w)``, ``w = v/d``, with no difference taken, (P,)."""
+        return self.v / self.curvature.diagonal_part / self.stiffness
+
+    @property
+    def shift(self) -> Array:
+        """``(N/2) G T``, (P,).
+
+        Strongly adapted, ``1 + beta v.w`` is large, and the product of the two matrices would lose as many digits: T
+        is c v and a part ``(lam/d - mean) v`` that G takes as D^-1, ``lam/d = (1 - kappa/d)/(Q g)``.
+        """
+        N, g, Q, lam = self.network.width, self.network.g, self.Q, self.spectrum.lam
+        d, beta = self.curvature.diagonal_part, float(self.curvature.S[0, 0])
+        w = self.v / d
+        s = float(self.v @ w)
+        t = 1 + beta * s
+        rest = self.network.kappa / d
+        mean = float(self.v @ (w * rest)) / s if s > 0 else 0.0
+        F_Q = 0.5 * (
+            float((g * lam / d).sum()) + (2 * beta / Q) * float(w @ (self.v * (1 - 0.5 * Q * g * lam / d))) / t
+        )
+        along = F_Q * 2 * g * Q**2 / N + beta / t * (1 - mean) / (Q * g)
+        return along * w / t - beta / t / (Q * g) * (rest - mean) * w
+
+    @property
     def identity(self) -> LowRank:
         """The identity."""
         return LowRank.diagonal(np.ones_like(self.ft))
@@ -60,6 +90,23 @@ class LinearAction:
     def at(self, ft: Array) -> LinearAction | None:
         """Return the action at another field; None outside the domain of W."""
         return linear_action(self.spectrum, self.network, ft)
+
+    def stepped(self, step: Array) -> LinearAction | None:
+        """Return the action at ``ft + step``; None outside the domain of W.
+
+        What changes is 1/Q: near the edge of the domain, where ``(g/N) ft.C ft`` is close to 1, the field alone would
+        not give it.
+        """
+        change = (self.network.g / self.network.width) * float((2 * self.v + self.spectrum.lam * step) @ step)
+        inverse_gain = 1 / self.Q - change
+        if not inverse_gain > 0:
+            return None
+        return linear_action(self.spectrum, self.network, self.ft + step, 1 / inverse_gain)
+
+    @property
+    def slope(self) -> Array:
+        """``W' = Q g C ft``, (P,)."""
+        return self.Q * self.network.g * self.v
 
     def thinned(self) -> LinearAction:
         """Return the action itself."""
@@ -90,7 +137,7 @@ class LinearAction:
         outer = g * Q / 2
         terms: list[tuple[float, Array, Array]] = []
         if with_loop:
-            Gv = G @ v
+            Gv = self.Gv
             outer -= (g * G.trace_with(lam) + (4 / N) * Q * g**2 * float(v @ Gv)) * Q_C / 2
             terms.append((-(2 / N) * Q**2 * g**2, ft, Gv))
         if shift is not None:
@@ -100,15 +147,21 @@ class LinearAction:
         return (-Q * g / 2) * G + derivative if with_loop else derivative
 
 
-def linear_action(spectrum: Spectrum, network: Network, ft: Array) -> LinearAction | None:
-    """Return the `LinearAction` at a field, or None outside the domain of W (``(g/N) ft.C ft >= 1``)."""
+def linear_action(spectrum: Spectrum, network: Network, ft: Array, gain: float | None = None) -> LinearAction | None:
+    """Return the `LinearAction` at a field, or None outside the domain of W (``(g/N) ft.C ft >= 1``).
+
+    Args:
+        gain: Q, where it is known better than the field gives it.
+    """
     N, g, kappa = network.width, network.g, network.kappa
     lam, y = spectrum.lam, spectrum.y
     v = lam * ft
-    edge = (g / N) * float(ft @ v)
-    if not edge < 1:
-        return None
-    Q = 1 / (1 - edge)
+    if gain is None:
+        edge = (g / N) * float(ft @ v)
+        if not edge < 1:
+            return None
+        gain = 1 / (1 - edge)
+    Q = gain
     d = Q * g * lam + kappa
     a, a_Q = 2 * g * Q**2 / N, 4 * g * Q / N  # dQ/dft = a v
     beta, beta_Q, beta_QQ = 2 * Q**2 * g**2 / N, 4 * Q * g**2 / N, 4 * g**2 / N
@@ -125,7 +178,7 @@ def linear_action(spectrum: Spectrum, network: Network, ft: Array) -> LinearActi
     F_QQ = 0.5 * (-float(x @ x) + t_QQ / t - (t_Q / t) ** 2)
     F_v = beta * w / t
     F_Qv = w * (beta_Q / t - beta * x / t - beta * t_Q / t**2)
-    curvature = LowRank(d, v[:, None], np.array([[beta]]))
+    curvature = LowRank(Q * g * lam, v[:, None], np.array([[beta]]), shift=kappa)
     hessian = LowRank.of(
         a * F_Q * lam + lam**2 * beta / (d * t),
         (F_QQ * a**2 + F_Q * a_Q * a, v, v),

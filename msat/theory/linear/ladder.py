@@ -8,7 +8,6 @@ from types import ModuleType
 import numpy as np
 from scipy.optimize import brentq
 
-from msat.errors import ComputationError
 from msat.geometry import Geometry, Spectrum
 from msat.network import Network
 from msat.theory.action import Saddle, relative
@@ -40,9 +39,6 @@ def saddle(spectrum: Spectrum, network: Network, gain: float = 1.0) -> Saddle[Li
 
     Args:
         gain: A guess of Q, from the previous scale of an anneal; it only sets the first bracket.
-
-    Raises:
-        ComputationError: If rounding leaves the field outside the domain of W.
     """
     N, g, kappa = network.width, network.g, network.kappa
     signal = (g / N) * spectrum.lam * spectrum.y**2
@@ -60,9 +56,9 @@ def saddle(spectrum: Spectrum, network: Network, gain: float = 1.0) -> Saddle[Li
     else:
         log_gain, report = brentq(excess, low, high, xtol=1e-15, rtol=1e-15, full_output=True)
         iterations = report.iterations
-    action = linear_action(spectrum, network, spectrum.y / (np.exp(log_gain) * lam_g + kappa))
-    if action is None:
-        raise ComputationError("tree level: the conjugate field left the domain of W")
+    Q = float(np.exp(log_gain))
+    action = linear_action(spectrum, network, spectrum.y / (Q * lam_g + kappa), Q)
+    assert action is not None  # with a gain there is no edge to be beyond
     residual = relative(action, action.gradient)
     converged = residual < _TOLERANCE and action.curvature.positive_definite()
     return Saddle(action, converged=converged, residual=residual, iterations=iterations)

@@ -131,6 +131,15 @@ class SampledAction:
         return None if there.neuron.ess_fraction < self.min_ess else there
 
     @cached_property
+    def shift(self) -> Array:
+        """``(N/2) G T``."""
+        return np.asarray(0.5 * self.network.width * (self.G @ self.T))
+
+    def stepped(self, step: Array) -> SampledAction | None:
+        """Return the action at ``ft + step``; None where too few draws carry its weights."""
+        return self.at(self.ft + step)
+
+    @cached_property
     def _thin(self) -> SampledAction:
         # neighbours in memory are neurons of one block, so that a stride takes all blocks and snapshots
         return replace(self, neuron=self.neuron.every(max(1, len(self.neuron.weights) // _TENSOR_DRAWS)))

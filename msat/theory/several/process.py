@@ -36,6 +36,8 @@ def process(
         variance = spectrum.to_test**2 @ np.einsum("kcc->kc", covariance)
         variance += np.outer(spectrum.test_residual, np.diag(S))
     return Prediction(
+        delta_train=kappa * (spectrum.U @ solved) @ axes.T,
+        response=float(np.sum((spectrum.y @ axes) * solved)),
         mean_train=geometry.y_train - kappa * (spectrum.U @ solved) @ axes.T,
         mean_test=cross @ ((solved * s) @ axes.T),
         covariance_train=covariance_of_samples(spectrum, Blocks.diagonal(covariance)),

@@ -83,12 +83,17 @@ def starts(mixture: MatrixMixture, geometry: Geometry) -> list[Array]:
     """
     network, lam = mixture.network, mixture.lam
     action = saddle(geometry.spectrum, network).action
-    alone = [ScaleMixture(lam, y, network).maxima() for y in (mixture.y @ action.axes).T]
-    best = sum(maxima[0][1] for maxima in alone)
+    alone = [_maxima(ScaleMixture(lam, y, network)) for y in (mixture.y @ action.axes).T]
     others = sorted(product(*alone), key=lambda combination: -sum(value for _, value in combination))
-    worth = [each for each in others if sum(value for _, value in each) > best - _WORTH][:_MOST]
+    worth = [each for each in others if sum(value for _, value in each) > -_WORTH][:_MOST]
     scales = [np.exp([t for t, _ in combination]) for combination in worth]
     return [network.g * action.Q, *((action.axes * s) @ action.axes.T for s in scales)]
+
+
+def _maxima(alone: ScaleMixture) -> list[tuple[float, float]]:
+    """Return t of each maximum of one output's e(t), and how far it lies above the highest, which is the first."""
+    tops = np.array(alone.maxima())
+    return list(zip(tops.tolist(), alone.rise(tops, float(tops[0])).tolist(), strict=True))
 
 
 def adapted_kernel(mixture: MatrixMixture, S: Array) -> Array:

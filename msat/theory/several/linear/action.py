@@ -160,6 +160,15 @@ class SeveralAction:
         """Return the action at another field; None outside the domain of W."""
         return linear_action(self.spectrum, self.network, ft)
 
+    @cached_property
+    def shift(self) -> Array:
+        """``(N/2) G T``."""
+        return np.asarray(0.5 * self.network.width * (self.G @ self.T))
+
+    def stepped(self, step: Array) -> SeveralAction | None:
+        """Return the action at ``ft + step``; None outside the domain of W."""
+        return self.at(self.ft + step)
+
     def thinned(self) -> SeveralAction:
         """Return the action itself."""
         return self

@@ -20,8 +20,10 @@ def predict(geometry: Geometry, network: Network, solution: Solution) -> Predict
     if expansion is None:
         return nothing(geometry, **solution.account())
     hidden_kernel, readout_covariance = weights(expansion)
-    mean = geometry.spectrum.y - network.kappa * expansion.field.reshape(geometry.spectrum.y.shape)
-    return to_prediction(geometry, mean, solution.covariance, hidden_kernel, readout_covariance, **solution.account())
+    delta = network.kappa * expansion.field.reshape(geometry.spectrum.y.shape)
+    account = solution.account() | {"delta_train": geometry.spectrum.U @ delta}
+    mean = geometry.spectrum.y - delta
+    return to_prediction(geometry, mean, solution.covariance, hidden_kernel, readout_covariance, **account)
 
 
 def weights(expansion: Expansion) -> tuple[Array, Array]:
