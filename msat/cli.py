@@ -46,10 +46,13 @@ def _tasks() -> click.Command:
         draw = tasks.draw_settings(module)
 
         def run(out: Path, **values: Any) -> None:
+            from msat.stages import code
             from msat.tasks.storage import write_task
 
             settings, drawn = build(module.Settings, values), build(draw, values).model_dump()
-            for line in write_task(out, settings.files(), lambda: nested.make(module, settings, **drawn)):
+            digest = code.task(name, settings.activations(), drawn.get("n_drawn") is not None)
+            key = settings.key(name=name, **drawn)
+            for line in write_task(out, settings, lambda: nested.make(module, settings, **drawn), key, digest):
                 print(f"msat task: {line}", file=sys.stderr)
 
         return command(run, _out(), options(module.Settings), options(draw))
@@ -85,11 +88,11 @@ def _solve() -> click.Command:
     from msat.theory.settings import TheorySettings
 
     def run(data: Path, out: Path, label: str, **values: Any) -> None:
-        from msat.stages import theory
+        from msat.stages import code, theory
 
         scale = {"chi": values["chi"][0]} if values["chi"] else {}
         network = build(Network, values | scale)
-        _warn("solve", theory.run(data, out, network, build(TheorySettings, values), label))
+        _warn("solve", theory.run(data, out, network, build(TheorySettings, values), label, code.theory))
 
     return command(run, _data_and_out(), options(NetworkSettings), options(TheorySettings), _label())
 

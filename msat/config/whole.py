@@ -24,13 +24,14 @@ from msat.config.sections import (
     Theory,
 )
 from msat.errors import InputError
-from msat.keys import digest, file_digest
+from msat.keys import digest
 from msat.langevin.settings import STOPPING_RULE, LangevinSettings, Saving
 from msat.settings import Settings
 from msat.stages import phase_map
 from msat.stages.maps import FiniteWidthSettings, LoopMapSettings
 from msat.tasks.base import TaskSettings
 from msat.tasks.mnist_sources import SourceSettings
+from msat.tasks.storage import file_digests
 from msat.theory import cost as theory_cost
 from msat.theory.kept import with_drawn
 
@@ -228,8 +229,7 @@ class Config(Settings):
 
     def task_values(self, experiment: str, n_train: int | None = None) -> dict[str, Any]:
         """Return all that determines the data of one experiment beside code, files and seed."""
-        values = self.task_of(experiment, n_train).model_dump()
-        return {key: value for key, value in values.items() if key != "n_drawn" or value is not None}
+        return self.task_of(experiment, n_train).key()
 
     def task_options(self, experiment: str, n_train: int | None = None) -> dict[str, Any]:
         """Return the options of ``msat task`` for one experiment."""
@@ -260,9 +260,9 @@ class Config(Settings):
 
     def trajectory(self, experiment: str, kind: TrainingKind, code: str, n_train: int | None = None) -> str:
         """Return a digest of what determines an experiment's trajectories: code, task and all but their ends."""
-        task, values = self.experiments[experiment].task, self.task_values(experiment, n_train)
+        values = self.task_values(experiment, n_train)
         key = {name: value for name, value in self.training_of(experiment, kind).items() if name not in STOPPING_RULE}
-        files = [] if task.fetched else list(map(file_digest, task.files()))
+        files = file_digests(self.experiments[experiment].task)
         return digest(key | {"code": code, "task": values, "files": files})
 
 

@@ -32,10 +32,10 @@ TABLE = {
         *(f"figure_{name}" for name in ("evidence", "finite_width", "kernels", "loop_map", "phase_map")),
     ),
     "errors.py validation.py": NOTHING,  # words for what is refused
-    "keys.py": (SOLVE, TRAIN, MAPS_),  # seeds
+    "keys.py": (SOLVE, TRAIN, MAPS_, TABLES, CHECKS),  # seeds
     "uncertainty.py": (TRAIN, TABLES, CHECKS),
     "provenance.py": (SOLVE,),  # versions and commit in the file
-    "store.py": (SOLVE, MAPS_, *READ),
+    "store.py checksums.py": (SOLVE, MAPS_, *READ),
     # packages that do more than hold modules
     "activations/__init__.py": ("task index_*", SOLVE, TRAIN, MAPS_, *READ),
     "figures/__init__.py": (FIGURES,),
