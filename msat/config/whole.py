@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -29,6 +30,7 @@ from msat.langevin.settings import STOPPING_RULE, LangevinSettings, Saving
 from msat.settings import Settings
 from msat.stages import phase_map
 from msat.stages.maps import FiniteWidthSettings, LoopMapSettings
+from msat.store import attributes
 from msat.tasks.base import TaskSettings
 from msat.tasks.mnist_sources import SourceSettings
 from msat.tasks.storage import file_digests
@@ -222,6 +224,29 @@ class Config(Settings):
         cells = ([own.get(name, getattr(run, name)) for name in columns] for run, own in zip(runs, known, strict=True))
         rows = (",".join("" if cell is None else str(cell) for cell in row) for row in cells)
         return "\n".join([",".join(columns), *rows, ""])
+
+    def keys(self) -> dict[str, Any]:
+        """Return what the results of each experiment, at each number of samples, must be: plain, and by kind.
+
+        That is what their files say of themselves, but for the experiment's name, seed and scale, which the plan has.
+        """
+        places = dict.fromkeys((run.experiment, run.n_train) for run in self.runs())
+        return {f"{name}{samples_part(n_train)}": self._keys_at(name, n_train) for name, n_train in places}
+
+    def _keys_at(self, experiment: str, n_train: int | None) -> dict[str, Any]:
+        files = file_digests(self.experiments[experiment].task)
+        levels, chi = self.levels_of(experiment), list(map(float, self.scale_names(experiment)))
+        keys: dict[str, Any] = {
+            "data": {**self.task_values(experiment, n_train), "files": files},
+            "theory": {**self.experiments[experiment].network.parameters(), "chi": chi, "levels": levels},
+        }
+        kinds: tuple[TrainingKind, ...] = ("langevin", "reference")
+        for kind in kinds:
+            values = self.training_of(experiment, kind) | {"theory_starts": self.starts(experiment)}
+            del values["device"]  # the one asked for; a file has the one that was there
+            keys[kind] = attributes(values)
+        plain: dict[str, Any] = json.loads(json.dumps(keys))
+        return plain
 
     def task_of(self, experiment: str, n_train: int | None = None) -> Task:
         """Return the task of one experiment, at one number of samples where that is an axis of its runs."""

@@ -34,7 +34,7 @@ TABLE = {
     "errors.py validation.py": NOTHING,  # words for what is refused
     "keys.py": (SOLVE, TRAIN, MAPS_, TABLES, CHECKS),  # seeds
     "uncertainty.py": (TRAIN, TABLES, CHECKS),
-    "provenance.py": (SOLVE,),  # versions and commit in the file
+    "provenance.py": (SOLVE, TABLES),  # versions and commit in the file
     "store.py checksums.py": (SOLVE, MAPS_, *READ),
     # packages that do more than hold modules
     "activations/__init__.py": ("task index_*", SOLVE, TRAIN, MAPS_, *READ),
@@ -45,8 +45,8 @@ TABLE = {
     # what only reads or shows settings: their values are in the jobs
     "cli.py cli_options.py config/*.py langevin/settings.py": NOTHING,
     # data sets: of the smoke run's tasks, ising is that of the maps too
-    "tasks/base.py": (TASKS, SOLVE, MAPS_),
-    "tasks/storage.py": (SOLVE,),
+    "tasks/base.py": (TASKS, SOLVE, MAPS_, TABLES),
+    "tasks/storage.py": (SOLVE, TABLES),
     "tasks/ising.py": ("task ising_linear", MAPS_),
     "tasks/teacher_student.py": ("task index_*",),
     "tasks/nested.py": ("task index_probabilists_erf",),
@@ -87,7 +87,7 @@ TABLE = {
     "stages/columns.py": (MAPS_,),
     "stages/maps.py": ("map *",),
     "stages/phase_map.py": ("phase *",),
-    "stages/tables.py stages/measured.py": (TABLES,),
+    "stages/tables.py stages/measured.py stages/plan.py": (TABLES,),
     "stages/checks.py": (CHECKS,),
     "stages/training.py stages/code.py stages/figures.py": NOTHING,
     "tables/rows.py": (TABLES, CHECKS),

@@ -6,6 +6,7 @@
 rule checks:
     input:
         table="<results>/tables/checks.parquet",
+        key=key_file("checks", CONFIG.checks.model_dump()),
     output:
         summary=report(
             "<results>/checks.txt", category="Checks", caption="../report/checks.rst"
