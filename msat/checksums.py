@@ -12,6 +12,7 @@ from msat.errors import InputError
 
 if TYPE_CHECKING:  # slow to load, and whoever has a result has it loaded
     import h5py
+    import pyarrow as pa
     import xarray as xr
 
 NAME = "checksum"  # what files call it: an attribute of results, an array of data sets, an entry of states
@@ -93,6 +94,36 @@ def _of_result(variables: Mapping[str, Any], attributes: Mapping[Any, Any]) -> s
 def _attributes(values: Mapping[Any, Any]) -> dict[str, Any]:
     """Return attributes as lists: a file has a list as an array, and as a number where it has one entry."""
     return {str(name): np.atleast_1d(value).tolist() for name, value in values.items() if name not in _OWN}
+
+
+class Columns:
+    """The checksum of a table that comes in parts: the same however it is cut."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[str, list[Any]]] = {}  # type, and hashes of missing entries, lengths and values
+
+    def update(self, part: pa.Table) -> None:
+        """Add rows; all parts have the same columns."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        for name, column in zip(part.column_names, part.columns, strict=True):
+            kind = str(column.type).removeprefix("large_")
+            missing, lengths, values = self._known.setdefault(name, (kind, [hashlib.sha256() for _ in range(3)]))[1]
+            for chunk in column.chunks:
+                missing.update(np.asarray(chunk.is_null()).view(np.uint8))
+                if kind == "string":
+                    lengths.update(np.ascontiguousarray(pc.fill_null(pc.binary_length(chunk), 0), dtype=np.int64))
+                    values.update("".join(chunk.drop_null().to_pylist()).encode())
+                elif kind != "null":
+                    plain = chunk.cast(pa.uint8()) if kind == "bool" else chunk
+                    values.update(np.ascontiguousarray(pc.fill_null(plain, 0)))
+
+    def checksum(self) -> str:
+        """Return the checksum of all rows so far: names, types, order and values of the columns."""
+        return checksum(
+            [[name, kind, [sha.digest() for sha in hashes]] for name, (kind, hashes) in self._known.items()]
+        )
 
 
 def check(where: str, stated: Any, content: str) -> None:

@@ -135,9 +135,10 @@ def _collect() -> click.Command:
         partial: bool,
         processes: int,
     ) -> None:
-        from msat.stages import tables
+        from msat.stages import code, tables
 
-        text = tables.run(out, theory or None, langevin or None, plan, partial, reference or None, processes)
+        made = code.made(code.tables())
+        text = tables.run(out, theory or None, langevin or None, plan, partial, reference or None, processes, made)
         if text:
             print(text)
 
@@ -211,7 +212,9 @@ def _map(name: str) -> click.Command:
     model, _ = maps.MAPS[name]
 
     def run(out: Path, **values: Any) -> None:
-        maps.run(name, build(model, values), out)
+        from msat.stages import code
+
+        maps.run(name, build(model, values), out, code.made(code.maps()))
 
     return command(run, _out(f"Folder for the table {name}."), options(model))
 
@@ -225,11 +228,16 @@ def _maps() -> click.Command:
         module = tasks.get(name)
 
         def run(out: Path, **values: Any) -> None:
-            from msat.stages import phase_map
+            from msat.stages import code, phase_map
 
             settings, network = build(PhaseMapSettings, values), build(NetworkSettings, values)
             task, report = build(module.Settings, values), partial(_tell, network.activation)
-            _warn("map", phase_map.run(settings, network, module.make, task, out, report))
+            levels = settings.levels_of(network.activation)
+            made = code.made(
+                code.phase_map(network.activation, levels, name, task.activations()),
+                key={**settings.model_dump(), **network.model_dump(), **task.key(), "task": name},
+            )
+            _warn("map", phase_map.run(settings, network, module.make, task, out, report, made))
 
         models = (PhaseMapSettings, NetworkSettings, module.Settings)
         return command(run, _out(f"Folder for the table {TABLE}."), *map(options, models))

@@ -7,9 +7,15 @@ Values of settings are in the job beside it, and a help text reruns nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from msat.levels import LEVELS, NAMES
-from msat.provenance import code_digest
+from msat.provenance import code_digest, environment
+
+
+def made(digest: str, **key: Any) -> dict[str, Any]:
+    """Return what a file says of its making: the digest of the code, versions and commit, and what else is its key."""
+    return {"code": digest, **environment(), **key}
 
 
 def task(name: str, activations: Sequence[str] = (), nested: bool = False) -> str:

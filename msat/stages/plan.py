@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from msat import checksums
 from msat.errors import InputError
-from msat.keys import difference
+from msat.keys import difference, digest
 from msat.store import load_attributes
 from msat.tasks.storage import read_made
 
@@ -153,6 +154,11 @@ def _found(file: Planned, verified: bool) -> dict[str, Any]:
         return load_attributes(file.path, file.kind, verified)
     made = read_made(file.path, verified)
     return {**made, **made.get("key", {})}
+
+
+def sources(found: Iterable[Mapping[str, Any]]) -> str:
+    """Return a digest of the results that tables are made from, by what these say of themselves."""
+    return digest({"checksums": sorted(str(item.get(checksums.NAME)) for item in found)})
 
 
 def check_all(files: Iterable[Planned]) -> dict[Path, Mapping[str, Any]]:

@@ -18,7 +18,7 @@ import xarray as xr
 
 from msat.errors import InputError
 from msat.stages import measured
-from msat.stages.plan import check_all, planned_files, read_keys, read_list
+from msat.stages.plan import check_all, planned_files, read_keys, read_list, sources
 from msat.store import atomic, check_distinct, check_writable, load_attributes, load_dataset
 from msat.tables import TABLES, rows
 from msat.tables.checks import check_table
@@ -42,6 +42,7 @@ def run(
     partial: bool = False,
     reference: Sequence[Path] | None = None,
     processes: int = 1,
+    made: Mapping[str, Any] | None = None,
 ) -> str:
     """Write the tables of `msat.tables.TABLES` into a folder and return what is missing, or "".
 
@@ -55,6 +56,7 @@ def run(
             `missing` lists what has not finished.
         reference: Results of trainings by another sampler, which those of `langevin` are compared with.
         processes: How many read results at the same time.
+        made: What the tables say of their making.
 
     Raises:
         InputError: If results are given neither or both ways, are not results, do not belong together, or are not what
@@ -69,14 +71,14 @@ def run(
     check_writable(out / "theory.csv")
     check_distinct(("--list", plan), *(("a table", out / f"{name}.csv") for name in TABLES))
     if plan is None:
-        collect_files(theory or (), langevin or (), out, reference or (), processes=processes)
+        collect_files(theory or (), langevin or (), out, reference or (), processes=processes, made=made)
         return ""
     planned = read_list(plan)
     files = planned_files(planned, read_keys(plan.with_suffix(".json")))
     known = check_all(file for file in files if file.path.exists() or (file.kind != "data" and not partial))
     if not partial:
         whole, trained, references = (_paths(planned[name]) for name in ("theory", "langevin", "reference"))
-        collect_files(whole, trained, out, references, processes=processes, known=known)
+        collect_files(whole, trained, out, references, processes=processes, known=known, made=made)
         return ""
     lacks = ~planned[["theory", "langevin"]].map(os.path.exists).rename(columns={"langevin": "training"})
     # what a run lacks, or ""; a training without its theory counts for nothing
@@ -87,9 +89,9 @@ def run(
     references = [path for path in _paths(planned["reference"][there]) if path.exists()]
     trained = _paths(planned["langevin"][there])
     whole = _paths(planned["theory"][~lacks["theory"]])
-    collect_files(whole, trained, out, references, planned, processes, known)
+    collect_files(whole, trained, out, references, planned, processes, known, made)
     place = [*_PLACE, "n_train"] if (planned["n_train"] != "").any() else _PLACE
-    write_table(planned.loc[~there, [*place, "missing"]], out / "missing")
+    write_table(planned.loc[~there, [*place, "missing"]], out / "missing", made)
     return _report(planned)
 
 
@@ -126,6 +128,7 @@ def collect_files(
     planned: pd.DataFrame | None = None,
     processes: int = 1,
     known: Mapping[Path, Mapping[str, Any]] | None = None,
+    made: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the tables of `msat.tables.TABLES` over result files, as CSV and parquet, into a folder.
 
@@ -139,6 +142,7 @@ def collect_files(
         planned: All runs, if there are to be more: the checks name the number of planned seeds too.
         processes: How many read results at the same time; the tables are the same.
         known: Attributes of files that have been read already.
+        made: What the tables say of their making, beside the results that they are made from.
 
     Raises:
         InputError: If a file is not a result, or a training result has no theory of its experiment, seed, data and
@@ -155,6 +159,7 @@ def collect_files(
     for label, seed, n_train in (*runs, *references):
         if (label, seed, n_train) not in solved:
             raise InputError(f"no theory result for experiment {label!r}, seed {seed}, n_train {n_train}")
+    about = {**(made or {}), "sources": sources(known[path] for path in (*theory, *langevin, *reference))}
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="msat-collect-")))
         spools = {name: Spool(scratch / name) for name in TABLES}
@@ -173,7 +178,7 @@ def collect_files(
         components, trained = (spools[name].whole() for name in ("components", "langevin"))
         spools["half_learned"].append(half_learned_table(components, trained, dimensions))
         for name, spool in spools.items():
-            spool.write(stack, folder / name)
+            spool.write(stack, folder / name, about)
 
 
 def _seeds_planned(checks: pd.DataFrame, planned: pd.DataFrame) -> list[int]:
