@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from msat import cli_results as results
 from msat.cli_options import PATH, Commands, Maker, build, command, option, options
 from msat.errors import ComputationError, InputError, Interrupted
 
@@ -109,61 +110,6 @@ def _train() -> click.Command:
 
     of_training = (options(LangevinSettings), options(TrainingJob))
     return command(run, _data_and_out(), options(Network), *of_training, _label())
-
-
-def _compare() -> click.Command:
-    def run(theory: Path, langevin: Path, csv: Path | None) -> None:
-        from msat.stages import tables
-
-        print(tables.compare_files(theory, langevin, csv))
-
-    return command(
-        run,
-        click.Argument(["theory"], type=PATH),
-        click.Argument(["langevin"], type=PATH),
-        option("--csv", "Also write the table as CSV.", type=PATH),
-    )
-
-
-def _collect() -> click.Command:
-    def run(
-        out: Path,
-        theory: tuple[Path, ...],
-        langevin: tuple[Path, ...],
-        reference: tuple[Path, ...],
-        plan: Path | None,
-        partial: bool,
-        processes: int,
-    ) -> None:
-        from msat.stages import code, tables
-
-        made = code.made(code.tables())
-        text = tables.run(out, theory or None, langevin or None, plan, partial, reference or None, processes, made)
-        if text:
-            print(text)
-
-    listed = "Instead of these: CSV with the columns experiment, seed, chi, theory, langevin, reference."
-    return command(
-        run,
-        _out("Folder for the tables."),
-        option("--theory", "Results of msat solve; repeat it.", type=PATH, multiple=True),
-        option("--langevin", "Results of msat train; repeat it.", type=PATH, multiple=True),
-        option("--reference", "Results of msat train by another sampler, to compare with.", type=PATH, multiple=True),
-        click.Option(["--list", "plan"], help=listed, type=PATH),
-        option("--partial", "Take what of --list exists, and say what is missing.", is_flag=True),
-        option("--processes", "Processes that read results.", type=click.IntRange(min=1), default=1),
-    )
-
-
-def _check() -> click.Command:
-    from msat.config.sections import Checks
-
-    def run(table: Path, out: Path, **values: Any) -> None:
-        from msat.stages import checks
-
-        print(checks.run(table, out, build(Checks, values).alpha))
-
-    return command(run, click.Argument(["table"], type=PATH), _out(), options(Checks))
 
 
 def _sources() -> list[click.Option]:
@@ -274,9 +220,11 @@ COMMANDS: dict[str, tuple[str, Maker]] = {
     "mnist": ("Get the four files of MNIST, verified by their checksums; `msat task mnist` reads them.", _mnist),
     "solve": ("Predictions of every theory level over scales, as NetCDF.", _solve),
     "train": ("A Langevin-trained ensemble at one scale, as NetCDF.", _train),
-    "compare": ("Print each theory level against the measurement, with z-scores.", _compare),
-    "collect": ("Build the tables of all results: tidy CSV and parquet.", _collect),
-    "check": ("Fail if an exact level and training disagree; else write a summary.", _check),
+    "compare": ("Print each theory level against the measurement, with z-scores.", results.compare),
+    "collect": ("Build the tables of all results: tidy CSV and parquet.", results.collect),
+    "check": ("Fail if an exact level and training disagree; else write a summary.", results.check),
+    "verify": ("Check every file of a results folder: is it whole, and what the config asks for?", results.verify),
+    "show": ("Print where a file of msat's is from, and whether it is as it was written.", results.show),
     "figure": ("Draw one figure from tables, or from result files; an unknown name lists them.", _figure),
     "figures": ("Draw those figures of one experiment that are not there as they would be drawn now.", _figures),
     "loop-map": (

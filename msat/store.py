@@ -124,8 +124,10 @@ def load_dataset(path: Path, kind: str) -> xr.Dataset:
     return dataset
 
 
-def load_attributes(path: Path, kind: str, verified: bool = False) -> dict[str, Any]:
+def load_attributes(path: Path, kind: str = "", verified: bool = False) -> dict[str, Any]:
     """Return a result's attributes, its sizes `n_train` and `n_outputs`, and of a theory `chi` and `levels`.
+
+    Without a kind the result may be of any.
 
     Its arrays are not read, which is a hundred times as fast as `load_dataset`; if they are to be verified, ten times.
 
@@ -138,7 +140,7 @@ def load_attributes(path: Path, kind: str, verified: bool = False) -> dict[str, 
         # NetCDF stores a number as an array of one
         found = {k: np.asarray(value).item() if np.size(value) == 1 else value for k, value in file.attrs.items()}
         shape = file["y_train"].shape if "y_train" in file else (0,)
-        if kind == "theory" and "level" in file:
+        if found.get("kind") == "theory" and "level" in file:
             found |= {"chi": file["chi"][()], "levels": file["level"].asstr()[()].tolist()}
         content = checksums.of_file(file) if verified else ""
     _check_kind(path, found, kind)
@@ -160,8 +162,8 @@ def _readable(path: Path) -> Iterator[None]:
 
 def _check_kind(path: Path, found: Mapping[Any, Any], kind: str) -> None:
     held = found.get("kind") if "data_digest" in found else None
-    if held != kind:
-        raise InputError(f"{path}: holds {held or 'no msat result'}, must hold a {kind} result")
+    if held != kind and (kind or not held):
+        raise InputError(f"{path}: holds {held or 'no msat result'}, must hold a {kind or 'theory or langevin'} result")
 
 
 def attributes(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from msat.keys import digest
 from msat.langevin.settings import STOPPING_RULE, LangevinSettings, Saving
 from msat.settings import Settings
 from msat.stages import phase_map
-from msat.stages.maps import FiniteWidthSettings, LoopMapSettings
+from msat.stages.maps import MAPS, FiniteWidthSettings, LoopMapSettings
 from msat.store import attributes
 from msat.tasks.base import TaskSettings
 from msat.tasks.mnist_sources import SourceSettings
@@ -232,6 +232,20 @@ class Config(Settings):
         """
         places = dict.fromkeys((run.experiment, run.n_train) for run in self.runs())
         return {f"{name}{samples_part(n_train)}": self._keys_at(name, n_train) for name, n_train in places}
+
+    def keys_text(self) -> str:
+        """Return the keys as ``plan.json`` has them."""
+        return json.dumps(self.keys(), indent=1)
+
+    def map_keys(self) -> dict[str, dict[str, Any]]:
+        """Return what each map of the theory must be, as its table says of itself: plain."""
+        keys: dict[str, Any] = {name: getattr(self, name).model_dump() for name in MAPS}
+        for name, at in self.maps.items():
+            settings = at.model_dump(include=set(phase_map.PhaseMapSettings.model_fields))
+            task = {key: value for key, value in at.task.key().items() if key != "name"}
+            keys[name] = {**settings, **at.network.model_dump(), **task, "task": at.task.name}
+        plain: dict[str, dict[str, Any]] = json.loads(json.dumps(keys))
+        return plain
 
     def _keys_at(self, experiment: str, n_train: int | None) -> dict[str, Any]:
         files = file_digests(self.experiments[experiment].task)

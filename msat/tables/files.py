@@ -38,8 +38,14 @@ def metadata_of(
     stem: Path, columns: checksums.Columns, csv: Path, made: Mapping[str, Any] | None = None
 ) -> dict[bytes, bytes]:
     """Return what the parquet file of a table says of it, as its metadata."""
-    known = {"kind": stem.name, **(made or {}), CSV: file_digest(str(csv)), checksums.NAME: columns.checksum()}
-    return {_MADE: json.dumps(known).encode()}
+    known = {"kind": stem.name, **(made or {}), CSV: file_digest(str(csv))}
+    known = json.loads(json.dumps(known))  # as it is read
+    return {_MADE: json.dumps({**known, checksums.NAME: _checksum(columns, known)}).encode()}
+
+
+def _checksum(columns: checksums.Columns, made: Mapping[str, Any]) -> str:
+    about = {name: value for name, value in made.items() if name != checksums.NAME}
+    return checksums.checksum([columns.checksum(), about])
 
 
 def read_table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
@@ -92,14 +98,30 @@ def read_made(path: Path) -> dict[str, Any]:
     return made
 
 
+def metadata(path: Path) -> dict[str, Any]:
+    """Return what a parquet file says of itself, unverified.
+
+    Raises:
+        InputError: If the file is missing or unreadable, or none of msat's.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        made = _made(path)
+    except UNREADABLE as error:
+        raise InputError(f"{path}: not a readable table ({first_line(error)})") from None
+    checksums.check(str(path), made.get(checksums.NAME), made.get(checksums.NAME, ""))
+    return made
+
+
 def _made(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((pq.read_metadata(path).metadata or {}).get(_MADE, b"{}"))
     return found
 
 
 def _check(path: Path, made: Mapping[str, Any], required: bool = False) -> None:
-    """Raise InputError unless the rows of a parquet file are those that were written."""
+    """Raise InputError unless a parquet file's rows, and what it says of them, are as they were written."""
     if required or checksums.NAME in made:
         columns = checksums.Columns()
         columns.update(pq.read_table(path))
-        checksums.check(str(path), made.get(checksums.NAME), columns.checksum())
+        checksums.check(str(path), made.get(checksums.NAME), _checksum(columns, made))

@@ -1,6 +1,5 @@
 """A small run as the workflow makes it, by the commands that its rules call: a config and its results."""
 
-import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,19 @@ VALUES: dict[str, Any] = {
     "scales": {"chi": [2.15, 1]},
     "seeds": [0, 1],
     "langevin": {"steps": 64, "chains": 4, "device": "auto"},
+    "loop_map": {"widths": [4], "n_train": [4]},
+    "finite_width": {"widths": [4, 8], "n_train": 4, "seeds": [2]},
+    "maps": {
+        "mine": {
+            "x": "chi",
+            "x_values": [1, 2],
+            "y": "width",
+            "y_values": [4, 8],
+            "task": {**TEACHER, "n_train": 4},
+            "network": {"activation": "linear"},
+        }
+    },
+    "checks": {"alpha": 1.0e-300},  # the runs are too short to have errors that can be relied on
     "reference": {"experiments": ["nested"], "sampler": "hmc", "steps": 64, "chains": 4},
 }
 
@@ -40,11 +52,13 @@ def config_of(folder: Path, values: Any = VALUES) -> Config:
     return config.model_copy(update={"results": str(folder)})
 
 
+def msat(command: str, options: dict[str, Any], **more: Any) -> None:
+    """Run a command of msat with options as the rules give them."""
+    assert main([*shlex.split(command), *shlex.split(flags(options | more))]) == 0
+
+
 def make(config: Config) -> None:
     """Make data sets, theory and trainings of a config, and the plan, as the rules do."""
-
-    def msat(command: str, options: dict[str, Any], **more: Any) -> None:
-        assert main([*shlex.split(command), *shlex.split(flags(options | more))]) == 0
 
     for run in config.runs():
         place = Path(config.results) / run.place
@@ -61,4 +75,16 @@ def make(config: Config) -> None:
     tables = Path(config.results) / "tables"
     tables.mkdir()
     (tables / "plan.csv").write_text(config.plan())
-    (tables / "plan.json").write_text(json.dumps(config.keys()))
+    (tables / "plan.json").write_text(config.keys_text())
+
+
+def make_tables(config: Config) -> None:
+    """Make the tables of these, the summary of the checks, and the maps."""
+    results = Path(config.results)
+    tables, maps = results / "tables", results / "maps/mine"
+    msat("collect", {"list": tables / "plan.csv", "out": tables})
+    msat(f"check {shlex.quote(str(tables / 'checks.parquet'))}", config.checks.model_dump(), out=results / "checks.txt")
+    for name in ("loop_map", "finite_width"):
+        msat(name.replace("_", "-"), getattr(config, name).model_dump(), out=tables)
+    maps.mkdir(parents=True)
+    msat(f"map {config.maps['mine'].task.name}", config.map_options("mine"), out=maps)

@@ -43,7 +43,7 @@ TABLE = {
     "stages/__init__.py tables/__init__.py": (TABLES,),
     "__init__.py */__init__.py": NOTHING,
     # what only reads or shows settings: their values are in the jobs
-    "cli.py cli_options.py config/*.py langevin/settings.py": NOTHING,
+    "cli.py cli_results.py cli_options.py config/*.py langevin/settings.py": NOTHING,
     # data sets: of the smoke run's tasks, ising is that of the maps too
     "tasks/base.py": (TASKS, SOLVE, MAPS_, TABLES),
     "tasks/storage.py": (SOLVE, TABLES),
@@ -89,7 +89,7 @@ TABLE = {
     "stages/phase_map.py": ("phase *",),
     "stages/tables.py stages/measured.py stages/plan.py": (TABLES,),
     "stages/checks.py": (CHECKS,),
-    "stages/training.py stages/code.py stages/figures.py": NOTHING,
+    "stages/training.py stages/code.py stages/figures.py stages/verify.py stages/show.py": NOTHING,
     "tables/rows.py": (TABLES, CHECKS),
     "tables/files.py": (MAPS_, *READ),
     "tables/checks.py tables/compare.py": (TABLES, CHECKS),

@@ -1,7 +1,6 @@
 # What all stages share: the checked configuration, the grid of jobs, and sizes as resources.
 
 import inspect
-import json
 import shutil
 import sys
 from functools import cache, partial

@@ -33,7 +33,7 @@ rule plan:
     run:
         # ten thousand names are too long for a command line
         Path(output.runs).write_text(CONFIG.plan(), encoding="utf-8")
-        Path(output.key).write_text(json.dumps(CONFIG.keys(), indent=1))
+        Path(output.key).write_text(CONFIG.keys_text(), encoding="utf-8")
 
 
 rule collect:
