@@ -134,6 +134,7 @@ def examine(files: Iterable[Planned], verified: bool = False) -> Iterator[Examin
         verified: Whether checksums are compared with all that is in a file, rather than left to whoever reads it.
     """
     digests: dict[Path | None, Any] = {}
+    misfits: set[Path | None] = set()
     for file in files:
         try:
             found = _found(file, verified)
@@ -146,6 +147,10 @@ def examine(files: Iterable[Planned], verified: bool = False) -> Iterator[Examin
         elif file.data in digests:
             must["data_digest"] = digests[file.data]
         wrong = difference(found, must)
+        if file.data in misfits and not wrong:
+            wrong = f"it is about {file.data}, which is not what the plan asks for"
+        if file.kind == "data" and wrong:
+            misfits.add(file.path)
         yield Examined(file, found, wrong and f"{file.path}: not what the plan asks for: {wrong}")
 
 

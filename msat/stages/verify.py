@@ -90,7 +90,8 @@ def run(config: Config, partial: bool = False, same_code: bool = False) -> str:
     said = [f"note: {line}" for line in notes]
     if findings.wrong:
         count = f"{len(findings.wrong)} of {findings.checked} files in {folder} are wrong"
-        raise ComputationError("\n".join([*findings.wrong, *said, f"{count}; remove them and run again"]))
+        what = "remove them, make them again by their names (snakemake FILE ...), and run snakemake"
+        raise ComputationError("\n".join([*findings.wrong, *said, f"{count}; {what}"]))
     return "\n".join([*said, f"{findings.checked} files in {folder} are what the config asks for"])
 
 

@@ -120,7 +120,7 @@ def test_what_is_wrong_is_named(folder, capsys, name, change, problems):
         assert wrong
         assert all(re.search(problem, line) for line in wrong), wrong
     assert not [line for line in named if not line.startswith(tuple(f"results/{path}" for path in problems))]
-    assert re.fullmatch(r"\d+ of \d+ files in results are wrong; remove them and run again", lines[-1])
+    assert re.match(r"\d+ of \d+ files in results are wrong; remove them, make them again by their names", lines[-1])
 
 
 def test_partial_results_are_judged_as_far_as_they_go(folder, capsys):
