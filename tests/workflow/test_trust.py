@@ -12,7 +12,8 @@ import pytest
 import torch
 import yaml
 
-from msat.store import load_dataset
+from msat.config import parse_config
+from msat.stages import code
 from tests.workflow.running import ROOT, planned_jobs
 
 pytestmark = pytest.mark.workflow
@@ -59,8 +60,8 @@ def run(tmp_path_factory) -> Path:
     """A run that has finished, with its metadata."""
     folder = tmp_path_factory.mktemp("run")
     (folder / "config.yaml").write_text(yaml.safe_dump(VALUES))
-    code, output = _snakemake(folder)
-    assert code == 0, output
+    done, output = _snakemake(folder)
+    assert done == 0, output
     return folder
 
 
@@ -81,14 +82,12 @@ def _config(folder: Path, change) -> None:
 def test_what_is_right_is_left_alone(run, clone):
     """In place and in a copy: data, theory, trainings, plan, tables, summary, maps, states and the results beside."""
     for folder in (run, clone):
-        code, output = _snakemake(folder, "-n")
-        assert code == 0, output
+        done, output = _snakemake(folder, "-n")
+        assert done == 0, output
         assert planned_jobs(output) == {}
-        code, output = _verify(folder)
-        assert (code, output) == (
-            0,
-            f"{2 + 2 + 2 + 2 + 11 + 1 + 2 + 2 + 2} files in results are what the config asks for\n",
-        )
+        done, output = _verify(folder)
+        number = 2 + 2 + 2 + 2 + 11 + 1 + 2 + 2 + 2
+        assert (done, output) == (0, f"{number} files in results are what the config asks for\n")
 
 
 @pytest.mark.parametrize(
@@ -101,20 +100,20 @@ def test_what_is_right_is_left_alone(run, clone):
 )
 def test_a_copied_folder_with_another_config_is_refused(clone, change, file, problem):
     _config(clone, change)
-    code, output = _snakemake(clone, "-n")
+    done, output = _snakemake(clone, "-n")
     assert planned_jobs(output) == {"plan": 1, "collect": 1, "checks": 1}
-    code, output = _snakemake(clone)
-    assert code == 1
+    done, output = _snakemake(clone)
+    assert done == 1
     assert f"msat: error: {file}: not what the plan asks for: {problem}; remove it and run again" in output
     assert planned_jobs(_snakemake(clone, "-n")[1]) == {"collect": 1, "checks": 1}  # as often as it is called
-    code, said = _verify(clone)
-    assert code == 1
+    done, said = _verify(clone)
+    assert done == 1
     wrong = re.findall(r"(results/small\S+): not what the plan asks for", said)
     assert file in wrong
     for path in wrong:  # as the page of troubles says
         (clone / path).unlink()
-    code, output = _snakemake(clone)
-    assert code == 0, output
+    done, output = _snakemake(clone)
+    assert done == 0, output
     assert _verify(clone)[0] == 0
 
 
@@ -123,20 +122,22 @@ def test_a_copied_folder_with_another_grid_or_map_is_made_anew(clone):
     assert planned_jobs(_snakemake(clone, "-n")[1]) == {"plan": 1, "collect": 1, "checks": 1}
     _config(clone, lambda at: at["loop_map"].update(widths=[5]))
     assert planned_jobs(_snakemake(clone, "-n")[1]) == {"plan": 1, "collect": 1, "checks": 1, "loop_map": 1}
-    code, output = _snakemake(clone)
-    assert code == 0, output
-    code, output = _verify(clone)
-    assert code == 0, output
+    done, output = _snakemake(clone)
+    assert done == 0, output
+    done, output = _verify(clone)
+    assert done == 0, output
     assert "note: results that are not in the plan: results/small/seed0/" in output
 
 
-def test_a_config_that_is_put_back_runs_nothing(run):
+def test_a_config_that_is_put_back_runs_nothing(run, tmp_path):
     """Where there is metadata a dry run with another config leaves no trace."""
-    text = (run / "config.yaml").read_text()
-    _config(run, lambda at: at["langevin"].update(chains=4))
-    assert planned_jobs(_snakemake(run, "-n")[1]) == {"plan": 1, "train": 2, "collect": 1, "checks": 1}
-    (run / "config.yaml").write_text(text)
-    assert planned_jobs(_snakemake(run, "-n")[1]) == {}
+    folder = tmp_path / "whole"
+    shutil.copytree(run, folder)
+    text = (folder / "config.yaml").read_text()
+    _config(folder, lambda at: at["langevin"].update(chains=4))
+    assert planned_jobs(_snakemake(folder, "-n")[1]) == {"plan": 1, "train": 2, "collect": 1, "checks": 1}
+    (folder / "config.yaml").write_text(text)
+    assert planned_jobs(_snakemake(folder, "-n")[1]) == {}
 
 
 def _in_place(path: Path, change) -> None:
@@ -170,42 +171,28 @@ def test_a_file_that_was_replaced_with_its_date_kept_is_refused(clone, name, cha
     """Snakemake looks at dates and sees nothing; what reads the files does, and so does the end of `make reproduce`."""
     _in_place(clone / name, change)
     assert planned_jobs(_snakemake(clone, "-n")[1]) == {}
-    code, said = _verify(clone)
-    assert code == 1
+    done, said = _verify(clone)
+    assert done == 1
     assert re.search(rf"^(msat: error: )?{name}: .*{problem}", said, flags=re.MULTILINE)
-    code, output = _snakemake(clone, "--forcerun", "collect")
-    assert code == 1
+    done, output = _snakemake(clone, "--forcerun", "collect")
+    assert done == 1
     assert re.search(rf"msat: error: {name}: .*{problem}", output)
 
 
-def test_an_old_checkpoint_is_refused_and_an_altered_one_too(clone):
-    """One that an earlier version left under the name of a job that is to run."""
-    trained, state = clone / TRAINED.format(0), clone / "results/states/small/seed0/chi1/langevin.pt"
-    trained.unlink()
-    content = torch.load(state, weights_only=True)
-    log = clone / "results/logs/small/seed0/chi1/train.log"
-    _snakemake(clone, "--forcerun", "train", "-n")
-    code, said = _run(clone, *_command(clone), "--checkpoint", "left.pt")
-    assert code == 0, said
-    for changed, problem in (
-        ({"format": 4}, "made by another version of msat: remove it to start again"),
-        ({"device": "other"}, "altered or damaged since msat wrote it"),
-    ):
-        torch.save(content | changed, clone / "left.pt")
-        code, said = _run(clone, *_command(clone), "--checkpoint", "left.pt")
-        assert (code, said.count("\n")) == (2, 1)
-        assert "checkpoint left.pt" in said
-        assert problem in said
-        torch.save(content | changed, state)  # a kept state is a cache: it is named, and not used
-        trained.unlink(missing_ok=True)
-        code, output = _snakemake(clone)
-        assert code == 0, output
-        assert "does not use results/states/small/seed0/chi1/langevin.pt: checkpoint" in log.read_text()
-        assert problem in log.read_text()
-    assert load_dataset(trained, "langevin").attrs["steps"] == 64
-
-
-def _command(clone: Path) -> list[str]:
-    network = "--width=10 --activation=linear --chi=1 --chains=16 --steps=64 --device=cpu --seed=0"
-    files = ["--data", "results/small/seed0/data.npz", "--out", "x.nc"]
-    return [sys.executable, "-m", "msat.cli", "train", *network.split(), *files]
+def test_an_old_checkpoint_and_an_altered_state_are_refused(clone):
+    """A checkpoint under the name of its job stops it; a kept state is a cache: it is named, and not used."""
+    config, state = parse_config(VALUES), clone / "results/states/small/seed0/chi1/langevin.pt"
+    content, trained = torch.load(state, weights_only=True), code.training("linear", "langevin")
+    checkpoint = config.runs()[0].checkpoint(config.trajectory("small", "langevin", trained))
+    torch.save(content | {"format": 4}, clone / checkpoint)
+    torch.save(content | {"device": "other"}, state)
+    done, output = _snakemake(clone, "--forcerun", "train")
+    assert done == 1
+    assert f"msat: error: checkpoint {checkpoint} was made by another version of msat: remove it" in output
+    (clone / checkpoint).unlink()
+    done, output = _snakemake(clone, "--forcerun", "train")
+    assert done == 0, output
+    log = (clone / "results/logs/small/seed0/chi1/train.log").read_text()
+    assert "does not use results/states/small/seed0/chi1/langevin.pt: checkpoint" in log
+    assert "altered or damaged since msat wrote it" in log
+    assert _verify(clone)[0] == 0
