@@ -139,7 +139,7 @@ def load_attributes(path: Path, kind: str = "", verified: bool = False) -> dict[
     with _readable(path), h5py.File(path, "r") as file:
         # NetCDF stores a number as an array of one
         found = {k: np.asarray(value).item() if np.size(value) == 1 else value for k, value in file.attrs.items()}
-        shape = file["y_train"].shape if "y_train" in file else (0,)
+        shape: tuple[int, ...] = file["y_train"].shape if "y_train" in file else (0,)
         if found.get("kind") == "theory" and "level" in file:
             found |= {"chi": file["chi"][()], "levels": file["level"].asstr()[()].tolist()}
         content = checksums.of_file(file) if verified else ""

@@ -16,6 +16,7 @@ from msat.langevin.state import Look, State, Tuning
 from msat.store import UNREADABLE, atomic
 
 _FORMAT = 5
+_UNREADABLE: tuple[type[Exception], ...] = (*UNREADABLE, pickle.UnpicklingError, AssertionError)
 _PARTS = {"blocks": BlockMeans, "sums": Sums, "tallies": Sums, "tuning": Tuning, "look": Look}
 
 
@@ -78,7 +79,7 @@ def read(path: Path, device: torch.device) -> dict[str, Any]:
     try:
         content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         found = content["format"]
-    except (*UNREADABLE, pickle.UnpicklingError, AssertionError) as error:
+    except _UNREADABLE as error:
         message = f"checkpoint {path} cannot be read ({type(error).__name__}): remove it to start again"
         raise InputError(message) from None
     if found != _FORMAT:

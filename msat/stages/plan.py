@@ -109,15 +109,16 @@ def planned_files(runs: pd.DataFrame, keys: Keys) -> list[Planned]:
         keys: What results must be beside experiment, seed and scale; data sets are in the plan only where it says so.
     """
     files: dict[Path, Planned] = {}
+    run: Any
     for run in runs.itertuples():
         place = f"{run.experiment}/p{run.n_train}" if run.n_train else str(run.experiment)
         known = keys.get(place, {})
         seed, about = {"seed": run.seed}, {"label": run.experiment, "seed": run.seed}
         if run.n_train:
-            about["n_train"] = int(str(run.n_train))
-        data = Path(str(run.theory)).with_name("data.npz") if "data" in known else None
+            about["n_train"] = int(run.n_train)
+        data = Path(run.theory).with_name("data.npz") if "data" in known else None
         found: list[Planned] = [] if data is None else [Planned(data, "data", seed | dict(known["data"]))]
-        found.append(Planned(Path(str(run.theory)), "theory", about | dict(known.get("theory", {})), data))
+        found.append(Planned(Path(run.theory), "theory", about | dict(known.get("theory", {})), data))
         for kind in ("langevin", "reference"):
             if name := getattr(run, kind):
                 key = about | {"chi": run.chi} | dict(known.get(kind, {}))

@@ -20,7 +20,7 @@ from msat.tables import TABLES
 from msat.tables.files import read_made, read_table
 
 if TYPE_CHECKING:
-    from msat.config import Config
+    from msat.config.whole import Config
 
 _RESULTS = ("data.npz", "theory.nc", "langevin.nc", "reference.nc")
 

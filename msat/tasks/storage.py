@@ -29,7 +29,7 @@ def save_task(path: Path, task: Task, made: Mapping[str, Any] | None = None) -> 
     held |= {"provenance": json.dumps(dict(task.provenance))}
     held |= {MADE: json.dumps({"data_digest": task.digest(), **(made or {})})}
     with atomic(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **held, **{checksums.NAME: np.array(checksums.checksum(held))})
+        np.savez_compressed(file, **(held | {checksums.NAME: checksums.checksum(held)}))
 
 
 def write_task(
