@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: help setup reproduce report test test-fast test-slurm smoke lint format docs hooks bench attack-linear lock clean
 
 help:
-	@echo "make reproduce  set up, run the default config: tables, checks, figures, report"
+	@echo "make reproduce  set up, run the default config: tables, checks, figures, report; verify every file"
 	@echo "make test       set up, run the whole test suite"
 	@echo "make test-fast  the tests that take seconds, little more than a minute in all"
 	@echo "make test-slurm the workflow on a SLURM cluster on this machine, with faults (root; skipped where there is none)"
@@ -42,6 +42,7 @@ $(STAMP): requirements.lock requirements-cuda.lock pyproject.toml
 reproduce: $(STAMP)
 	@$(SNAKEMAKE) mnist --quiet all > /dev/null 2>&1 || tail -n 1 results/logs/mnist.log || true
 	$(SNAKEMAKE)
+	@$(BIN)/msat verify results
 	@$(SNAKEMAKE) --report results/report.html > results/logs/report.log 2>&1 || { cat results/logs/report.log; exit 1; }
 	@cat results/checks.txt
 	@echo "figures: results/figures   tables: results/tables   report: results/report.html"
@@ -60,6 +61,7 @@ test-slurm: $(STAMP)
 
 smoke: $(STAMP)
 	$(SNAKEMAKE) $(SMOKE)
+	@$(BIN)/msat verify results/smoke --configfile config.yaml --configfile configs/smoke.yaml
 	$(SNAKEMAKE) $(SMOKE) --report results/smoke/report.html
 	@cat results/smoke/checks.txt
 

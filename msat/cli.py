@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from msat import cli_results as results
 from msat.cli_options import PATH, Commands, Maker, build, command, option, options
 from msat.errors import ComputationError, InputError, Interrupted
 
@@ -46,10 +47,13 @@ def _tasks() -> click.Command:
         draw = tasks.draw_settings(module)
 
         def run(out: Path, **values: Any) -> None:
+            from msat.stages import code
             from msat.tasks.storage import write_task
 
             settings, drawn = build(module.Settings, values), build(draw, values).model_dump()
-            for line in write_task(out, settings.files(), lambda: nested.make(module, settings, **drawn)):
+            digest = code.task(name, settings.activations(), drawn.get("n_drawn") is not None)
+            key = settings.key(name=name, **drawn)
+            for line in write_task(out, settings, lambda: nested.make(module, settings, **drawn), key, digest):
                 print(f"msat task: {line}", file=sys.stderr)
 
         return command(run, _out(), options(module.Settings), options(draw))
@@ -85,11 +89,11 @@ def _solve() -> click.Command:
     from msat.theory.settings import TheorySettings
 
     def run(data: Path, out: Path, label: str, **values: Any) -> None:
-        from msat.stages import theory
+        from msat.stages import code, theory
 
         scale = {"chi": values["chi"][0]} if values["chi"] else {}
         network = build(Network, values | scale)
-        _warn("solve", theory.run(data, out, network, build(TheorySettings, values), label))
+        _warn("solve", theory.run(data, out, network, build(TheorySettings, values), label, code.theory))
 
     return command(run, _data_and_out(), options(NetworkSettings), options(TheorySettings), _label())
 
@@ -106,60 +110,6 @@ def _train() -> click.Command:
 
     of_training = (options(LangevinSettings), options(TrainingJob))
     return command(run, _data_and_out(), options(Network), *of_training, _label())
-
-
-def _compare() -> click.Command:
-    def run(theory: Path, langevin: Path, csv: Path | None) -> None:
-        from msat.stages import tables
-
-        print(tables.compare_files(theory, langevin, csv))
-
-    return command(
-        run,
-        click.Argument(["theory"], type=PATH),
-        click.Argument(["langevin"], type=PATH),
-        option("--csv", "Also write the table as CSV.", type=PATH),
-    )
-
-
-def _collect() -> click.Command:
-    def run(
-        out: Path,
-        theory: tuple[Path, ...],
-        langevin: tuple[Path, ...],
-        reference: tuple[Path, ...],
-        plan: Path | None,
-        partial: bool,
-        processes: int,
-    ) -> None:
-        from msat.stages import tables
-
-        text = tables.run(out, theory or None, langevin or None, plan, partial, reference or None, processes)
-        if text:
-            print(text)
-
-    listed = "Instead of these: CSV with the columns experiment, seed, chi, theory, langevin, reference."
-    return command(
-        run,
-        _out("Folder for the tables."),
-        option("--theory", "Results of msat solve; repeat it.", type=PATH, multiple=True),
-        option("--langevin", "Results of msat train; repeat it.", type=PATH, multiple=True),
-        option("--reference", "Results of msat train by another sampler, to compare with.", type=PATH, multiple=True),
-        click.Option(["--list", "plan"], help=listed, type=PATH),
-        option("--partial", "Take what of --list exists, and say what is missing.", is_flag=True),
-        option("--processes", "Processes that read results.", type=click.IntRange(min=1), default=1),
-    )
-
-
-def _check() -> click.Command:
-    from msat.config.sections import Checks
-
-    def run(table: Path, out: Path, **values: Any) -> None:
-        from msat.stages import checks
-
-        print(checks.run(table, out, build(Checks, values).alpha))
-
-    return command(run, click.Argument(["table"], type=PATH), _out(), options(Checks))
 
 
 def _sources() -> list[click.Option]:
@@ -208,7 +158,9 @@ def _map(name: str) -> click.Command:
     model, _ = maps.MAPS[name]
 
     def run(out: Path, **values: Any) -> None:
-        maps.run(name, build(model, values), out)
+        from msat.stages import code
+
+        maps.run(name, build(model, values), out, code.made(code.maps()))
 
     return command(run, _out(f"Folder for the table {name}."), options(model))
 
@@ -222,11 +174,15 @@ def _maps() -> click.Command:
         module = tasks.get(name)
 
         def run(out: Path, **values: Any) -> None:
-            from msat.stages import phase_map
+            from msat.stages import code, phase_map
 
             settings, network = build(PhaseMapSettings, values), build(NetworkSettings, values)
             task, report = build(module.Settings, values), partial(_tell, network.activation)
-            _warn("map", phase_map.run(settings, network, module.make, task, out, report))
+            made = code.made(
+                code.of_map(settings, network, name, task),
+                key={**settings.model_dump(), **network.model_dump(), **task.key(), "task": name},
+            )
+            _warn("map", phase_map.run(settings, network, module.make, task, out, report, made))
 
         models = (PhaseMapSettings, NetworkSettings, module.Settings)
         return command(run, _out(f"Folder for the table {TABLE}."), *map(options, models))
@@ -263,9 +219,11 @@ COMMANDS: dict[str, tuple[str, Maker]] = {
     "mnist": ("Get the four files of MNIST, verified by their checksums; `msat task mnist` reads them.", _mnist),
     "solve": ("Predictions of every theory level over scales, as NetCDF.", _solve),
     "train": ("A Langevin-trained ensemble at one scale, as NetCDF.", _train),
-    "compare": ("Print each theory level against the measurement, with z-scores.", _compare),
-    "collect": ("Build the tables of all results: tidy CSV and parquet.", _collect),
-    "check": ("Fail if an exact level and training disagree; else write a summary.", _check),
+    "compare": ("Print each theory level against the measurement, with z-scores.", results.compare),
+    "collect": ("Build the tables of all results: tidy CSV and parquet.", results.collect),
+    "check": ("Fail if an exact level and training disagree; else write a summary.", results.check),
+    "verify": ("Check every file of a results folder: is it whole, and what the config asks for?", results.verify),
+    "show": ("Print where a file of msat's is from, and whether it is as it was written.", results.show),
     "figure": ("Draw one figure from tables, or from result files; an unknown name lists them.", _figure),
     "figures": ("Draw those figures of one experiment that are not there as they would be drawn now.", _figures),
     "loop-map": (

@@ -359,7 +359,7 @@ def test_version_and_help(capsys):
         )
 
 
-COMMANDS = "task mnist solve train compare collect check figure figures loop-map finite-width map schema"
+COMMANDS = "task mnist solve train compare collect check verify show figure figures loop-map finite-width map schema"
 
 
 def test_every_command_and_task_has_help(capsys):

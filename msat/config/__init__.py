@@ -5,7 +5,7 @@ The JSON schema in workflow/schemas is generated from here (``msat schema``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,39 @@ def parse_config(values: Mapping[str, Any]) -> Config:
     checked = config.model_copy(update={"experiments": chosen, "maps": maps})
     _check_reference(checked)
     return checked
+
+
+def read_config(paths: Sequence[Path]) -> Config:
+    """Return the configuration in a file and its overlays, as Snakemake merges them: maps merge, all else is replaced.
+
+    What needs files that are not there is left out, see `with_files`.
+
+    Raises:
+        InputError: If a file is missing or unreadable, or with the first problem of the configuration.
+    """
+    import yaml
+
+    values: dict[str, Any] = {}
+    for path in paths:
+        try:
+            found = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except FileNotFoundError:
+            raise InputError(f"{path}: no such file") from None
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise InputError(f"{path}: not a readable config ({str(error).splitlines()[0]})") from None
+        if not isinstance(found, dict):
+            raise InputError(f"{path}: not a config: must hold keys and values")
+        values = _merged(values, found)
+    return with_files(parse_config(values))[0]
+
+
+def _merged(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    both = {
+        name: _merged(base[name], value)
+        for name, value in overlay.items()
+        if isinstance(value, dict) and isinstance(base.get(name), dict)
+    }
+    return {**base, **overlay, **both}
 
 
 def _check_reference(config: Config) -> None:

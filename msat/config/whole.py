@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -24,13 +25,15 @@ from msat.config.sections import (
     Theory,
 )
 from msat.errors import InputError
-from msat.keys import digest, file_digest
+from msat.keys import digest
 from msat.langevin.settings import STOPPING_RULE, LangevinSettings, Saving
 from msat.settings import Settings
 from msat.stages import phase_map
-from msat.stages.maps import FiniteWidthSettings, LoopMapSettings
+from msat.stages.maps import MAPS, FiniteWidthSettings, LoopMapSettings
+from msat.store import attributes
 from msat.tasks.base import TaskSettings
 from msat.tasks.mnist_sources import SourceSettings
+from msat.tasks.storage import file_digests
 from msat.theory import cost as theory_cost
 from msat.theory.kept import with_drawn
 
@@ -225,14 +228,50 @@ class Config(Settings):
         rows = (",".join("" if cell is None else str(cell) for cell in row) for row in cells)
         return "\n".join([",".join(columns), *rows, ""])
 
+    def keys(self) -> dict[str, Any]:
+        """Return what the results of each experiment, at each number of samples, must be: plain, and by kind.
+
+        That is what their files say of themselves, but for the experiment's name, seed and scale, which the plan has.
+        """
+        places = dict.fromkeys((run.experiment, run.n_train) for run in self.runs())
+        return {f"{name}{samples_part(n_train)}": self._keys_at(name, n_train) for name, n_train in places}
+
+    def keys_text(self) -> str:
+        """Return the keys as ``plan.json`` has them."""
+        return json.dumps(self.keys(), indent=1)
+
+    def map_keys(self) -> dict[str, dict[str, Any]]:
+        """Return what each map of the theory must be, as its table says of itself: plain."""
+        keys: dict[str, Any] = {name: getattr(self, name).model_dump() for name in MAPS}
+        for name, at in self.maps.items():
+            settings = at.model_dump(include=set(phase_map.PhaseMapSettings.model_fields))
+            task = {key: value for key, value in at.task.key().items() if key != "name"}
+            keys[name] = {**settings, **at.network.model_dump(), **task, "task": at.task.name}
+        plain: dict[str, dict[str, Any]] = json.loads(json.dumps(keys))
+        return plain
+
+    def _keys_at(self, experiment: str, n_train: int | None) -> dict[str, Any]:
+        files = file_digests(self.experiments[experiment].task)
+        levels, chi = self.levels_of(experiment), list(map(float, self.scale_names(experiment)))
+        keys: dict[str, Any] = {
+            "data": {**self.task_values(experiment, n_train), "files": files},
+            "theory": {**self.experiments[experiment].network.parameters(), "chi": chi, "levels": levels},
+        }
+        kinds: tuple[TrainingKind, ...] = ("langevin", "reference")
+        for kind in kinds:
+            values = self.training_of(experiment, kind) | {"theory_starts": self.starts(experiment)}
+            del values["device"]  # the one asked for; a file has the one that was there
+            keys[kind] = attributes(values)
+        plain: dict[str, Any] = json.loads(json.dumps(keys))
+        return plain
+
     def task_of(self, experiment: str, n_train: int | None = None) -> Task:
         """Return the task of one experiment, at one number of samples where that is an axis of its runs."""
         return self.experiments[experiment].task_at(n_train)
 
     def task_values(self, experiment: str, n_train: int | None = None) -> dict[str, Any]:
         """Return all that determines the data of one experiment beside code, files and seed."""
-        values = self.task_of(experiment, n_train).model_dump()
-        return {key: value for key, value in values.items() if key != "n_drawn" or value is not None}
+        return self.task_of(experiment, n_train).key()
 
     def task_options(self, experiment: str, n_train: int | None = None) -> dict[str, Any]:
         """Return the options of ``msat task`` for one experiment."""
@@ -263,9 +302,9 @@ class Config(Settings):
 
     def trajectory(self, experiment: str, kind: TrainingKind, code: str, n_train: int | None = None) -> str:
         """Return a digest of what determines an experiment's trajectories: code, task and all but their ends."""
-        task, values = self.experiments[experiment].task, self.task_values(experiment, n_train)
+        values = self.task_values(experiment, n_train)
         key = {name: value for name, value in self.training_of(experiment, kind).items() if name not in STOPPING_RULE}
-        files = [] if task.fetched else list(map(file_digest, task.files()))
+        files = file_digests(self.experiments[experiment].task)
         return digest(key | {"code": code, "task": values, "files": files})
 
 

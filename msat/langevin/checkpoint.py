@@ -9,12 +9,14 @@ from typing import Any
 
 import torch
 
+from msat import checksums
 from msat.errors import InputError
 from msat.langevin.moments import BlockMeans, Sums
 from msat.langevin.state import Look, State, Tuning
-from msat.store import atomic
+from msat.store import UNREADABLE, atomic
 
-_FORMAT = 4
+_FORMAT = 5
+_UNREADABLE: tuple[type[Exception], ...] = (*UNREADABLE, pickle.UnpicklingError, AssertionError)
 _PARTS = {"blocks": BlockMeans, "sums": Sums, "tallies": Sums, "tuning": Tuning, "look": Look}
 
 
@@ -25,6 +27,7 @@ def save(path: Path, key: str, state: State) -> None:
         key: Digest of everything that determines the trajectory; `load` refuses another.
     """
     content = {"format": _FORMAT, "key": key, "device": device_name(state.weights[0].device), "state": _plain(state)}
+    content[checksums.NAME] = checksums.checksum(content)
     with atomic(path) as temporary, temporary.open("wb") as file:
         torch.save(content, file)
         file.flush()
@@ -56,17 +59,31 @@ def load(path: Path, key: str, device: torch.device) -> tuple[State, str]:
     """Return the state saved under the same key, and the name of the device that saved it.
 
     Raises:
-        InputError: If the file is not a checkpoint, or one of another run.
+        InputError: If the file is not a checkpoint as it was written, or one of another run.
     """
-    try:
-        content = torch.load(path, map_location=device, weights_only=True)
-        found, values = content["key"], content["state"]
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
-        message = f"checkpoint {path} cannot be read ({type(error).__name__}): remove it to start again"
-        raise InputError(message) from None
-    if content.get("format") != _FORMAT or found != key:
+    content = read(path, device)
+    if content["key"] != key:
         raise InputError(
             f"checkpoint {path} belongs to another run (other data, parameters, seed, settings, device or code): "
             "remove it to start again"
         )
-    return _rebuilt(values, device), str(content.get("device"))
+    return _rebuilt(content["state"], device), str(content["device"])
+
+
+def read(path: Path, device: torch.device) -> dict[str, Any]:
+    """Return what a checkpoint or a kept state holds: format, key, device, state and checksum.
+
+    Raises:
+        InputError: If the file is neither, or not as it was written.
+    """
+    try:
+        content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        found = content["format"]
+    except _UNREADABLE as error:
+        message = f"checkpoint {path} cannot be read ({type(error).__name__}): remove it to start again"
+        raise InputError(message) from None
+    if found != _FORMAT:
+        raise InputError(f"checkpoint {path} was made by another version of msat: remove it to start again")
+    stated = content.pop(checksums.NAME, None)
+    checksums.check(f"checkpoint {path}", stated, checksums.checksum(content))
+    return content | {checksums.NAME: stated}

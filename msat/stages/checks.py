@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+
 from msat.errors import ComputationError
 from msat.store import atomic, check_distinct, check_writable
 from msat.tables.checks import disagreements, shortfalls, summary, unconverged, verdict
@@ -25,11 +27,16 @@ def run(table: Path, out: Path, alpha: float) -> str:
     check_writable(out)
     check_distinct(("the table", table), ("--out", out))
     checks = read_table(table, ("experiment", "chi", "n_train", "level", "measured_by", "chi2_p"))
-    text, problems = summary(checks), disagreements(checks, alpha)
+    text, problems = judged(checks, alpha)
     if problems:
-        print(text)  # no caller gets it to print, and it shows how large the disagreement is
+        print(summary(checks))  # no caller gets it to print, and it shows how large the disagreement is
         raise ComputationError("\n".join(problems))
-    notes = [f"note: {line}" for line in (*unconverged(checks), *shortfalls(checks))]
     with atomic(out) as temporary:
-        temporary.write_text("\n".join([text, *notes, verdict(checks, alpha), ""]))
-    return text
+        temporary.write_text(text, encoding="utf-8")
+    return summary(checks)
+
+
+def judged(checks: pd.DataFrame, alpha: float) -> tuple[str, list[str]]:
+    """Return the summary of a table `checks` with notes and the verdict, and a line for each disagreement."""
+    notes = [f"note: {line}" for line in (*unconverged(checks), *shortfalls(checks))]
+    return "\n".join([summary(checks), *notes, verdict(checks, alpha), ""]), disagreements(checks, alpha)

@@ -7,9 +7,20 @@ Values of settings are in the job beside it, and a help text reruns nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from msat.levels import LEVELS, NAMES
-from msat.provenance import code_digest
+from msat.provenance import code_digest, environment
+
+if TYPE_CHECKING:
+    from msat.network import NetworkSettings
+    from msat.stages.phase_map import PhaseMapSettings
+    from msat.tasks.base import TaskSettings
+
+
+def made(digest: str, **key: Any) -> dict[str, Any]:
+    """Return what a file says of its making: the digest of the code, versions and commit, and what else is its key."""
+    return {"code": digest, **environment(), **key}
 
 
 def task(name: str, activations: Sequence[str] = (), nested: bool = False) -> str:
@@ -76,6 +87,12 @@ def phase_map(
     found = [f"msat.activations.{name}" for name in (activation, *teachers)]
     found += [f"msat.tasks.{task}", *_solvers(activation, levels, outputs, depth)]
     return code_digest("msat.stages.phase_map", *found)
+
+
+def of_map(settings: PhaseMapSettings, network: NetworkSettings, name: str, task: TaskSettings) -> str:
+    """Return the digest of the code that makes one map, on data of the task of this name."""
+    levels = settings.levels_of(network, task.n_outputs)
+    return phase_map(network.activation, levels, name, task.activations(), task.n_outputs, network.depth)
 
 
 def figure(name: str) -> str:

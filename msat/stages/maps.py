@@ -6,7 +6,7 @@ number of samples P and at a fixed ratio P/N (docs/theory.md, section 11).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -110,13 +110,13 @@ MAPS: dict[str, tuple[type[MapSettings], Callable[[Any], pd.DataFrame]]] = {
 }
 
 
-def run(name: str, settings: MapSettings, out: Path) -> None:
-    """Make the map of a name and write it into a folder, as CSV and parquet."""
+def run(name: str, settings: MapSettings, out: Path, made: Mapping[str, Any] | None = None) -> None:
+    """Make the map of a name and write it into a folder, as CSV and parquet, with what it was made by."""
     from msat.store import check_writable
     from msat.tables.files import write_table
 
     check_writable(out / f"{name}.csv")
-    write_table(MAPS[name][1](settings), out / name)
+    write_table(MAPS[name][1](settings), out / name, {"key": settings.model_dump(), **(made or {})})
 
 
 def _against_exact(

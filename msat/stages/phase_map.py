@@ -190,14 +190,20 @@ def run(
     task: TaskSettings,
     out: Path,
     report: Callable[[str], None] = lambda line: None,
+    made: Mapping[str, Any] | None = None,
 ) -> list[str]:
-    """Make a map and write it into a folder, as ``phase_map.csv`` and ``phase_map.parquet``; return warnings."""
+    """Make a map and write it into a folder, as ``phase_map.csv`` and ``phase_map.parquet``; return warnings.
+
+    Args:
+        settings, network, make, task, report: See `phase_map`.
+        made: What the files say of its making.
+    """
     from msat.store import check_writable
     from msat.tables.files import write_table
 
     check_writable(out / f"{TABLE}.csv")
     table = phase_map(settings, network, make, task, report)
-    write_table(table, out / TABLE)
+    write_table(table, out / TABLE, made)
     return warnings(table)
 
 

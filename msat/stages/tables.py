@@ -18,6 +18,7 @@ import xarray as xr
 
 from msat.errors import InputError
 from msat.stages import measured
+from msat.stages.plan import check_all, planned_files, read_keys, read_list, sources
 from msat.store import atomic, check_distinct, check_writable, load_attributes, load_dataset
 from msat.tables import TABLES, rows
 from msat.tables.checks import check_table
@@ -28,8 +29,6 @@ from msat.tables.half_learned import half_learned_table
 from msat.tables.spool import Spool
 
 _PLACE = ["experiment", "seed", "chi"]
-_OPTIONAL = ["reference", "n_train"]  # columns of the list of runs that are not always there
-_TYPES: dict[Any, Any] = {"experiment": str, "seed": int, "chi": float, "theory": str, "langevin": str}
 
 Key = tuple[str, int, int]  # experiment, seed and number of training samples
 _AtScale = tuple[float, Path]
@@ -43,6 +42,7 @@ def run(
     partial: bool = False,
     reference: Sequence[Path] | None = None,
     processes: int = 1,
+    made: Mapping[str, Any] | None = None,
 ) -> str:
     """Write the tables of `msat.tables.TABLES` into a folder and return what is missing, or "".
 
@@ -50,14 +50,17 @@ def run(
         out: The folder.
         theory, langevin: Results of both stages, in any order.
         plan: Instead of these: CSV with the columns experiment, seed, chi, theory, langevin, and reference where there
-            are some, and n_train where that is an axis of the runs.
+            are some, and n_train where that is an axis of the runs. Files must be of the run that it names, and what
+            the keys say that the workflow writes beside it, ``plan.json``.
         partial: Whether to take what of the plan exists. The checks then say how many seeds are planned, and a table
             `missing` lists what has not finished.
         reference: Results of trainings by another sampler, which those of `langevin` are compared with.
         processes: How many read results at the same time.
+        made: What the tables say of their making.
 
     Raises:
-        InputError: If results are given neither or both ways, are not results, or do not belong together.
+        InputError: If results are given neither or both ways, are not results, do not belong together, or are not what
+            the plan asks for.
     """
     if (theory or langevin) if plan is not None else not (theory and langevin):
         raise InputError("give --theory and --langevin, or --list")
@@ -68,12 +71,14 @@ def run(
     check_writable(out / "theory.csv")
     check_distinct(("--list", plan), *(("a table", out / f"{name}.csv") for name in TABLES))
     if plan is None:
-        collect_files(theory or (), langevin or (), out, reference or (), processes=processes)
+        collect_files(theory or (), langevin or (), out, reference or (), processes=processes, made=made)
         return ""
     planned = read_list(plan)
+    files = planned_files(planned, read_keys(plan.with_suffix(".json")))
+    known = check_all(file for file in files if file.path.exists() or (file.kind != "data" and not partial))
     if not partial:
         whole, trained, references = (_paths(planned[name]) for name in ("theory", "langevin", "reference"))
-        collect_files(whole, trained, out, references, processes=processes)
+        collect_files(whole, trained, out, references, processes=processes, known=known, made=made)
         return ""
     lacks = ~planned[["theory", "langevin"]].map(os.path.exists).rename(columns={"langevin": "training"})
     # what a run lacks, or ""; a training without its theory counts for nothing
@@ -84,9 +89,9 @@ def run(
     references = [path for path in _paths(planned["reference"][there]) if path.exists()]
     trained = _paths(planned["langevin"][there])
     whole = _paths(planned["theory"][~lacks["theory"]])
-    collect_files(whole, trained, out, references, planned, processes)
+    collect_files(whole, trained, out, references, planned, processes, known, made)
     place = [*_PLACE, "n_train"] if (planned["n_train"] != "").any() else _PLACE
-    write_table(planned.loc[~there, [*place, "missing"]], out / "missing")
+    write_table(planned.loc[~there, [*place, "missing"]], out / "missing", made)
     return _report(planned)
 
 
@@ -101,26 +106,6 @@ def compare_files(theory: Path, langevin: Path, csv: Path | None = None) -> str:
         with atomic(csv) as temporary:
             table.to_csv(temporary, index=False)
     return printed(table)
-
-
-def read_list(path: Path) -> pd.DataFrame:
-    """Return the runs in a list: CSV with the columns experiment, seed, chi, theory, langevin.
-
-    Raises:
-        InputError: If the file is missing, is something else, or is empty.
-    """
-    try:
-        # as strings first: the reader's own floats may be off in the last digit
-        found = pd.read_csv(path, dtype=str, keep_default_na=False)
-        optional = found.reindex(columns=_OPTIONAL, fill_value="")
-        planned = found[list(_TYPES)].astype(_TYPES).join(optional)
-    except FileNotFoundError:
-        raise InputError(f"--list {path}: no such file") from None
-    except (OSError, ValueError, KeyError):
-        raise InputError(f"--list {path}: must be CSV with the columns {', '.join(_TYPES)}") from None
-    if planned.empty:
-        raise InputError(f"--list {path}: names no run")
-    return planned
 
 
 def _report(planned: pd.DataFrame) -> str:
@@ -142,6 +127,8 @@ def collect_files(
     reference: Sequence[Path] = (),
     planned: pd.DataFrame | None = None,
     processes: int = 1,
+    known: Mapping[Path, Mapping[str, Any]] | None = None,
+    made: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the tables of `msat.tables.TABLES` over result files, as CSV and parquet, into a folder.
 
@@ -154,18 +141,25 @@ def collect_files(
         reference: Results of trainings by another sampler.
         planned: All runs, if there are to be more: the checks name the number of planned seeds too.
         processes: How many read results at the same time; the tables are the same.
+        known: Attributes of files that have been read already.
+        made: What the tables say of their making, beside the results that they are made from.
 
     Raises:
         InputError: If a file is not a result, or a training result has no theory of its experiment, seed, data and
             network.
     """
-    runs, references = _by_run(langevin), _by_run(reference)
-    known = {path: load_attributes(path, "theory") for path in theory}
-    solved = {_key(attributes): path for path, attributes in known.items()}
-    dimensions = {_key(item)[0]: float(item["dimension"]) for item in known.values() if "dimension" in item}
+    known = {path: item for path, item in (known or {}).items() if "kind" in item}
+    for kind, paths in (("theory", theory), ("langevin", (*langevin, *reference))):
+        known |= {path: load_attributes(path, kind) for path in paths if path not in known}
+    runs, references = _by_run(langevin, known), _by_run(reference, known)
+    solved = {_key(known[path]): path for path in theory}
+    dimensions = {
+        _key(known[path])[0]: float(known[path]["dimension"]) for path in theory if "dimension" in known[path]
+    }
     for label, seed, n_train in (*runs, *references):
         if (label, seed, n_train) not in solved:
             raise InputError(f"no theory result for experiment {label!r}, seed {seed}, n_train {n_train}")
+    about = {**(made or {}), "sources": sources(known[path] for path in (*theory, *langevin, *reference))}
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="msat-collect-")))
         spools = {name: Spool(scratch / name) for name in TABLES}
@@ -184,7 +178,7 @@ def collect_files(
         components, trained = (spools[name].whole() for name in ("components", "langevin"))
         spools["half_learned"].append(half_learned_table(components, trained, dimensions))
         for name, spool in spools.items():
-            spool.write(stack, folder / name)
+            spool.write(stack, folder / name, about)
 
 
 def _seeds_planned(checks: pd.DataFrame, planned: pd.DataFrame) -> list[int]:
@@ -195,12 +189,11 @@ def _seeds_planned(checks: pd.DataFrame, planned: pd.DataFrame) -> list[int]:
     return [int(seeds.get((name, n_train, chi), seeds.get((name, "", chi), 0))) for name, n_train, chi in places]
 
 
-def _by_run(paths: Sequence[Path]) -> dict[Key, list[_AtScale]]:
+def _by_run(paths: Sequence[Path], known: Mapping[Path, Mapping[str, Any]]) -> dict[Key, list[_AtScale]]:
     """Return scale and path of training results by experiment and seed."""
     runs: dict[Key, list[_AtScale]] = {}
     for path in paths:
-        attributes = load_attributes(path, "langevin")
-        runs.setdefault(_key(attributes), []).append((float(attributes["chi"]), path))
+        runs.setdefault(_key(known[path]), []).append((float(known[path]["chi"]), path))
     return runs
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,18 @@ _LARGE = (*MATRICES, LAYERS.name)
 _KINDS: dict[str, Any] = {"converged": np.int8, "iterations": np.int64, "note": object}
 
 
-def run(data: Path, out: Path, network: Network, settings: TheorySettings, label: str = "") -> list[str]:
+def run(
+    data: Path,
+    out: Path,
+    network: Network,
+    settings: TheorySettings,
+    label: str = "",
+    digest: Callable[..., str] | None = None,
+) -> list[str]:
     """Solve the levels on a data file, write the result, and return warnings.
+
+    Args:
+        digest: Returns the digest of the code that solves (`msat.stages.code.theory`), for the file.
 
     Raises:
         InputError: If a file or a choice is not allowed.
@@ -45,8 +55,12 @@ def run(data: Path, out: Path, network: Network, settings: TheorySettings, label
     """
     check_writable(out)
     check_distinct(("the data file", data), ("--out", out))
-    dataset = solve(load_task(data), network, settings.chi, settings.levels, settings.seed, settings.matrices)
+    task = load_task(data)
+    dataset = solve(task, network, settings.chi, settings.levels, settings.seed, settings.matrices)
     dataset.attrs["label"] = label
+    if digest is not None:
+        levels = dataset["level"].to_numpy().tolist()
+        dataset.attrs["code"] = digest(network.activation, levels, task.n_outputs, network.depth)
     optional = [level.name for level in LEVELS.values() if level.may_have_no_solution]
     if settings.strict and not dataset["converged"].drop_sel(level=optional, errors="ignore").all():
         raise ComputationError(_unconverged(dataset))

@@ -15,7 +15,7 @@ import xarray as xr
 
 from msat.errors import InputError, Interrupted
 from msat.geometry import component_projection, decompose
-from msat.keys import digest
+from msat.keys import digest, same
 from msat.langevin import checkpoint as checkpoints
 from msat.langevin import ensemble
 from msat.langevin.diagnostics import RHAT_LIMIT
@@ -27,7 +27,7 @@ from msat.langevin.stopping import passes_through
 from msat.network import Network
 from msat.provenance import environment
 from msat.stages import code, measured
-from msat.store import check_distinct, check_writable, keep_copy, load_dataset, same_attribute, save_dataset
+from msat.store import check_distinct, check_writable, keep_copy, load_dataset, save_dataset
 from msat.tasks.base import Task
 from msat.tasks.storage import load_task
 from msat.types import Array
@@ -133,6 +133,7 @@ def _train(
     device = find_device(settings.device)
     torch.set_num_threads(job.threads)
     key = ensemble.key(network, task.digest(), job.seed, settings.sampler)
+    code_digest = code.training(network.activation, settings.sampler, network.depth)
     geometry = decompose(task, network)
     population = None if theory is None else neurons_of(theory, task, network)
     potential, state = ensemble.begin(geometry, network, settings, key, device, population)
@@ -142,7 +143,7 @@ def _train(
             "settings": settings.model_dump(exclude=set(STOPPING_RULE)),
             "device": device.type,
             "threads": job.threads,
-            "code": code.training(network.activation, settings.sampler, network.depth),
+            "code": code_digest,
             "starts": "" if population is None else hashlib.sha256(population.tobytes()).hexdigest(),
             "torch": torch.__version__,
         }
@@ -160,6 +161,8 @@ def _train(
             **settings.model_dump(),
             "seed": job.seed,
             "data_digest": task.digest(),
+            "theory_starts": theory is not None,
+            "code": code_digest,
             "device": device.type,
             "device_name": checkpoints.device_name(device),
             "threads": job.threads,
@@ -182,7 +185,7 @@ def neurons_of(theory: xr.Dataset, task: Task, network: Network) -> Array | None
     """
     for name, value in {**network.parameters(), "data_digest": task.digest()}.items():
         found = theory.attrs.get(name)
-        if name != "chi" and not same_attribute(found, value):
+        if name != "chi" and not same(found, value):
             raise InputError(f"--theory is about other data or another network: {name} = {found}, not {value}")
     at = np.flatnonzero(np.isclose(theory["chi"].to_numpy(), network.chi, rtol=1e-9, atol=0))
     if "population" not in theory or not len(at):

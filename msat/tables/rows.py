@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from msat.errors import InputError
+from msat.keys import same
 from msat.network import NetworkSettings
 from msat.observables.functions import mean_squared_error, mean_variance
 from msat.observables.registry import SCALARS, of_outputs
 from msat.observables.variables import THEORY, TRAINING, Variable
-from msat.store import same_attribute
 from msat.uncertainty import standard_error
 
 if TYPE_CHECKING:  # slow to load, and whoever has a result has it loaded
@@ -161,8 +161,11 @@ def check_same(one: xr.Dataset, langevin: xr.Dataset, called: str) -> None:
     """Raise InputError unless a result is about the data and the network of a training."""
     for name in (*NetworkSettings.model_fields, "data_digest"):
         expected, measured = one.attrs.get(name), langevin.attrs.get(name)
-        if not same_attribute(expected, measured):
+        if not same(expected, measured):
             raise InputError(f"{called} and training differ in {name}: {expected} against {measured}")
+    for name in ("y_train", "y_test"):  # a digest is what a file says of its data
+        if not np.array_equal(one[name], langevin[name]):
+            raise InputError(f"{called} and training differ in {name}, although both say data_digest = {measured}")
 
 
 def _scalars(variables: Sequence[Variable]) -> list[str]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from msat.checksums import Columns
 from msat.store import atomic
+from msat.tables.files import metadata_of
 
 ROWS_HELD = 100_000  # rows of a table kept in memory before they go to a temporary file
 
@@ -54,11 +57,18 @@ class Spool:
         table: pd.DataFrame = pa.concat_tables(self.parts()).to_pandas()
         return table
 
-    def write(self, stack: ExitStack, stem: Path) -> None:
-        """Write the table as CSV (17 digits) and parquet, part by part; both are renamed when the stack closes."""
+    def write(self, stack: ExitStack, stem: Path, made: Mapping[str, Any] | None = None) -> None:
+        """Write the table as CSV (17 digits) and parquet, part by part; both are renamed when the stack closes.
+
+        Args:
+            made: See `msat.tables.files.write_table`.
+        """
         csv_path, parquet_path = (stack.enter_context(atomic(stem.with_suffix(s))) for s in (".csv", ".parquet"))
+        columns = Columns()
         with pq.ParquetWriter(parquet_path, self.schema()) as writer:
             for part in self.parts():
                 writer.write_table(part)
+                columns.update(part)
                 rows = part.to_pandas()
                 rows.to_csv(csv_path, mode="a", header=not csv_path.exists(), index=False, float_format="%.17g")
+            writer.add_key_value_metadata(metadata_of(stem, columns, csv_path, made))

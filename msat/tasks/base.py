@@ -65,6 +65,11 @@ class TaskSettings(Settings):
         """Return the files that the data are made from."""
         return []
 
+    def key(self, **drawn: Any) -> dict[str, Any]:
+        """Return what determines the data beside code and files: the settings, and the values of how they are drawn."""
+        values = {**self.model_dump(), **drawn}
+        return {name: value for name, value in values.items() if name != "n_drawn" or value is not None}
+
     def activations(self) -> list[str]:
         """Return the activations that make the data, which are found by name: their code counts."""
         return []

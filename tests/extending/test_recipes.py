@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from msat.store import save_dataset
 from tests.conftest import ROOT
 from tests.extending import recipes
 from tests.extending.recipes import RECIPES, Recipe
@@ -147,7 +148,7 @@ def test_observable(extended, files, name):
 def test_an_observable_appears_in_results_that_are_there(extended, files):
     """A file without it, as from before the recipe, has it when it is read."""
     old = files["toy_linear"][1].drop_vars(["toy_observable", "toy_observable_error"])
-    old.to_netcdf(extended / "old.nc", engine="h5netcdf")
+    save_dataset(extended / "old.nc", old)
     calls = (
         "from pathlib import Path; from msat.stages.measured import load;"
         "print(load(Path('old.nc'))['toy_observable'].item())"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import msat
 from msat.errors import InputError
@@ -76,3 +77,55 @@ def test_damaged_checkpoint_is_refused(small_task, small_network, tmp_path):
     path.write_bytes(np.random.default_rng(0).bytes(1000))
     with pytest.raises(InputError, match="cannot be read"):
         msat.train(small_task, small_network, checkpoint=path, **SETTINGS)
+
+
+def test_a_checkpoint_of_which_one_bit_differs_is_refused(small_task, small_network, tmp_path, monkeypatch):
+    """In a tensor, in a number, in what says whose it is: torch reads it all without a word."""
+    path, whole = tmp_path / "run.pt", tmp_path / "whole.pt"
+    _interrupted(small_task, small_network, path, 2, monkeypatch)
+    whole.write_bytes(path.read_bytes())
+    content = torch.load(path, weights_only=True)
+    weights, generator = content["state"]["weights"][0], content["state"]["generator"]
+    for array in (weights, generator):
+        place = path.read_bytes().find(array.numpy().tobytes())
+        assert place > 0
+        damaged = bytearray(whole.read_bytes())
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        assert torch.load(path, weights_only=True)["key"] == content["key"]
+        with pytest.raises(InputError, match=r"run.pt: altered or damaged since msat wrote it"):
+            msat.train(small_task, small_network, checkpoint=path, **SETTINGS)
+    torch.save({**content, "state": {**content["state"], "steps": 7}}, path)
+    with pytest.raises(InputError, match="altered or damaged"):
+        msat.train(small_task, small_network, checkpoint=path, **SETTINGS)
+    torch.save({**content, "format": 4}, path)
+    with pytest.raises(InputError, match="made by another version of msat: remove it"):
+        msat.train(small_task, small_network, checkpoint=path, **SETTINGS)
+    rng, refused = np.random.default_rng(0), []
+    for _ in range(60):  # anywhere: one line, or what it was
+        damaged = bytearray(whole.read_bytes())
+        damaged[rng.integers(len(damaged))] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        try:
+            found = checkpoints.read(path, torch.device("cpu"))["checksum"]
+        except InputError as error:
+            refused.append(str(error))
+        else:
+            assert found == content["checksum"]
+    assert len(refused) > 20
+    assert not [line for line in refused if "\n" in line]
+
+
+def test_a_kept_state_of_which_one_bit_differs_is_not_used(small_task, small_network, tmp_path, capsys):
+    path = tmp_path / "state.pt"
+    options = {"seed": 5, "chains": 4, "final_state": path, "progress": True}
+    msat.train(small_task, small_network, steps=256, **options)
+    array = torch.load(path, weights_only=True)["state"]["weights"][0].numpy().tobytes()
+    damaged = bytearray(path.read_bytes())
+    damaged[damaged.find(array)] ^= 1
+    path.write_bytes(damaged)
+    capsys.readouterr()
+    again = msat.train(small_task, small_network, steps=512, **options)
+    assert "does not use" in (said := capsys.readouterr().err)
+    assert "altered or damaged" in said
+    assert again.equals(msat.train(small_task, small_network, steps=512, seed=5, chains=4))

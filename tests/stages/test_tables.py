@@ -13,6 +13,7 @@ import msat
 from msat.errors import InputError
 from msat.levels import LAPLACE, NNGP
 from msat.stages import measured, tables
+from msat.stages.plan import read_list
 from msat.store import load_dataset, save_dataset
 from msat.tables import TABLES, spool
 from msat.tables.checks import check_table, disagreements
@@ -144,7 +145,7 @@ def test_a_reference_of_another_network_is_refused(small_task, small_network):
 
 def test_flags_give_the_same_as_a_list(sweep, tmp_path):
     folder, _, _ = sweep
-    planned = tables.read_list(folder / "plan.csv")
+    planned = read_list(folder / "plan.csv")
     theory, langevin = ([Path(path) for path in planned[name]] for name in ("theory", "langevin"))
     for name, given in (
         ("files", {"theory": theory, "langevin": langevin[::-1]}),

@@ -32,10 +32,10 @@ TABLE = {
         *(f"figure_{name}" for name in ("evidence", "finite_width", "kernels", "loop_map", "phase_map")),
     ),
     "errors.py validation.py": NOTHING,  # words for what is refused
-    "keys.py": (SOLVE, TRAIN, MAPS_),  # seeds
+    "keys.py": (SOLVE, TRAIN, MAPS_, *READ),  # seeds
     "uncertainty.py": (TRAIN, TABLES, CHECKS),
-    "provenance.py": (SOLVE,),  # versions and commit in the file
-    "store.py": (SOLVE, MAPS_, *READ),
+    "provenance.py": (SOLVE, TABLES),  # versions and commit in the file
+    "store.py checksums.py": (SOLVE, MAPS_, *READ),
     # packages that do more than hold modules
     "activations/__init__.py": ("task index_*", SOLVE, TRAIN, MAPS_, *READ),
     "figures/__init__.py": (FIGURES,),
@@ -43,10 +43,10 @@ TABLE = {
     "stages/__init__.py tables/__init__.py": (TABLES,),
     "__init__.py */__init__.py": NOTHING,
     # what only reads or shows settings: their values are in the jobs
-    "cli.py cli_options.py config/*.py langevin/settings.py": NOTHING,
+    "cli.py cli_results.py cli_options.py config/*.py langevin/settings.py": NOTHING,
     # data sets: of the smoke run's tasks, ising is that of the maps too
-    "tasks/base.py": (TASKS, SOLVE, MAPS_),
-    "tasks/storage.py": (SOLVE,),
+    "tasks/base.py": (TASKS, SOLVE, MAPS_, TABLES),
+    "tasks/storage.py": (SOLVE, TABLES),
     "tasks/ising.py": ("task ising_linear", MAPS_),
     "tasks/teacher_student.py": ("task index_*",),
     "tasks/nested.py": ("task index_probabilists_erf",),
@@ -87,9 +87,9 @@ TABLE = {
     "stages/columns.py": (MAPS_,),
     "stages/maps.py": ("map *",),
     "stages/phase_map.py": ("phase *",),
-    "stages/tables.py stages/measured.py": (TABLES,),
+    "stages/tables.py stages/measured.py stages/plan.py": (TABLES,),
     "stages/checks.py": (CHECKS,),
-    "stages/training.py stages/code.py stages/figures.py": NOTHING,
+    "stages/training.py stages/code.py stages/figures.py stages/verify.py stages/show.py": NOTHING,
     "tables/rows.py": (TABLES, CHECKS),
     "tables/files.py": (MAPS_, *READ),
     "tables/checks.py tables/compare.py": (TABLES, CHECKS),
@@ -120,9 +120,7 @@ def _keys(config: Config) -> dict[str, str]:
     keys |= {f"map {name}": code.maps() for name in MAPS}
     keys |= {f"figure_{name}": code.figure(name) for name in figures.NAMES}
     for name, at in config.maps.items():
-        network, task = at.network, at.task
-        found = at.levels_of(network, task.n_outputs), task.name, task.activations(), task.n_outputs, network.depth
-        keys[f"phase {name}"] = code.phase_map(network.activation, *found)
+        keys[f"phase {name}"] = code.of_map(at, at.network, at.task.name, at.task)
     for name, experiment in config.experiments.items():
         task, activation, depth = experiment.task, experiment.network.activation, experiment.network.depth
         keys[f"task {name}"] = code.task(task.name, task.activations(), nested=experiment.samples is not None)

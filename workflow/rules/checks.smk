@@ -6,6 +6,9 @@
 rule checks:
     input:
         table="<results>/tables/checks.parquet",
+        key=key_file("checks", CONFIG.checks.model_dump()),
+        # where `collect` refuses a result there are no tables, and this is what then asks for them at the next call
+        plan="<results>/tables/plan.csv",
     output:
         summary=report(
             "<results>/checks.txt", category="Checks", caption="../report/checks.rst"

@@ -13,6 +13,7 @@ from msat.cli_options import flags
 from msat.config import parse_config, with_files
 from msat.config.runs import samples_part
 from msat.errors import InputError
+from msat.keys import digest
 from msat.langevin import cost as training_cost
 from msat.stages import code
 from msat.stages.figures import outdated
@@ -74,6 +75,19 @@ def growing(amount):
 
 def experiment_of(wildcards):
     return CONFIG.experiments[wildcards.experiment]
+
+
+def key_file(name, values):
+    """A file with a digest of values, written where these have changed: an input of quick jobs that follow from them.
+
+    In a results folder that was copied here Snakemake knows no params: by this file it sees that the config is another.
+    Not for trainings and theory, which a copy whose dates were lost would run again: `collect` refuses theirs by name.
+    """
+    path, text = Path(f"{CONFIG.results}/keys/{name}"), digest({name: values})
+    if workflow.is_main_process and (not path.is_file() or path.read_text() != text):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return str(path)
 
 
 # What determines a job's result beside its input files: the code that the stage executes and its values, as one dict
@@ -158,15 +172,7 @@ def task_files(wildcards):
 def map_job(name):
     """What determines a named map beside the files that its data are made from."""
     chosen = CONFIG.maps[name]
-    network, task = chosen.network, chosen.task
-    digest = code.phase_map(
-        network.activation,
-        chosen.levels_of(network, task.n_outputs),
-        task.name,
-        task.activations(),
-        task.n_outputs,
-        network.depth,
-    )
+    digest = code.of_map(chosen, chosen.network, chosen.task.name, chosen.task)
     return {"code": digest, **chosen.model_dump(exclude={"title"})}
 
 

@@ -17,6 +17,8 @@ for experiment in CONFIG.experiments:
             f"figures_{experiment}"
         input:
             CONFIG.figures_input(experiment),
+            # as in rule checks: figures that are there are no reason to be content without tables
+            "<results>/tables/plan.csv",
         output:
             # update: Snakemake would remove all before one is drawn
             **{

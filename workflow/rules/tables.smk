@@ -1,6 +1,6 @@
 # Tables: tidy CSV and parquet over all experiments, seeds and scales.
 # Requires every theory.nc, langevin.nc and reference.nc
-# Makes    <results>/tables/plan.csv, and
+# Makes    <results>/tables/plan.{csv,json}: the runs, and what their results must be; and
 #          <results>/tables/{theory,langevin,reference,comparison,samples,chains,components,half_learned,evidence,evidence_maximum,checks}.{csv,parquet}
 
 
@@ -14,8 +14,11 @@ rule tables:
 
 
 rule plan:
+    input:
+        key_file("plan", [CONFIG.plan(), CONFIG.keys()]),
     output:
-        "<results>/tables/plan.csv",
+        runs="<results>/tables/plan.csv",
+        key="<results>/tables/plan.json",
     log:
         "<results>/logs/plan.log",
     benchmark:
@@ -24,20 +27,20 @@ rule plan:
     priority: 100
     localrule: True
     params:
-        job=[
-            f"{run.experiment}{samples_part(run.n_train)} {run.seed} {run.chi} {CONFIG.has_reference(run)}"
-            for run in RUNS
-        ],
+        job=digest({"runs": CONFIG.plan(), "keys": CONFIG.keys()}),
     message:
-        "List of all runs"
+        "List of all runs, and what their results must be"
     run:
         # ten thousand names are too long for a command line
-        Path(output[0]).write_text(CONFIG.plan(), encoding="utf-8")
+        Path(output.runs).write_text(CONFIG.plan(), encoding="utf-8")
+        Path(output.key).write_text(CONFIG.keys_text(), encoding="utf-8")
 
 
 rule collect:
     input:
         plan="<results>/tables/plan.csv",
+        # which results are held against: msat reads it beside the list
+        key="<results>/tables/plan.json",
         theory=sorted({run.theory for run in RUNS}),
         langevin=[run.langevin for run in RUNS],
         reference=[run.reference for run in CONFIG.references()],

@@ -46,6 +46,8 @@ for name in MAPS:
     rule:
         name:
             name
+        input:
+            key_file(name, getattr(CONFIG, name).model_dump()),
         output:
             csv=report(
                 f"<results>/tables/{name}.csv",
@@ -78,6 +80,7 @@ for name in CONFIG.maps:
             f"map_{name}"
         input:
             files_of(CONFIG.maps[name].task),
+            key_file(f"map_{name}", CONFIG.maps[name].model_dump(exclude={"title"})),
         output:
             csv=report(
                 f"<results>/maps/{name}/phase_map.csv",
