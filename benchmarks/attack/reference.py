@@ -117,8 +117,8 @@ def modes(p: Diagonal) -> list[Decimal]:
     low = min(low, np.log(p.N * kappa / (4 * max(lam.sum(), 1e-300))) - 3) if len(lam) >= p.N else low
     high = np.log(g) + np.log1p(signal / p.N) + 1
     grid = np.linspace(low, high, max(400, int(30 * (high - low))))
-    u = 1 / (1 + kappa / (np.exp(grid)[:, None] * lam))
-    rate = p.N * (1 - np.exp(grid - np.log(g))) + (y**2 / kappa * u * (1 - u) - u).sum(axis=1)
+    rest = kappa / (np.exp(grid)[:, None] * lam + kappa)  # 1 - u, which rounding leaves nothing of
+    rate = p.N * (1 - np.exp(grid - np.log(g))) + ((1 - rest) * (y**2 / kappa * rest - 1)).sum(axis=1)
     found = []
     for i in np.flatnonzero((rate[:-1] > 0) & (rate[1:] <= 0)):
         a, c, t = D(float(grid[i])), D(float(grid[i + 1])), D(float(grid[i]) / 2 + float(grid[i + 1]) / 2)
