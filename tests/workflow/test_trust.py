@@ -90,31 +90,32 @@ def test_what_is_right_is_left_alone(run, clone):
         assert (done, output) == (0, f"{number} files in results are what the config asks for\n")
 
 
-@pytest.mark.parametrize(
-    ("change", "file", "problem"),
-    [
-        (lambda at: at["experiments"]["small"]["network"].update(g_w=3.0), THEORY.format(0), "g_w = 0.5, must be 3.0"),
-        (lambda at: at["langevin"].update(chains=4), TRAINED.format(0), "chains = 16, must be 4"),
-    ],
-    ids=["g_w", "chains"],
-)
-def test_a_copied_folder_with_another_config_is_refused(clone, change, file, problem):
-    _config(clone, change)
-    done, output = _snakemake(clone, "-n")
-    assert planned_jobs(output) == {"plan": 1, "collect": 1, "checks": 1}
+def test_a_copied_folder_with_another_network_is_refused(clone):
+    """As often as it is called, until what is refused has been removed and made again."""
+    _config(clone, lambda at: at["experiments"]["small"]["network"].update(g_w=3.0))
+    assert planned_jobs(_snakemake(clone, "-n")[1]) == {"plan": 1, "collect": 1, "checks": 1}
     done, output = _snakemake(clone)
     assert done == 1
-    assert f"msat: error: {file}: not what the plan asks for: {problem}; remove it and run again" in output
-    assert planned_jobs(_snakemake(clone, "-n")[1]) == {"collect": 1, "checks": 1}  # as often as it is called
+    problem = "not what the plan asks for: g_w = 0.5, must be 3.0"
+    assert f"msat: error: {THEORY.format(0)}: {problem}; remove it and run again (3 more" in output
+    assert planned_jobs(_snakemake(clone, "-n")[1]) == {"collect": 1, "checks": 1}
     done, said = _verify(clone)
     assert done == 1
-    wrong = re.findall(r"(results/small\S+): not what the plan asks for", said)
-    assert file in wrong
+    wrong = re.findall(rf"(results/small\S+): {problem}", said)
+    assert set(wrong) == {name.format(seed) for name in (THEORY, TRAINED) for seed in (0, 1)}
     for path in wrong:  # as the page of troubles says
         (clone / path).unlink()
     done, output = _snakemake(clone)
     assert done == 0, output
     assert _verify(clone)[0] == 0
+
+
+def test_a_copied_folder_with_other_chains_is_refused(clone):
+    _config(clone, lambda at: at["langevin"].update(chains=4))
+    done, output = _snakemake(clone)
+    assert done == 1
+    problem = "not what the plan asks for: chains = 16, must be 4"
+    assert f"msat: error: {TRAINED.format(0)}: {problem}; remove it and run again (1 more" in output
 
 
 def test_a_copied_folder_with_another_grid_or_map_is_made_anew(clone):
@@ -152,20 +153,13 @@ def _altered(path: Path) -> None:
         file["train_discrepancy"][()] = 1.05 * file["train_discrepancy"][()]
 
 
-def _flipped(path: Path) -> None:
-    with h5py.File(path, "r+") as file:
-        file["y_train"][()] = -file["y_train"][()]
-
-
 @pytest.mark.parametrize(
     ("name", "change", "problem"),
     [
         (TRAINED.format(0), lambda path: shutil.copyfile(path.parents[2] / "seed1/chi1/langevin.nc", path), "seed = 1"),
         (THEORY.format(1), _altered, "altered or damaged since msat wrote it"),
-        (THEORY.format(1), lambda path: path.write_bytes(path.read_bytes()[:5000]), "not a readable NetCDF file"),
-        (TRAINED.format(1), _flipped, "altered or damaged since msat wrote it"),
     ],
-    ids=["swapped", "altered", "truncated", "flipped labels"],
+    ids=["swapped", "altered"],
 )
 def test_a_file_that_was_replaced_with_its_date_kept_is_refused(clone, name, change, problem):
     """Snakemake looks at dates and sees nothing; what reads the files does, and so does the end of `make reproduce`."""
