@@ -28,7 +28,7 @@ from msat.tasks.storage import save_task
 pytestmark = pytest.mark.slow
 
 ADVANCE = dynamics._advance_block
-PROVENANCE = {"wall_time_s"}  # what may differ between two files of one result
+PROVENANCE = {"wall_time_s", "checksum"}  # what may differ between two files of one result, and the sum of all
 STEPS = {"seed": 5, "steps": 1500, "chains": 4}
 # stops at the target error, after some ten thousand steps
 TARGET = {"seed": 3, "chains": 4, "max_steps": 200_000, "target_error": 0.006}
