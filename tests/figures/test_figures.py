@@ -1,6 +1,7 @@
 """Figures from real, tiny results: drawn, legible to a parser, and the same each time."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -95,8 +96,10 @@ def test_figure_is_drawn_and_reproducible(folder, tmp_path, name):
     for run in ("a", "b"):
         draw(name, [tmp_path / f"{run}.{suffix}" for suffix in ("png", "pdf", "svg")], "A title", **source)
     for suffix in ("png", "pdf", "svg"):
-        first = (tmp_path / f"a.{suffix}").read_bytes()
-        assert first == (tmp_path / f"b.{suffix}").read_bytes()
+        first, second = ((tmp_path / f"{run}.{suffix}").read_bytes() for run in "ab")
+        if suffix == "svg":  # names of clips are hashes of all digits of their corners, the layout's last ones vary
+            first, second = (re.sub(rb"\bp[0-9a-f]{10}\b", b"clip", text) for text in (first, second))
+        assert first == second
         assert len(first) > 5000
     assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
 
