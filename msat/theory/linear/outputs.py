@@ -32,9 +32,8 @@ def predict(geometry: Geometry, network: Network, solution: Solution) -> Predict
     derivative, C = action.kernel_derivative(expansion.loop, expansion.shift), LowRank.diagonal(spectrum.lam)
     kernel, N = C + (2 / network.width) * C.congruence(derivative), network.width
     norm = network.g * (1 + 2 / N * derivative.trace_with(spectrum.lam))
-    if (
-        expansion.loop
-    ):  # whose diagonal part is -(1/2) (1 - kappa/d)/lam: at N = 1, and at N = rank, nearly all is taken
+    if expansion.loop:
+        # the derivative's diagonal part is -(1/2) (1 - kappa/d)/lam: at N = 1, and at N = rank, nearly all is taken
         rest = network.kappa / action.curvature.diagonal_part
         kernel = replace(kernel, d=spectrum.lam * (1 - 1 / N + rest / N))
         beyond = replace(derivative, d=np.zeros_like(rest)).trace_with(spectrum.lam)
@@ -47,6 +46,8 @@ def predict(geometry: Geometry, network: Network, solution: Solution) -> Predict
         response = response - network.kappa**-2 * solution.loop_covariance
     elif expansion.loop:
         mean = mean - 0.5 * network.width * action.T
+    else:  # of a level whose field is not where its measure is; 0 for the tree level
+        mean = mean - network.kappa * (expansion.field - action.ft)
     along = float(spectrum.y @ (response @ spectrum.y))
     account = believed(solution.account(), beyond_loop(action) if expansion.loop else "")
     left = Left(network.kappa, network.g * action.Q, expansion.field, along)
