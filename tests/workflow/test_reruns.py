@@ -37,7 +37,7 @@ TABLE = {
     "provenance.py": (SOLVE, TABLES),  # versions and commit in the file
     "store.py checksums.py": (SOLVE, MAPS_, *READ),
     # packages that do more than hold modules
-    "activations/__init__.py": ("task index_*", SOLVE, TRAIN, MAPS_, *READ),
+    "activations/__init__.py": ("task *_erf", SOLVE, TRAIN, MAPS_, *READ),
     "figures/__init__.py": (FIGURES,),
     "langevin/__init__.py langevin/samplers/__init__.py": (TRAIN,),
     "stages/__init__.py tables/__init__.py": (TABLES,),
@@ -48,7 +48,7 @@ TABLE = {
     "tasks/base.py": (TASKS, SOLVE, MAPS_, TABLES),
     "tasks/storage.py": (SOLVE, TABLES),
     "tasks/ising.py": ("task ising_linear", MAPS_),
-    "tasks/teacher_student.py": ("task index_*",),
+    "tasks/teacher_student.py": ("task *_erf",),
     "tasks/nested.py": ("task index_probabilists_erf",),
     "tasks/*.py": NOTHING,
     # what theory and training share
@@ -56,7 +56,7 @@ TABLE = {
     "geometry.py": (SOLVE, TRAIN, MAPS_, TABLES),
     "activations/base.py": (SOLVE, TRAIN, MAPS_),
     "activations/linear.py": ("solve ising_linear", "train ising_linear", MAPS_),
-    "activations/erf.py": ("solve index_*", "train index_*", "reference index_*"),
+    "activations/erf.py": ("solve *_erf", "train *_erf", "reference *_erf"),
     "activations/*.py": NOTHING,
     # a level, whatever of it, trains nothing
     "levels.py": (SOLVE, MAPS_, *READ),
@@ -65,7 +65,7 @@ TABLE = {
         MAPS_,
     ),
     "theory/several/*.py": NOTHING,  # the smoke run has one output everywhere
-    "theory/sampled/*.py": ("solve index_*",),
+    "theory/sampled/*.py": ("solve *_erf",),
     "theory/deep/*.py langevin/deep_potential.py": NOTHING,  # of several hidden layers, which the smoke run has not
     "theory/settings.py theory/kept.py": (SOLVE,),
     "theory/cost.py langevin/cost.py": NOTHING,
