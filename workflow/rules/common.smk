@@ -94,6 +94,12 @@ def key_file(name, values):
 # of plain built-ins, the param `job` of each rule. Snakemake reruns a job when it changes.
 
 
+def write_plan(output):
+    """The list of all runs and their keys: ten thousand names are too long for a command line."""
+    Path(output.runs).write_text(CONFIG.plan(), encoding="utf-8")
+    Path(output.key).write_text(CONFIG.keys_text(), encoding="utf-8")
+
+
 def n_train_of(wildcards):
     """The number of samples, where it is an axis of the experiment's runs; else None."""
     return CONFIG.run_of(**wildcards).n_train

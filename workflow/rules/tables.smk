@@ -31,9 +31,7 @@ rule plan:
     message:
         "List of all runs, and what their results must be"
     run:
-        # ten thousand names are too long for a command line
-        Path(output.runs).write_text(CONFIG.plan(), encoding="utf-8")
-        Path(output.key).write_text(CONFIG.keys_text(), encoding="utf-8")
+        write_plan(output)
 
 
 rule collect:
