@@ -178,10 +178,8 @@ def _maps() -> click.Command:
 
             settings, network = build(PhaseMapSettings, values), build(NetworkSettings, values)
             task, report = build(module.Settings, values), partial(_tell, network.activation)
-            made = code.made(
-                code.of_map(settings, network, name, task),
-                key={**settings.model_dump(), **network.model_dump(), **task.key(), "task": name},
-            )
+            key = phase_map.key_of(settings, network, name, task)
+            made = code.made(code.of_map(settings, network, name, task), key=key)
             _warn("map", phase_map.run(settings, network, module.make, task, out, report, made))
 
         models = (PhaseMapSettings, NetworkSettings, module.Settings)

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from msat import figures, levels
-from msat.config import parse_config, schema, with_files
+from msat.config import merged, parse_config, schema, with_files
 from msat.errors import InputError
 
 ROOT = Path(__file__).parent.parent
@@ -22,15 +22,6 @@ def _changed(path: str, value):
         at = at.setdefault(name, {})
     at[last] = value
     return config
-
-
-def merged(base, overlay):
-    """Merge as Snakemake does: maps deeply, lists replaced."""
-    result = dict(base)
-    for key, value in overlay.items():
-        both = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = merged(result[key], value) if both else value
-    return result
 
 
 def test_the_schema_has_the_ranges_of_seeds():

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from msat.cli import main
-from msat.config import parse_config, with_files
-from tests.test_config import ROOT, merged
+from msat.config import merged, parse_config, with_files
+from tests.test_config import ROOT
 
 TEXT = (ROOT / "docs/own_data.md").read_text()
 

@@ -75,13 +75,14 @@ def read_config(paths: Sequence[Path]) -> Config:
             raise InputError(f"{path}: not a readable config ({str(error).splitlines()[0]})") from None
         if not isinstance(found, dict):
             raise InputError(f"{path}: not a config: must hold keys and values")
-        values = _merged(values, found)
+        values = merged(values, found)
     return with_files(parse_config(values))[0]
 
 
-def _merged(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+def merged(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration with an overlay on it: maps merge, all else is replaced."""
     both = {
-        name: _merged(base[name], value)
+        name: merged(base[name], value)
         for name, value in overlay.items()
         if isinstance(value, dict) and isinstance(base.get(name), dict)
     }

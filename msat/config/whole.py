@@ -244,9 +244,7 @@ class Config(Settings):
         """Return what each map of the theory must be, as its table says of itself: plain."""
         keys: dict[str, Any] = {name: getattr(self, name).model_dump() for name in MAPS}
         for name, at in self.maps.items():
-            settings = at.model_dump(include=set(phase_map.PhaseMapSettings.model_fields))
-            task = {key: value for key, value in at.task.key().items() if key != "name"}
-            keys[name] = {**settings, **at.network.model_dump(), **task, "task": at.task.name}
+            keys[name] = phase_map.key_of(at, at.network, at.task.name, at.task)
         plain: dict[str, dict[str, Any]] = json.loads(json.dumps(keys))
         return plain
 

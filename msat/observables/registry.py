@@ -42,6 +42,7 @@ from msat.observables.training import (
     train_discrepancy,
     variance_along,
     weights_along,
+    whole_discrepancy,
 )
 from msat.types import Array
 
@@ -118,7 +119,7 @@ OBSERVABLES = (
     Observable(
         "train_discrepancy",
         "y.(y - <f>)/P on the training points",
-        lambda m: discrepancy(m.frame.y_train, m.mean_train, m.delta_train),
+        whole_discrepancy,
         needs=("mean_train",),
         units="label^2",
         series=train_discrepancy,
@@ -295,11 +296,7 @@ OBSERVABLES = (
     Observable(
         "relative_discrepancy",
         "tr y^T (y - <f>) / |y|^2 on the training points: train_discrepancy whatever the size of the labels",
-        lambda m: (
-            discrepancy(m.frame.y_train, m.mean_train, m.delta_train)
-            * m.frame.y_train.size
-            / np.sum(m.frame.y_train**2)
-        ),
+        lambda m: whole_discrepancy(m) * m.frame.y_train.size / np.sum(m.frame.y_train**2),
         needs=("mean_train",),
         series=lambda s, m: train_discrepancy(s, m) * m.frame.y_train.size / np.sum(m.frame.y_train**2),
         several=True,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from msat.observables.functions import along, directions
+from msat.observables.functions import along, directions, discrepancy
 from msat.observables.moments import Moments
 from msat.types import Array
 
@@ -20,6 +20,11 @@ Series = Mapping[str, Array]  # block series of training by name, (chains, block
 def train_discrepancy(series: Series, m: Moments) -> Array:
     """Return the train discrepancy of every block."""
     return np.asarray(along_to_discrepancy(m, series["along"]))
+
+
+def whole_discrepancy(m: Moments) -> float:
+    """Return the train discrepancy of moments."""
+    return discrepancy(m.frame.y_train, m.mean_train, m.delta_train)
 
 
 def along_to_discrepancy(m: Moments, along: Any) -> Any:

@@ -94,6 +94,13 @@ class PhaseMapSettings(Settings):
         return [LAPLACE.name]
 
 
+def key_of(settings: PhaseMapSettings, network: NetworkSettings, name: str, task: TaskSettings) -> dict[str, Any]:
+    """Return what determines a map, on data of the task of this name, beside code and files."""
+    own = settings.model_dump(include=set(PhaseMapSettings.model_fields))
+    of_task = {key: value for key, value in task.key().items() if key != "name"}
+    return {**own, **network.model_dump(), **of_task, "task": name}
+
+
 def _check_values(key: str, name: str, values: Sequence[float]) -> None:
     shown = f"{key} = {','.join(f'{value:g}' for value in values)}"
     if len(values) < 2:

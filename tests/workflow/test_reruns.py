@@ -10,10 +10,9 @@ import pytest
 import yaml
 
 from msat import figures, provenance
-from msat.config import Config, parse_config
+from msat.config import Config, merged, parse_config
 from msat.stages import code
 from msat.stages.maps import MAPS
-from tests.test_config import merged
 from tests.workflow.running import ROOT, planned_jobs, snakemake
 
 pytestmark = pytest.mark.workflow
